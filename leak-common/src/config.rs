@@ -1,0 +1,154 @@
+//! What user space tells the programs before they are loaded.
+//!
+//! The programs hold it in read-only data, so the verifier sees constants and
+//! removes what is switched off; kernels that lack a helper never see a call of it.
+
+use crate::limits::MAX_COMMS;
+
+/// An offset that this kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// The programs' configuration.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Config {
+    /// Age in nanoseconds from which a resource is old.
+    pub nursery_ns: u64,
+    /// The tracer's own process id: never traced.
+    pub own_tgid: u32,
+    /// A set of [`flags`].
+    pub flags: u32,
+    /// Set of [`Kind::bit`](crate::Kind::bit): kinds of which stacks are taken
+    /// and which are reported.
+    pub kinds: u32,
+    /// Bits that a process's entry in the target table must have all of.
+    pub required_targets: u32,
+    /// Names that select a process, zero-padded; unused ones are all zero.
+    pub comms: [[u8; 16]; MAX_COMMS],
+    /// Where kernel structures keep what the programs read.
+    pub offsets: Offsets,
+}
+
+/// Bits of [`Config::flags`].
+pub mod flags {
+    /// Every acquisition and release goes through the ring.
+    pub const ALL_EVENTS: u32 = 1 << 0;
+    /// Only processes in the target table are traced.
+    pub const FILTER_TARGETS: u32 = 1 << 1;
+    /// Only processes in the given cgroup (or below) are traced.
+    pub const FILTER_CGROUP: u32 = 1 << 2;
+    /// Children of the tracer itself become targets.
+    pub const FOLLOW_OWN_CHILDREN: u32 = 1 << 3;
+    /// `bpf_get_current_task_btf` exists (5.11).
+    pub const TYPED_TASK: u32 = 1 << 4;
+    /// `bpf_task_pt_regs` exists (5.15).
+    pub const TASK_REGISTERS: u32 = 1 << 5;
+    /// The programs log what is odd through aya-log.
+    pub const VERBOSE: u32 = 1 << 6;
+}
+
+/// Bits of an entry of the target table.
+pub mod target {
+    /// Selected by its pid, or a descendant of one that is.
+    pub const BY_PID: u32 = 1 << 0;
+    /// Selected by its name.
+    pub const BY_COMM: u32 = 1 << 1;
+}
+
+/// Byte offsets in kernel structures, from the running kernel's BTF, and in the
+/// records of classic tracepoints, from their `format` files. [`ABSENT`] where
+/// this kernel has no such field.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Offsets {
+    pub task_pid: u32,
+    pub task_tgid: u32,
+    pub task_flags: u32,
+    pub task_group_leader: u32,
+    pub task_start_boottime: u32,
+    pub task_comm: u32,
+    pub task_mm: u32,
+    pub task_files: u32,
+    pub task_signal: u32,
+    pub task_nsproxy: u32,
+    pub signal_live: u32,
+    pub files_fdt: u32,
+    pub fdt_max_fds: u32,
+    pub fdt_fd: u32,
+    pub file_inode: u32,
+    pub inode_mode: u32,
+    pub nsproxy_ipc: u32,
+    pub ipc_inum: u32,
+    /// `io_uring_submit_req` (or `_sqe` before 6.3).
+    pub uring_submit_ctx: u32,
+    pub uring_submit_req: u32,
+    pub uring_submit_user_data: u32,
+    pub uring_submit_opcode: u32,
+    /// `io_uring_complete`.
+    pub uring_complete_ctx: u32,
+    pub uring_complete_req: u32,
+    pub uring_complete_user_data: u32,
+    pub uring_complete_res: u32,
+    pub uring_complete_flags: u32,
+    /// In the request itself, from its start.
+    pub uring_close_fd: u32,
+    pub uring_open_slot: u32,
+    pub uring_accept_slot: u32,
+    pub uring_socket_slot: u32,
+    pub reserved: u32,
+}
+
+impl Offsets {
+    /// No field is known.
+    pub const ABSENT: Offsets = Offsets {
+        task_pid: ABSENT,
+        task_tgid: ABSENT,
+        task_flags: ABSENT,
+        task_group_leader: ABSENT,
+        task_start_boottime: ABSENT,
+        task_comm: ABSENT,
+        task_mm: ABSENT,
+        task_files: ABSENT,
+        task_signal: ABSENT,
+        task_nsproxy: ABSENT,
+        signal_live: ABSENT,
+        files_fdt: ABSENT,
+        fdt_max_fds: ABSENT,
+        fdt_fd: ABSENT,
+        file_inode: ABSENT,
+        inode_mode: ABSENT,
+        nsproxy_ipc: ABSENT,
+        ipc_inum: ABSENT,
+        uring_submit_ctx: ABSENT,
+        uring_submit_req: ABSENT,
+        uring_submit_user_data: ABSENT,
+        uring_submit_opcode: ABSENT,
+        uring_complete_ctx: ABSENT,
+        uring_complete_req: ABSENT,
+        uring_complete_user_data: ABSENT,
+        uring_complete_res: ABSENT,
+        uring_complete_flags: ABSENT,
+        uring_close_fd: ABSENT,
+        uring_open_slot: ABSENT,
+        uring_accept_slot: ABSENT,
+        uring_socket_slot: ABSENT,
+        reserved: ABSENT,
+    };
+}
+
+impl Config {
+    /// What the programs hold until user space overrides it. The odd values keep
+    /// the compiler from folding these fields into other constants.
+    pub const UNSET: Config = Config {
+        nursery_ns: 0x5ead_0001_5ead_0001,
+        own_tgid: 0x5ead_0002,
+        flags: 0x5ead_0003,
+        kinds: 0x5ead_0004,
+        required_targets: 0x5ead_0005,
+        comms: [[0x5e; 16]; MAX_COMMS],
+        offsets: Offsets::ABSENT,
+    };
+}
+
+const _: () = assert!(size_of::<Offsets>() == 32 * 4);
+const _: () = assert!(size_of::<Config>() == 24 + 16 * MAX_COMMS + size_of::<Offsets>());

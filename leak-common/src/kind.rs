@@ -1,0 +1,176 @@
+//! Kinds of resource and the name spaces their handles live in.
+
+/// A kind of resource. The numbers are part of the wire format: never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Kind {
+    File = 1,
+    Directory = 2,
+    Socket = 3,
+    Pipe = 4,
+    Eventfd = 5,
+    Epoll = 6,
+    Timerfd = 7,
+    Signalfd = 8,
+    Inotify = 9,
+    Memfd = 10,
+    Pidfd = 11,
+    Iouring = 12,
+    /// Any other descriptor.
+    Anon = 13,
+    Mapping = 14,
+    /// A System V shared memory segment (the segment, not an attachment).
+    Shm = 15,
+    Heap = 16,
+    Thread = 17,
+    Process = 18,
+}
+
+impl Kind {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: [Kind; 18] = [
+        Kind::File,
+        Kind::Directory,
+        Kind::Socket,
+        Kind::Pipe,
+        Kind::Eventfd,
+        Kind::Epoll,
+        Kind::Timerfd,
+        Kind::Signalfd,
+        Kind::Inotify,
+        Kind::Memfd,
+        Kind::Pidfd,
+        Kind::Iouring,
+        Kind::Anon,
+        Kind::Mapping,
+        Kind::Shm,
+        Kind::Heap,
+        Kind::Thread,
+        Kind::Process,
+    ];
+
+    /// The kind with this number, if there is one.
+    #[must_use]
+    pub fn from_wire(number: u32) -> Option<Kind> {
+        let index = usize::try_from(number.checked_sub(1)?).ok()?;
+        Self::ALL.get(index).copied()
+    }
+
+    /// The name used on the command line and in every report.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::File => "file",
+            Kind::Directory => "directory",
+            Kind::Socket => "socket",
+            Kind::Pipe => "pipe",
+            Kind::Eventfd => "eventfd",
+            Kind::Epoll => "epoll",
+            Kind::Timerfd => "timerfd",
+            Kind::Signalfd => "signalfd",
+            Kind::Inotify => "inotify",
+            Kind::Memfd => "memfd",
+            Kind::Pidfd => "pidfd",
+            Kind::Iouring => "iouring",
+            Kind::Anon => "anon",
+            Kind::Mapping => "mapping",
+            Kind::Shm => "shm",
+            Kind::Heap => "heap",
+            Kind::Thread => "thread",
+            Kind::Process => "process",
+        }
+    }
+
+    /// The kind with this name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Kind> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The name space of this kind's handles.
+    #[must_use]
+    pub const fn class(self) -> Class {
+        match self {
+            Kind::File
+            | Kind::Directory
+            | Kind::Socket
+            | Kind::Pipe
+            | Kind::Eventfd
+            | Kind::Epoll
+            | Kind::Timerfd
+            | Kind::Signalfd
+            | Kind::Inotify
+            | Kind::Memfd
+            | Kind::Pidfd
+            | Kind::Iouring
+            | Kind::Anon => Class::Descriptor,
+            Kind::Mapping => Class::Mapping,
+            Kind::Shm => Class::Shm,
+            Kind::Heap => Class::Heap,
+            Kind::Thread => Class::Thread,
+            Kind::Process => Class::Process,
+        }
+    }
+
+    /// This kind's bit in a set of kinds.
+    #[must_use]
+    pub const fn bit(self) -> u32 {
+        1 << (self as u32)
+    }
+}
+
+/// The name space of a handle: two resources of one class and one owner never
+/// have the same handle at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Class {
+    /// Handle: the descriptor's number.
+    Descriptor = 1,
+    /// Handle: the mapping's first address.
+    Mapping = 2,
+    /// Handle: IPC name space number and segment id; the owner is nobody, since
+    /// a segment outlives its creator.
+    Shm = 3,
+    /// Handle: the block's address.
+    Heap = 4,
+    /// Handle: the thread's task identity.
+    Thread = 5,
+    /// Handle: the child's task identity; looked up without an owner, since it
+    /// is released wherever its last reference goes.
+    Process = 6,
+}
+
+impl Class {
+    /// The class with this number, if there is one.
+    #[must_use]
+    pub const fn from_wire(number: u32) -> Option<Class> {
+        Some(match number {
+            1 => Class::Descriptor,
+            2 => Class::Mapping,
+            3 => Class::Shm,
+            4 => Class::Heap,
+            5 => Class::Thread,
+            6 => Class::Process,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_survives_the_wire_and_its_name() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_wire(kind as u32), Some(kind));
+            assert_eq!(Kind::from_name(kind.name()), Some(kind));
+            assert_eq!(Class::from_wire(kind.class() as u32), Some(kind.class()));
+        }
+        assert_eq!(Kind::from_wire(0), None);
+        assert_eq!(Kind::from_wire(19), None);
+        assert_eq!(Kind::from_name("nonsense"), None);
+        assert_eq!(Class::from_wire(0), None);
+        assert_eq!(Class::from_wire(7), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! Sizes of the kernel-side tables, with what they cost.
+
+/// Entries of the young table. A preallocated hash element costs 48 bytes plus
+/// key (16) and value (40), and 16 bytes of bucket: 120 bytes an entry, 15 MiB.
+pub const YOUNG_ENTRIES: u32 = 131_072;
+
+/// Sites known to the kernel: 48 + 8 + 16 bytes and a bucket of 16 each, 5.5 MiB.
+pub const SITE_ENTRIES: u32 = 65_536;
+
+/// Processes that a filter selects: 48 + 8 + 8 bytes and a bucket each, 2.5 MiB.
+pub const TARGET_ENTRIES: u32 = 32_768;
+
+/// Calls between their two ends (clone, io_uring): 1 MiB in all.
+pub const INFLIGHT_ENTRIES: u32 = 8_192;
+
+/// Processes whose events were dropped, until user space has looked.
+pub const LOSS_ENTRIES: u32 = 4_096;
+
+/// The ring buffer's size in bytes, unless the user asks for another.
+pub const RING_BYTES: u32 = 16 << 20;
+
+/// Frames of one stack at most.
+pub const MAX_FRAMES: usize = 127;
+
+/// Descriptors taken from one SCM_RIGHTS message at most: `SCM_MAX_FD`
+/// (include/net/scm.h).
+pub const MAX_RECEIVED: usize = 253;
+
+/// How long a resource counts as young, unless the user says otherwise.
+pub const NURSERY_NS: u64 = 1_000_000_000;
+
+/// Process names a filter can hold.
+pub const MAX_COMMS: usize = 8;
+
+/// Rows of the table of system calls: numbers end below 512 on x86-64 and aarch64.
+pub const SYSCALLS: usize = 512;

@@ -1,0 +1,274 @@
+//! The records of the ring buffer and the entries of the shared tables.
+//!
+//! Every record begins with a [`Head`]. All integers are native-endian, all
+//! bytes are named, numbers that name a kind, class or cause stay raw here.
+//! Times are nanoseconds of `CLOCK_MONOTONIC`.
+
+use crate::identity::{Handle, ProcessId};
+
+/// What a record is. The numbers are part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum RecordType {
+    Site = 1,
+    Acquired = 2,
+    Released = 3,
+    RangeReleased = 4,
+    Remapped = 5,
+    Forked = 6,
+    Executed = 7,
+    Exited = 8,
+    Uncovered = 9,
+}
+
+impl RecordType {
+    /// The type with this number, if there is one.
+    #[must_use]
+    pub const fn from_wire(number: u32) -> Option<RecordType> {
+        Some(match number {
+            1 => RecordType::Site,
+            2 => RecordType::Acquired,
+            3 => RecordType::Released,
+            4 => RecordType::RangeReleased,
+            5 => RecordType::Remapped,
+            6 => RecordType::Forked,
+            7 => RecordType::Executed,
+            8 => RecordType::Exited,
+            9 => RecordType::Uncovered,
+            _ => return None,
+        })
+    }
+}
+
+/// The beginning of every record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Head {
+    /// A [`RecordType`].
+    pub record: u32,
+    /// A [`Kind`](crate::Kind) for sites and acquisitions, a
+    /// [`Class`](crate::Class) for releases, a [`uncovered`] cause, else 0.
+    pub kind: u32,
+    /// When it happened.
+    pub time: u64,
+    /// Whom it happened to.
+    pub process: ProcessId,
+}
+
+/// The first acquisition of a site. `frames` addresses of 8 bytes follow,
+/// innermost first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Site {
+    pub head: Head,
+    /// Hash of process, kind and frames; records name the site by it.
+    pub site: u64,
+    /// The thread that acquired first.
+    pub tid: u32,
+    /// How many frames follow, at most [`MAX_FRAMES`](crate::limits::MAX_FRAMES).
+    pub frames: u16,
+    /// A [`StackEnd`].
+    pub end: u16,
+}
+
+/// Why a stack ends where it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum StackEnd {
+    /// At the outermost frame.
+    Complete = 0,
+    /// The next frame pointer does not point further up the stack.
+    Broken = 1,
+    /// The stack's memory could not be read.
+    Unreadable = 2,
+    /// There were more frames than are kept.
+    TooDeep = 3,
+    /// No user registers: none was taken.
+    NotTaken = 4,
+}
+
+impl StackEnd {
+    /// The end with this number, if there is one.
+    #[must_use]
+    pub const fn from_wire(number: u16) -> Option<StackEnd> {
+        Some(match number {
+            0 => StackEnd::Complete,
+            1 => StackEnd::Broken,
+            2 => StackEnd::Unreadable,
+            3 => StackEnd::TooDeep,
+            4 => StackEnd::NotTaken,
+            _ => return None,
+        })
+    }
+}
+
+/// A resource was acquired and did not go through the young table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Acquired {
+    pub head: Head,
+    pub handle: Handle,
+    /// The site, 0 where it is unknown.
+    pub site: u64,
+    /// Bytes of a mapping or segment, else 0.
+    pub size: u64,
+    /// A set of [`acquired`] bits.
+    pub flags: u32,
+    /// The acquiring thread.
+    pub tid: u32,
+}
+
+/// Bits of [`Acquired::flags`] and [`Young::flags`].
+pub mod acquired {
+    /// The descriptor closes on exec.
+    pub const CLOSE_ON_EXEC: u32 = 1 << 0;
+    /// The kind is a guess that `/proc` should correct.
+    pub const KIND_GUESSED: u32 = 1 << 1;
+    /// shmget without `IPC_EXCL`: the segment may have existed before.
+    pub const MAYBE_EXISTED: u32 = 1 << 2;
+}
+
+/// A resource that was not young any more was released. Its class is in the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Released {
+    pub head: Head,
+    pub handle: Handle,
+    /// When it had been acquired, 0 where the young table did not hold it.
+    pub acquired: u64,
+}
+
+/// Everything of a class in a range of handle values was released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct RangeReleased {
+    pub head: Head,
+    /// First descriptor, or first address.
+    pub first: u64,
+    /// Last descriptor, or last address: inclusive.
+    pub last: u64,
+    /// A set of [`range`] bits.
+    pub flags: u32,
+    pub reserved: u32,
+}
+
+/// Bits of [`RangeReleased::flags`].
+pub mod range {
+    /// `CLOSE_RANGE_UNSHARE`: the descriptor table was unshared first.
+    pub const UNSHARE: u32 = 1 << 0;
+    /// `CLOSE_RANGE_CLOEXEC`: nothing is closed, all of it will be on exec.
+    pub const CLOSE_ON_EXEC: u32 = 1 << 1;
+    /// shmdt: the whole attachment that begins at `first` went.
+    pub const ATTACHMENT: u32 = 1 << 2;
+}
+
+/// A mapping that was not young was moved or resized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Remapped {
+    pub head: Head,
+    /// Old first address and length in bytes.
+    pub old: u64,
+    pub old_length: u64,
+    /// New first address and length in bytes.
+    pub new: u64,
+    pub new_length: u64,
+    /// The site of the mremap, for what it maps anew (old length 0).
+    pub site: u64,
+    /// The call's flags (`MREMAP_DONTUNMAP` is 4).
+    pub flags: u32,
+    pub reserved: u32,
+}
+
+/// A process was made (not a thread). The head has the parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Forked {
+    pub head: Head,
+    pub child: ProcessId,
+    /// A set of [`forked`] bits.
+    pub flags: u32,
+    pub reserved: u32,
+    /// The child's name, zero-padded.
+    pub comm: [u8; 16],
+}
+
+/// Bits of [`Forked::flags`].
+pub mod forked {
+    /// The child shares the parent's descriptor table.
+    pub const SHARES_FILES: u32 = 1 << 0;
+    /// The child shares the parent's memory (vfork and its like).
+    pub const SHARES_MEMORY: u32 = 1 << 1;
+}
+
+/// A process replaced its program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Executed {
+    pub head: Head,
+    /// The new name, zero-padded.
+    pub comm: [u8; 16],
+}
+
+/// The last thread of a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Exited {
+    pub head: Head,
+}
+
+/// A process did something that the programs cannot follow. The cause is in the
+/// head's kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Uncovered {
+    pub head: Head,
+}
+
+/// Causes of [`Uncovered`].
+pub mod uncovered {
+    /// 32-bit system calls.
+    pub const COMPAT: u32 = 1;
+    /// An io_uring close whose descriptor this kernel does not show.
+    pub const URING_CLOSE: u32 = 2;
+}
+
+/// Key of the young table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct YoungKey {
+    /// The holder; [`ProcessId::NONE`] for processes and segments.
+    pub owner: ProcessId,
+    pub handle: Handle,
+}
+
+/// Value of the young table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Young {
+    /// When it was acquired.
+    pub time: u64,
+    /// The site, 0 where it is unknown.
+    pub site: u64,
+    /// The acquiring process.
+    pub process: ProcessId,
+    /// Bytes of a mapping or segment, else 0.
+    pub size: u64,
+    /// A [`Kind`](crate::Kind).
+    pub kind: u32,
+    /// A set of [`acquired`] bits.
+    pub flags: u32,
+}
+
+const _: () = assert!(size_of::<Head>() == 24);
+const _: () = assert!(size_of::<Site>() == 40);
+const _: () = assert!(size_of::<Acquired>() == 56);
+const _: () = assert!(size_of::<Released>() == 40);
+const _: () = assert!(size_of::<RangeReleased>() == 48);
+const _: () = assert!(size_of::<Remapped>() == 72);
+const _: () = assert!(size_of::<Forked>() == 56);
+const _: () = assert!(size_of::<Executed>() == 40);
+const _: () = assert!(size_of::<Exited>() == 24);
+const _: () = assert!(size_of::<Uncovered>() == 24);
+const _: () = assert!(size_of::<YoungKey>() == 16);
+const _: () = assert!(size_of::<Young>() == 40);

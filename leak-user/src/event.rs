@@ -1,0 +1,145 @@
+//! What happened, as the ledger takes it: records of the ring buffer and entries
+//! of the young table, decoded and checked.
+
+use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
+
+/// Nanoseconds of `CLOCK_MONOTONIC`.
+pub type Nanos = u64;
+
+/// A site's identity: hash of process, kind and frames. 0 is the unknown site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SiteId(pub u64);
+
+impl SiteId {
+    /// The site of resources whose acquisition was not seen.
+    pub const UNKNOWN: SiteId = SiteId(0);
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    Site(Site),
+    Acquired(Acquired),
+    Released(Released),
+    RangeReleased(RangeReleased),
+    Remapped(Remapped),
+    Forked(Forked),
+    Executed(Executed),
+    /// The last thread of the process ended.
+    Exited {
+        time: Nanos,
+        process: ProcessId,
+    },
+    Uncovered {
+        time: Nanos,
+        process: ProcessId,
+        cause: Uncovered,
+    },
+}
+
+/// First sight of a site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    pub time: Nanos,
+    pub process: ProcessId,
+    pub kind: Kind,
+    pub id: SiteId,
+    pub tid: u32,
+    /// Addresses, innermost first.
+    pub frames: Box<[u64]>,
+    /// Why the stack ends where it does.
+    pub end: StackEnd,
+}
+
+/// An acquisition: sent at once, or promoted from the young table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acquired {
+    pub time: Nanos,
+    pub process: ProcessId,
+    pub kind: Kind,
+    pub handle: Handle,
+    pub site: SiteId,
+    /// Bytes of a mapping or segment, else 0.
+    pub size: u64,
+    pub close_on_exec: bool,
+    /// The kind is a guess that `/proc` should correct.
+    pub kind_guessed: bool,
+    /// A shared memory segment that may have existed before.
+    pub maybe_existed: bool,
+}
+
+/// A release of one handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Released {
+    pub time: Nanos,
+    /// The releasing process; [`ProcessId::NONE`] for processes and segments.
+    pub process: ProcessId,
+    pub handle: Handle,
+    /// When it had been acquired, `None` where the kernel did not know any more.
+    pub acquired: Option<Nanos>,
+}
+
+/// A release of all handles of a class in a range of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RangeReleased {
+    pub time: Nanos,
+    pub process: ProcessId,
+    pub class: Class,
+    /// First descriptor or address.
+    pub first: u64,
+    /// Last descriptor or address, inclusive.
+    pub last: u64,
+    /// The descriptor table was unshared first (`CLOSE_RANGE_UNSHARE`).
+    pub unshare: bool,
+    /// Nothing was closed, all of it will be on exec (`CLOSE_RANGE_CLOEXEC`).
+    pub close_on_exec: bool,
+    /// The whole shared memory attachment that begins at `first` went (shmdt);
+    /// `last` means nothing.
+    pub attachment: bool,
+}
+
+/// mremap of a mapping that was not young.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remapped {
+    pub time: Nanos,
+    pub process: ProcessId,
+    pub old: u64,
+    pub old_length: u64,
+    pub new: u64,
+    pub new_length: u64,
+    /// Where mremap was called, for what it maps anew.
+    pub site: SiteId,
+    /// The old range stays mapped (`MREMAP_DONTUNMAP`, or an old length of 0).
+    pub keeps_old: bool,
+}
+
+/// A new process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forked {
+    pub time: Nanos,
+    pub parent: ProcessId,
+    pub child: ProcessId,
+    /// Parent and child have one descriptor table (`CLONE_FILES`).
+    pub shares_files: bool,
+    /// Parent and child have one memory (`CLONE_VM`).
+    pub shares_memory: bool,
+    /// The child's name as the kernel keeps it, zero-padded.
+    pub comm: [u8; 16],
+}
+
+/// A new program in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Executed {
+    pub time: Nanos,
+    pub process: ProcessId,
+    pub comm: [u8; 16],
+}
+
+/// What the kernel side cannot follow in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Uncovered {
+    /// 32-bit system calls.
+    Compat,
+    /// An io_uring close whose descriptor this kernel does not show.
+    UringClose,
+}

@@ -1,0 +1,2 @@
+//! (module)
+pub mod model;

@@ -1,0 +1,164 @@
+//! The report: what every output format writes. Its JSON form is a contract
+//! (schema `leaktrace.report/1`): keys may be added, never renamed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The schema's name.
+pub const SCHEMA: &str = "leaktrace.report/1";
+
+/// One report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub schema: String,
+    pub host: Host,
+    pub window: Window,
+    pub health: Health,
+    pub processes: Vec<Process>,
+    /// Leaks first, then suspects, then steady ones; by urgency within.
+    pub findings: Vec<Finding>,
+}
+
+/// Where it was taken.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    pub hostname: String,
+    pub kernel: String,
+    pub arch: String,
+    pub boot_id: String,
+}
+
+/// When: RFC 3339 times, UTC.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    pub start: String,
+    pub end: String,
+    pub seconds: f64,
+}
+
+/// How far the report can be trusted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// Acquisitions and releases seen by the kernel side.
+    pub events: u64,
+    /// Records lost, all causes.
+    pub lost: u64,
+    pub lost_by_cause: BTreeMap<String, u64>,
+    /// Resources dropped because `/proc` did not show them any more.
+    pub reconciled: u64,
+    /// Resources found in `/proc` whose acquisition was not seen.
+    pub adopted: u64,
+    /// Stacks that ended before their outermost frame.
+    pub stacks_truncated: u64,
+    /// What could not be seen, one sentence each.
+    pub uncovered: Vec<String>,
+}
+
+/// A process that holds something, or exited holding it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    pub pid: u32,
+    /// Ticks since boot (`/proc/PID/stat`, field 22).
+    pub start_time: u64,
+    pub comm: String,
+    pub exe: String,
+    pub cmdline: Vec<String>,
+    pub container_id: Option<String>,
+    /// Resources acquired during the trace and not released, by kind.
+    pub outstanding: BTreeMap<String, u64>,
+    /// Resources from before the trace that are still held, by kind.
+    pub preexisting: BTreeMap<String, u64>,
+    pub limits: Vec<Limit>,
+    /// Whether the process had ended when the report was made; `outstanding` is
+    /// then what it held at its exit.
+    #[serde(default)]
+    pub exited: bool,
+}
+
+/// A limit that the process runs into, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limit {
+    /// `nofile`, `max_map_count`, `threads`, ...
+    pub resource: String,
+    pub used: u64,
+    pub soft: u64,
+    /// `None` where use does not grow.
+    pub exhaustion_seconds: Option<f64>,
+}
+
+/// How sure and how bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Leak,
+    Suspect,
+    Steady,
+}
+
+/// A site with a verdict.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    pub verdict: Verdict,
+    /// 0 to 1.
+    pub confidence: f64,
+    pub kind: String,
+    pub pid: u32,
+    pub comm: String,
+    /// Counted from this site during the trace.
+    pub acquired: u64,
+    pub released: u64,
+    pub outstanding: u64,
+    /// Of what is outstanding, where the kind has a size, else 0.
+    pub bytes: u64,
+    pub growth_per_second: f64,
+    pub oldest_age_seconds: f64,
+    pub exhaustion_seconds: Option<f64>,
+    /// One sentence each.
+    pub evidence: Vec<String>,
+    pub hint: Option<String>,
+    /// Innermost first; empty where the acquisition was not seen.
+    pub stack: Vec<Frame>,
+    pub examples: Vec<Example>,
+}
+
+/// A frame of a stack. An inlined function has its own entry, before the one it
+/// was inlined into, with the same address.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Hexadecimal, as `0x7f...`.
+    pub address: String,
+    /// Empty where it has no name.
+    pub symbol: String,
+    /// Path of the mapped file, empty where there is none.
+    pub module: String,
+    pub file: Option<String>,
+    pub line: Option<u32>,
+    pub inlined: bool,
+    /// Build id of the module in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<String>,
+    /// Offset in the module's file, to find the name elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module_offset: Option<String>,
+}
+
+/// One outstanding resource of a finding.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Example {
+    /// `fd 12`, `0x7f..+8192`, `tid 77`, `pid 78`, `shmid 3`.
+    pub handle: String,
+    pub age_seconds: f64,
+    /// Path, peer, name: empty where nothing is known.
+    pub description: String,
+    pub socket: Option<Socket>,
+}
+
+/// A socket's addresses and state, in the kernel's words.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Socket {
+    pub family: String,
+    pub local: String,
+    pub peer: String,
+    pub state: String,
+}

@@ -1,0 +1,1 @@
+//! Builds victims, runs the tracer beside them, reads its report.
