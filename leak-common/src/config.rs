@@ -45,6 +45,9 @@ pub mod flags {
     pub const TASK_REGISTERS: u32 = 1 << 5;
     /// The programs log what is odd through aya-log.
     pub const VERBOSE: u32 = 1 << 6;
+    /// The reader is woken for each record: it wants to look at processes that may
+    /// not live long.
+    pub const PROMPT: u32 = 1 << 7;
 }
 
 /// Bits of an entry of the target table.

@@ -65,7 +65,8 @@ impl Handle {
     #[inline(always)]
     #[must_use]
     pub const fn shm(ipc_namespace: u32, id: u32) -> Handle {
-        // Name space numbers start at 0xf0000000 (proc_ns.h): 24 bits tell them apart.
+        // The initial name space is 0xefffffff, others count up from 0xf0000000
+        // (include/linux/proc_ns.h): 24 bits tell them apart.
         Self::new(
             Class::Shm,
             ((ipc_namespace & 0x00ff_ffff) as u64) << 32 | id as u64,

@@ -26,7 +26,8 @@ pub enum Operation {
     Fcntl = 6,
     /// signalfd: acquires only where its first argument is -1.
     Signalfd = 7,
-    /// clone, fork, vfork: a thread or process, and a pidfd with `CLONE_PIDFD`.
+    /// clone, fork, vfork: a thread or process, and a pidfd with `CLONE_PIDFD`
+    /// where the row's argument is 1.
     Clone = 8,
     /// clone3: the same, arguments in a structure.
     Clone3 = 9,
@@ -209,7 +210,7 @@ pub const TABLE: &[Row] = &[
     row("mq_open", (240, 180), Op::Returns, Some(Kind::Anon), 0, Argument1),
     row("recvmsg", (47, 212), Op::Receives, None, 0, Never),
     row("recvmmsg", (299, 243), Op::ReceivesMany, None, 0, Never),
-    row("clone", (56, 220), Op::Clone, None, 0, Never),
+    row("clone", (56, 220), Op::Clone, None, 1, Never),
     row("clone3", (435, 435), Op::Clone3, None, 0, Never),
     row("fork", (57, -1), Op::Clone, None, 0, Never),
     row("vfork", (58, -1), Op::Clone, None, 0, Never),

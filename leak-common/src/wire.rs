@@ -19,6 +19,7 @@ pub enum RecordType {
     Executed = 7,
     Exited = 8,
     Uncovered = 9,
+    Received = 10,
 }
 
 impl RecordType {
@@ -35,6 +36,7 @@ impl RecordType {
             7 => RecordType::Executed,
             8 => RecordType::Exited,
             9 => RecordType::Uncovered,
+            10 => RecordType::Received,
             _ => return None,
         })
     }
@@ -173,8 +175,6 @@ pub struct Remapped {
     /// New first address and length in bytes.
     pub new: u64,
     pub new_length: u64,
-    /// The site of the mremap, for what it maps anew (old length 0).
-    pub site: u64,
     /// The call's flags (`MREMAP_DONTUNMAP` is 4).
     pub flags: u32,
     pub reserved: u32,
@@ -233,6 +233,19 @@ pub mod uncovered {
     pub const URING_CLOSE: u32 = 2;
 }
 
+/// Descriptors arrived in a message. `number` of them follow, 4 bytes each. The
+/// kind in the head is that of the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Received {
+    pub head: Head,
+    pub site: u64,
+    /// A set of [`acquired`] bits.
+    pub flags: u32,
+    /// At most [`MAX_RECEIVED`](crate::limits::MAX_RECEIVED).
+    pub number: u32,
+}
+
 /// Key of the young table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
@@ -265,10 +278,11 @@ const _: () = assert!(size_of::<Site>() == 40);
 const _: () = assert!(size_of::<Acquired>() == 56);
 const _: () = assert!(size_of::<Released>() == 40);
 const _: () = assert!(size_of::<RangeReleased>() == 48);
-const _: () = assert!(size_of::<Remapped>() == 72);
+const _: () = assert!(size_of::<Remapped>() == 64);
 const _: () = assert!(size_of::<Forked>() == 56);
 const _: () = assert!(size_of::<Executed>() == 40);
 const _: () = assert!(size_of::<Exited>() == 24);
 const _: () = assert!(size_of::<Uncovered>() == 24);
+const _: () = assert!(size_of::<Received>() == 40);
 const _: () = assert!(size_of::<YoungKey>() == 16);
 const _: () = assert!(size_of::<Young>() == 40);

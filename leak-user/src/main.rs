@@ -1,1 +1,214 @@
-fn main() {}
+//! The command `leaktrace`.
+
+use std::{io::Write as _, process::ExitCode, time::Duration};
+
+use leak_user::{
+    bpf::{LoadError, raise_descriptor_limit},
+    cli::{
+        Cli, Command, Doctor, DoctorFormat, FailOn, Format, TraceOptions, completion_script,
+        exit_code,
+    },
+    doctor,
+    output::Output,
+    proc::Proc,
+    report::{self, Report, TextOptions, doctor::Status, escape::escape, model::Verdict},
+    trace::{Plan, TraceError, trace},
+};
+
+fn main() -> ExitCode {
+    let cli = match Cli::from_args(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    start_logging(cli.verbose);
+    raise_descriptor_limit();
+    let result = match &cli.command {
+        Command::Trace(options) => {
+            trace_command(&cli, &options.options, Target::Running(&options.pids))
+        }
+        Command::Run(options) => trace_command(
+            &cli,
+            &options.options,
+            Target::Command(&options.command, options.fail_on),
+        ),
+        Command::Doctor(options) => doctor_command(&cli, options),
+        Command::Completions(options) => completions(options.shell),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("leaktrace: {}", escape_lines(&failure.message));
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Why a command failed, and with which exit code.
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        Failure {
+            code: exit_code::ERROR,
+            message: format!("{error:#}"),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure {
+            code: exit_code::ERROR,
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<TraceError> for Failure {
+    fn from(error: TraceError) -> Failure {
+        let code = match &error {
+            TraceError::Load(LoadError::Privilege(_)) => exit_code::PRIVILEGE,
+            TraceError::Load(LoadError::Kernel(_)) => exit_code::KERNEL,
+            TraceError::Load(_) | TraceError::Other(_) => exit_code::ERROR,
+            TraceError::Command { code, .. } => *code,
+            TraceError::Aborted => 130,
+        };
+        Failure {
+            code,
+            message: error.to_string(),
+        }
+    }
+}
+
+/// Messages quote what others wrote; lines of our own stay lines.
+fn escape_lines(text: &str) -> String {
+    text.lines().map(escape).collect::<Vec<_>>().join("\n")
+}
+
+fn start_logging(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LEAKTRACE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    // The programs' own log comes through the `log` facade. It can be set once only,
+    // and this is the one place.
+    let _ = tracing_log::LogTracer::init();
+}
+
+/// What is traced.
+#[derive(Clone, Copy)]
+enum Target<'a> {
+    /// Running processes: these, or all.
+    Running(&'a [u32]),
+    /// A command, and what makes it fail.
+    Command(&'a [std::ffi::OsString], Option<FailOn>),
+}
+
+fn trace_command(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Result<u8, Failure> {
+    let host = Proc::default().host_facts().hostname;
+    // Before anything is traced: a place that can not be written is told at once.
+    let output = Output::open(options.output.as_deref(), &host)?;
+    let (pids, command, fail_on) = match target {
+        Target::Running(pids) => (pids.to_vec(), Vec::new(), None),
+        Target::Command(command, fail_on) => (Vec::new(), command.to_vec(), fail_on),
+    };
+    let plan = Plan {
+        pids,
+        comms: options.comms.clone(),
+        cgroup: options.cgroup.clone(),
+        kinds: options.kinds(),
+        command,
+        duration: options.duration,
+        interval: options.interval(),
+        nursery: options.nursery,
+        ring_bytes: options.ring_size,
+        verbose: cli.verbose > 0,
+        progress: cli.verbose == 0,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut outcome = runtime.block_on(trace(&plan))?;
+    let worst = outcome.report.worst();
+    write_report(cli, options, outcome.report, output)?;
+    let code = match &mut outcome.child {
+        // The trace ended before the command: it goes on, and its code is ours.
+        Some(child) => Some(runtime.block_on(child.wait())?),
+        None => outcome.exit_code,
+    };
+    // Threads that read a file on a dead network mount are not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(if fails(fail_on, worst) {
+        exit_code::LEAKS
+    } else {
+        code.unwrap_or(exit_code::FINE)
+    })
+}
+
+fn fails(fail_on: Option<FailOn>, worst: Option<Verdict>) -> bool {
+    match (fail_on, worst) {
+        (Some(FailOn::Leak), Some(worst)) => worst <= Verdict::Leak,
+        (Some(FailOn::Suspect), Some(worst)) => worst <= Verdict::Suspect,
+        (None, _) | (_, None) => false,
+    }
+}
+
+fn write_report(
+    cli: &Cli,
+    options: &TraceOptions,
+    report: Report,
+    output: Output,
+) -> Result<(), Failure> {
+    let mut report = report;
+    if let Some(age) = options.min_age(options.format) {
+        report.drop_young_steady(age.as_secs_f64());
+    }
+    let text = TextOptions {
+        width: output.width(),
+        color: output.color(cli.color),
+        top: usize::try_from(options.top).unwrap_or(usize::MAX),
+        show_steady: options.all,
+    };
+    output.write(|out| match options.format {
+        Format::Text => report::text::write(&report, &text, out),
+        Format::Json => report::json::write(&report, out),
+    })?;
+    Ok(())
+}
+
+fn doctor_command(cli: &Cli, options: &Doctor) -> Result<u8, Failure> {
+    let report = doctor::examine();
+    let output = Output::stdout();
+    let (width, color) = (output.width(), output.color(cli.color));
+    output.write(|out| match options.format {
+        DoctorFormat::Text => report::doctor::write_text(&report, width, color, out),
+        DoctorFormat::Json => report::doctor::write_json(&report, out),
+    })?;
+    let failed = |name: &str| {
+        let mut checks = report.checks.iter();
+        checks.any(|check| check.status == Status::Fail && check.name == name)
+    };
+    Ok(match report.worst() {
+        Status::Pass | Status::Warn => exit_code::FINE,
+        Status::Fail if failed("privileges") => exit_code::PRIVILEGE,
+        Status::Fail => exit_code::KERNEL,
+    })
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
+    Output::stdout().write(|out| out.write_all(&completion_script(shell)))?;
+    std::io::stdout().flush().ok();
+    Ok(exit_code::FINE)
+}

@@ -1,1 +1,118 @@
-fn main() {}
+//! Builds, runs, tests, lints and measures leaktrace: `cargo xtask --help`.
+//!
+//! Each command finds what it needs, says what it installs before it does, and prints every command that it runs.
+
+mod bench;
+mod bpf;
+mod command;
+mod host;
+mod linker;
+mod lint;
+mod packages;
+mod run;
+mod test;
+mod toolchain;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::command::Settings;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Builds, runs, tests, lints and measures leaktrace"
+)]
+struct Cli {
+    /// Install nothing: where something is missing, fail with the command that would install it
+    #[arg(long, global = true)]
+    no_install: bool,
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the eBPF object and leaktrace
+    Build {
+        /// With optimisations
+        #[arg(long)]
+        release: bool,
+    },
+    /// Build the eBPF object alone
+    Bpf {
+        /// Architecture of the kernel that will load it: x86_64 or aarch64
+        #[arg(long, default_value = std::env::consts::ARCH)]
+        arch: String,
+    },
+    /// Run leaktrace with ARGS as root; without ARGS, show it finding the leaks of a demo program
+    Run {
+        /// Arguments for leaktrace
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
+    /// Run all tests, those against the running kernel as root
+    Test {
+        /// Test with an optimised leaktrace
+        #[arg(long)]
+        release: bool,
+        /// Only tests whose name contains this
+        filter: Option<String>,
+        /// Arguments for the test programs
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
+    /// Check formatting, run clippy for host and BPF, check licences and sources of dependencies
+    Lint,
+    /// Measure what tracing costs on this machine and write leak-user/docs/cost.md
+    Bench {
+        /// Shorter rounds: for trying it, not for quoting
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Measure with what is built; prints the table (needs root)
+    #[command(hide = true)]
+    Measure(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let settings = Settings {
+        install: !cli.no_install,
+    };
+    match perform(cli.task, settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task, settings: Settings) -> Result<()> {
+    match task {
+        Task::Build { release } => {
+            bpf::build(settings)?;
+            let binary = host::build(release)?;
+            println!("{}", binary.display());
+        }
+        Task::Bpf { arch } => {
+            bpf::build_for(settings, &arch)?;
+        }
+        Task::Run { args } if args.is_empty() => run::demo(settings)?,
+        Task::Run { args } => run::leaktrace(settings, &args)?,
+        Task::Test {
+            release,
+            filter,
+            args,
+        } => test::run(settings, release, filter.as_deref(), &args)?,
+        Task::Lint => lint::run(settings)?,
+        Task::Bench { quick } => bench::run(settings, quick)?,
+        Task::Measure(options) => bench::measure(&options)?,
+    }
+    Ok(())
+}

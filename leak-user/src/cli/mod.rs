@@ -1,1 +1,128 @@
-//! (module)
+//! The command line: types that clap fills, and the checks that need no more
+//! than the arguments themselves. Nothing here looks at the system or does work.
+
+pub mod exit_code;
+mod help;
+mod options;
+mod values;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+
+pub use options::{
+    Color, Completions, Doctor, DoctorFormat, FailOn, Format, Run, Trace, TraceOptions,
+};
+pub use values::KindChoice;
+
+use leak_common::limits::MAX_COMMS;
+
+/// The whole command line.
+#[derive(Clone, Debug, PartialEq, Parser)]
+#[command(
+    name = "leaktrace",
+    version,
+    about = help::ABOUT,
+    long_about = help::LONG_ABOUT,
+    after_long_help = help::TOP,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// When to colour what is printed; NO_COLOR is honoured by `auto`
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        display_order = 90
+    )]
+    pub color: Color,
+
+    /// Log more to standard error; repeat for still more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 91)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum Command {
+    Trace(Trace),
+    Run(Run),
+    Doctor(Doctor),
+    Completions(Completions),
+}
+
+impl Cli {
+    /// Parses and checks arguments, the first of which is the program's name.
+    ///
+    /// # Errors
+    ///
+    /// On wrong usage, and where help or the version was asked for:
+    /// [`clap::Error::exit`] prints either and ends with the right code.
+    pub fn from_args<I, T>(args: I) -> Result<Cli, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        let mut command = Cli::command();
+        let matches = command.try_get_matches_from_mut(args)?;
+        let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        match cli.contradiction() {
+            None => Ok(cli),
+            Some((kind, message)) => {
+                let name = match cli.command {
+                    Command::Trace(_) => "trace",
+                    Command::Run(_) => "run",
+                    Command::Doctor(_) => "doctor",
+                    Command::Completions(_) => "completions",
+                };
+                let subcommand = command
+                    .find_subcommand_mut(name)
+                    .expect("the name of a subcommand that was just parsed");
+                Err(subcommand.error(kind, message))
+            }
+        }
+    }
+
+    /// What is wrong between arguments that are right each by itself.
+    fn contradiction(&self) -> Option<(ErrorKind, String)> {
+        let options = match &self.command {
+            Command::Trace(trace) => &trace.options,
+            Command::Run(run) => &run.options,
+            Command::Doctor(_) | Command::Completions(_) => return None,
+        };
+        if options.comms.len() > MAX_COMMS {
+            return Some((
+                ErrorKind::TooManyValues,
+                format!(
+                    "--comm was given {} times, at most {MAX_COMMS} are possible",
+                    options.comms.len()
+                ),
+            ));
+        }
+        match options.duration {
+            Some(duration) if options.interval_given() > Some(duration) => Some((
+                ErrorKind::ArgumentConflict,
+                "--interval is longer than --duration: not one interval would be complete"
+                    .to_owned(),
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// The completion script for a shell, to be written to standard output.
+#[must_use]
+pub fn completion_script(shell: clap_complete::Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "leaktrace", &mut script);
+    script
+}
+
+#[cfg(test)]
+mod tests;

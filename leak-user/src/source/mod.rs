@@ -1,1 +1,5 @@
-//! (module)
+//! Where batches of records come from.
+
+mod ring;
+
+pub use ring::RingReader;

@@ -1,0 +1,159 @@
+//! The only writer of the ring. What does not fit is counted, with its process.
+
+use aya_ebpf::{
+    bindings::{BPF_ANY, BPF_RB_NO_WAKEUP},
+    helpers::{bpf_ktime_get_ns, generated::bpf_ringbuf_output},
+};
+use leak_common::{
+    Counter, Handle, ProcessId,
+    config::flags,
+    limits::MAX_FRAMES,
+    wire::{Acquired, Head, Received, RecordType, Released, Site, Uncovered},
+};
+
+use crate::{
+    config::has,
+    count::{count, lost},
+    maps::{RING, SiteScratch, UNCOVERED},
+};
+
+/// Nobody is woken: user space looks every few milliseconds anyway, and a wake-up
+/// for each record would cost more than the record. Unless it asked for it.
+#[inline(always)]
+fn wake() -> u64 {
+    if has(flags::PROMPT) {
+        0
+    } else {
+        u64::from(BPF_RB_NO_WAKEUP)
+    }
+}
+
+/// The head of a record that happens now.
+#[inline(always)]
+pub(crate) fn head(record: RecordType, kind: u32, process: ProcessId) -> Head {
+    Head {
+        record: record as u32,
+        kind,
+        time: unsafe { bpf_ktime_get_ns() },
+        process,
+    }
+}
+
+/// Writes a record.
+#[inline(always)]
+pub(crate) fn emit<T>(record: &T, process: ProcessId) {
+    if RING.output::<T>(record, wake()).is_ok() {
+        count(Counter::Emitted);
+    } else {
+        lost(Counter::RingFull, process);
+    }
+}
+
+/// Writes a site with its frames. Whether it fit.
+#[inline(always)]
+pub(crate) fn emit_site(scratch: &mut SiteScratch, frames: u64, process: ProcessId) -> bool {
+    let frames = crate::stack::opaque(frames) & (MAX_FRAMES as u64);
+    let size = size_of::<Site>() as u64 + frames * 8;
+    let start = core::ptr::from_mut(scratch);
+    // SAFETY: `size` is at most the record and MAX_FRAMES frames, which the
+    // scratch holds one after the other.
+    let result = unsafe {
+        bpf_ringbuf_output(
+            (&raw const RING).cast_mut().cast(),
+            start.cast(),
+            size,
+            wake(),
+        )
+    };
+    if result == 0 {
+        count(Counter::Emitted);
+        true
+    } else {
+        lost(Counter::RingFull, process);
+        false
+    }
+}
+
+/// Writes received descriptors.
+#[inline(always)]
+pub(crate) fn emit_received(scratch: &mut SiteScratch, number: u64, process: ProcessId) {
+    let size = size_of::<Received>() as u64 + (crate::stack::opaque(number) & 0xff) * 4;
+    let start = &raw mut scratch.received;
+    // SAFETY: `size` is at most the record and 255 numbers, which the scratch holds
+    // one after the other.
+    let result = unsafe {
+        bpf_ringbuf_output(
+            (&raw const RING).cast_mut().cast(),
+            start.cast(),
+            size,
+            wake(),
+        )
+    };
+    if result == 0 {
+        count(Counter::Emitted);
+    } else {
+        lost(Counter::RingFull, process);
+    }
+}
+
+/// Sends an acquisition that does not go through the young table.
+#[inline(always)]
+pub(crate) fn acquired(
+    kind: u32,
+    process: ProcessId,
+    time: u64,
+    handle: Handle,
+    site: u64,
+    size: u64,
+    flags: u32,
+) {
+    let record = Acquired {
+        head: Head {
+            record: RecordType::Acquired as u32,
+            kind,
+            time,
+            process,
+        },
+        handle,
+        site,
+        size,
+        flags,
+        tid: crate::count::current().1,
+    };
+    emit(&record, process);
+}
+
+/// Sends a release. `acquired` is 0 where the young table did not hold it.
+#[inline(always)]
+pub(crate) fn released(process: ProcessId, time: u64, handle: Handle, acquired: u64) {
+    let class = (handle.0 >> 56) as u32;
+    let record = Released {
+        head: Head {
+            record: RecordType::Released as u32,
+            kind: class,
+            time,
+            process,
+        },
+        handle,
+        acquired,
+    };
+    emit(&record, process);
+}
+
+/// Tells, once per process and cause, that something is not covered.
+#[inline(always)]
+pub(crate) fn uncovered(cause: u32, tgid: u32, process: impl FnOnce() -> Option<ProcessId>) {
+    let key = u64::from(cause) << 32 | u64::from(tgid);
+    if UNCOVERED.get_ptr(key).is_some() {
+        return;
+    }
+    if let Some(process) = process() {
+        let _ = UNCOVERED.insert(key, 1u32, u64::from(BPF_ANY));
+        emit(
+            &Uncovered {
+                head: head(RecordType::Uncovered, cause, process),
+            },
+            process,
+        );
+    }
+}

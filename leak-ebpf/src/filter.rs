@@ -1,0 +1,117 @@
+//! Which processes are traced.
+
+use aya_ebpf::helpers::bpf_get_current_comm;
+use leak_common::{
+    Counter,
+    config::{flags, target},
+    limits::MAX_COMMS,
+};
+
+use crate::{
+    config::{config, has, pointer, read},
+    count::count,
+    maps::{CGROUPS, TARGETS},
+};
+
+/// Whether the current process, `tgid`, is traced.
+#[inline(always)]
+pub(crate) fn traced(tgid: u32) -> bool {
+    if tgid == config!(own_tgid) {
+        return false;
+    }
+    if has(flags::FILTER_TARGETS) && !is_target(tgid) {
+        return false;
+    }
+    if has(flags::FILTER_CGROUP) && !matches!(CGROUPS.current_task_under_cgroup(0), Ok(true)) {
+        return false;
+    }
+    true
+}
+
+/// Whether `tgid`'s entry has all the bits that the filters ask for.
+#[inline(always)]
+pub(crate) fn is_target(tgid: u32) -> bool {
+    let required = config!(required_targets);
+    match TARGETS.get_ptr(tgid) {
+        Some(bits) => unsafe { *bits & required == required },
+        None => false,
+    }
+}
+
+/// A child inherits what selected its parent; a child of the tracer itself is a
+/// command that it runs.
+#[inline(always)]
+pub(crate) fn forked(parent: u32, child: u32) {
+    if !has(flags::FILTER_TARGETS) {
+        return;
+    }
+    let bits = if has(flags::FOLLOW_OWN_CHILDREN) && parent == config!(own_tgid) {
+        target::BY_PID
+    } else {
+        match TARGETS.get_ptr(parent) {
+            Some(bits) => unsafe { *bits },
+            None => return,
+        }
+    };
+    set(child, bits);
+}
+
+/// The current process has a new name: it selects or deselects it.
+#[inline(always)]
+pub(crate) fn executed(tgid: u32) {
+    if config!(required_targets) & target::BY_COMM == 0 {
+        return;
+    }
+    let before = match TARGETS.get_ptr(tgid) {
+        Some(bits) => unsafe { *bits },
+        None => 0,
+    };
+    let Ok(comm) = bpf_get_current_comm() else {
+        return;
+    };
+    let after = if named(&comm) {
+        before | target::BY_COMM
+    } else {
+        before & !target::BY_COMM
+    };
+    if after != before {
+        set(tgid, after);
+    }
+}
+
+/// The process is gone.
+#[inline(always)]
+pub(crate) fn freed(tgid: u32) {
+    if has(flags::FILTER_TARGETS) {
+        let _ = TARGETS.remove(tgid);
+    }
+}
+
+#[inline(always)]
+fn set(tgid: u32, bits: u32) {
+    if TARGETS.insert(tgid, bits, 0).is_err() {
+        count(Counter::TargetsFull);
+    }
+}
+
+/// Whether a zero-padded name is one of the filter's.
+#[inline(always)]
+fn named(comm: &[u8; 16]) -> bool {
+    let comm = words(comm);
+    let mut index = 0;
+    while index < MAX_COMMS {
+        // SAFETY: the index is in bounds.
+        let wanted = words(&read(unsafe { &raw const (*pointer()).comms[index] }));
+        if wanted[0] != 0 && comm[0] == wanted[0] && comm[1] == wanted[1] {
+            return true;
+        }
+        index += 1;
+    }
+    false
+}
+
+#[inline(always)]
+fn words(comm: &[u8; 16]) -> [u64; 2] {
+    // SAFETY: 16 plain bytes are two plain words.
+    unsafe { core::mem::transmute_copy(comm) }
+}

@@ -1,0 +1,91 @@
+//! Every map of the programs. Hash maps are preallocated: allocating in a
+//! tracepoint is refused or unsafe on the older kernels.
+
+use aya_ebpf::{
+    btf_maps::CgroupArray,
+    macros::{btf_map, map},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+};
+use leak_common::{
+    Counter, ProcessId,
+    limits::{
+        INFLIGHT_ENTRIES, LOSS_ENTRIES, MAX_FRAMES, MAX_RECEIVED, RING_BYTES, SITE_ENTRIES,
+        TARGET_ENTRIES, YOUNG_ENTRIES,
+    },
+    wire::{Received, Site, Young, YoungKey},
+};
+
+use crate::{operations::Acquiring, stack::Stack};
+
+/// Records to user space. Only `emit` writes here.
+#[map]
+pub(crate) static RING: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+/// What was acquired and neither released nor promoted yet.
+#[map]
+pub(crate) static YOUNG: HashMap<YoungKey, Young> = HashMap::with_max_entries(YOUNG_ENTRIES, 0);
+
+/// Acquisitions per site; a site in here has been sent to user space.
+#[map]
+pub(crate) static SITES: HashMap<u64, u64> = HashMap::with_max_entries(SITE_ENTRIES, 0);
+
+/// Processes selected by a filter: tgid to `config::target` bits.
+#[map]
+pub(crate) static TARGETS: HashMap<u32, u32> = HashMap::with_max_entries(TARGET_ENTRIES, 0);
+
+/// The cgroup of `--cgroup`, in slot 0.
+#[btf_map]
+pub(crate) static CGROUPS: CgroupArray<1> = CgroupArray::new();
+
+/// Slot 0: releases of what was acquired before this time are always sent. User
+/// space moves it while it reads /proc, so that nothing it sees there vanishes
+/// unseen.
+#[map]
+pub(crate) static EMIT_BEFORE: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Counters, by `Counter`.
+#[map]
+pub(crate) static COUNTERS: PerCpuArray<u64> =
+    PerCpuArray::with_max_entries(Counter::COUNT as u32, 0);
+
+/// Processes that lost records, and how many, until user space takes them out.
+#[map]
+pub(crate) static LOSSES: HashMap<ProcessId, u64> = HashMap::with_max_entries(LOSS_ENTRIES, 0);
+
+/// Processes known to make calls that are not covered: cause in the upper half.
+#[map]
+pub(crate) static UNCOVERED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
+
+/// A child made by the thread in the key, until its clone call returns.
+#[map]
+pub(crate) static CLONING: LruHashMap<u64, YoungKey> =
+    LruHashMap::with_max_entries(INFLIGHT_ENTRIES, 0);
+
+/// An io_uring request between its submission and its completion.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct UringRequest {
+    pub(crate) process: ProcessId,
+    pub(crate) site: u64,
+    pub(crate) kind: u32,
+    pub(crate) tid: u32,
+}
+
+#[map]
+pub(crate) static URING: LruHashMap<u64, UringRequest> =
+    LruHashMap::with_max_entries(INFLIGHT_ENTRIES, 0);
+
+/// A site's record while it is put together; too large for the program's stack.
+#[repr(C)]
+pub(crate) struct SiteScratch {
+    pub(crate) record: Site,
+    pub(crate) frames: [u64; MAX_FRAMES + 1],
+    pub(crate) received: Received,
+    pub(crate) numbers: [u32; MAX_RECEIVED + 3],
+    pub(crate) acquiring: Acquiring,
+    pub(crate) stack: Stack,
+}
+
+/// Slot per kind of program: a program never interrupts itself on one CPU.
+#[map]
+pub(crate) static SCRATCH: PerCpuArray<SiteScratch> = PerCpuArray::with_max_entries(2, 0);

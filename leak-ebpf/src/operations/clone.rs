@@ -1,0 +1,111 @@
+//! Threads and child processes. The fork tracepoint makes the entry; the end of
+//! the parent's call adds the stack, which only it can take on every kernel.
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
+use leak_common::{
+    Counter, Handle, Kind, ProcessId,
+    config::flags,
+    wire::{YoungKey, acquired},
+};
+
+use super::{Acquiring, Call, descriptor};
+use crate::{
+    config::has,
+    count::lost,
+    emit,
+    maps::{CLONING, YOUNG},
+    site::{self, Taken},
+    young::{self, Acquisition},
+};
+
+/// `CLONE_PIDFD`, include/uapi/linux/sched.h.
+const CLONE_PIDFD: u64 = 0x1000;
+
+/// The fork tracepoint: `owner` now has a thread or child.
+#[inline(always)]
+pub(crate) fn forked(owner: ProcessId, kind: Kind, task: ProcessId) {
+    if !young::wants(kind) {
+        return;
+    }
+    let handle = Handle::task(kind.class(), task);
+    young::acquire(Acquisition {
+        process: owner,
+        handle,
+        site: 0,
+        size: 0,
+        kind: kind as u32,
+        flags: 0,
+    });
+    let caller = bpf_get_current_pid_tgid();
+    let key = young::key(owner, handle);
+    if CLONING.insert(caller, key, 0).is_err() {
+        lost(Counter::InflightFull, owner);
+    }
+}
+
+/// clone, fork, vfork: arguments in registers.
+#[inline(always)]
+pub(crate) fn clone(call: Call, is_clone: bool) -> Option<Acquiring> {
+    // fork and vfork have no arguments; whatever is in their registers is noise.
+    let pidfd_at = (is_clone && call.registers.argument(0) & CLONE_PIDFD != 0)
+        .then(|| call.registers.argument(2));
+    made(call, pidfd_at)
+}
+
+/// clone3: arguments in memory, flags first, then where the pidfd goes.
+#[inline(always)]
+pub(crate) fn clone3(call: Call) -> Option<Acquiring> {
+    let arguments = call.registers.argument(0);
+    let Ok([flags, pidfd_at]) = (unsafe { bpf_probe_read_user(arguments as *const [u64; 2]) })
+    else {
+        lost(Counter::Unreadable, call.process);
+        return made(call, None);
+    };
+    made(call, (flags & CLONE_PIDFD != 0).then_some(pidfd_at))
+}
+
+#[inline(always)]
+fn made(call: Call, pidfd_at: Option<u64>) -> Option<Acquiring> {
+    // The child returns from the same call, with 0: it acquired nothing.
+    if call.result == 0 {
+        return None;
+    }
+    let mut acquiring = Acquiring::none();
+    if let Some(address) = pidfd_at {
+        match unsafe { bpf_probe_read_user(address as *const u32) } {
+            Ok(descriptor) => {
+                let handle = descriptor::handle(u64::from(descriptor));
+                let kind = Kind::Pidfd as u32;
+                acquiring = Acquiring::one(handle, kind, 0, acquired::CLOSE_ON_EXEC);
+            }
+            Err(_) => lost(Counter::Unreadable, call.process),
+        }
+    }
+    Some(Acquiring {
+        cloned: 1,
+        ..acquiring
+    })
+}
+
+/// Gives the entry of the fork tracepoint its site, if it still lives.
+#[inline(always)]
+pub(crate) fn returned(call: Call, taken: Taken) {
+    let caller = bpf_get_current_pid_tgid();
+    let Some(key) = CLONING.get_ptr(caller) else {
+        return;
+    };
+    let key: YoungKey = unsafe { *key };
+    let _ = CLONING.remove(caller);
+    let kind = if key.owner == ProcessId::NONE {
+        Kind::Process
+    } else {
+        Kind::Thread
+    } as u32;
+    let site = site::visit(taken, call.process, kind, 1);
+    if let Some(young) = YOUNG.get_ptr_mut(key) {
+        // SAFETY: an entry of this very task; user space reads the word whole.
+        unsafe { (*young).site = site }
+    } else if has(flags::ALL_EVENTS) {
+        emit::acquired(kind, call.process, 0, key.handle, site, 0, 0);
+    }
+}

@@ -1,0 +1,142 @@
+//! Memory mappings: ranges of addresses, split and replaced at will.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use leak_common::{
+    Class, Handle, Kind, ProcessId,
+    wire::{RangeReleased, RecordType, Remapped, range},
+};
+
+use super::{Acquiring, Call};
+use crate::{
+    emit::{self, emit, head},
+    maps::YOUNG,
+    young::{self, Found},
+};
+
+const MAP_FIXED: u64 = 0x10;
+const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
+const MREMAP_DONTUNMAP: u64 = 4;
+
+/// Lengths are rounded up to 4 KiB; larger base pages (aarch64) are rounded
+/// further by user space, which knows them.
+const PAGE: u64 = 4096;
+
+#[inline(always)]
+fn round(length: u64) -> u64 {
+    length.wrapping_add(PAGE - 1) & !(PAGE - 1)
+}
+
+fn mapping(address: u64, length: u64) -> Acquiring {
+    Acquiring::one(
+        Handle::new(Class::Mapping, address),
+        Kind::Mapping as u32,
+        length,
+        0,
+    )
+}
+
+/// mmap.
+#[inline(always)]
+pub(crate) fn maps(call: Call) -> Option<Acquiring> {
+    if !young::wants(Kind::Mapping) {
+        return None;
+    }
+    let length = round(call.registers.argument(1));
+    let flags = call.registers.argument(3);
+    if flags & MAP_FIXED != 0 && flags & MAP_FIXED_NOREPLACE == 0 {
+        // Whatever was mapped there is gone.
+        unmapped(call.process, call.result, length);
+    }
+    Some(mapping(call.result, length))
+}
+
+/// munmap, at its beginning.
+#[inline(always)]
+pub(crate) fn unmaps(process: ProcessId, address: u64, length: u64) {
+    if !young::wants(Kind::Mapping) || length == 0 || address & (PAGE - 1) != 0 {
+        return;
+    }
+    let length = round(length);
+    let handle = Handle::new(Class::Mapping, address);
+    let young = YOUNG.get_ptr(young::key(process, handle));
+    let exact = match young {
+        Some(young) => unsafe { (*young).size == length },
+        None => false,
+    };
+    if !exact {
+        unmapped(process, address, length);
+        return;
+    }
+    let time = unsafe { bpf_ktime_get_ns() };
+    if let Found::Old { acquired } = young::take(process, handle, time) {
+        emit::released(process, time, handle, acquired);
+    }
+}
+
+fn unmapped(process: ProcessId, address: u64, length: u64) {
+    let record = RangeReleased {
+        head: head(RecordType::RangeReleased, Class::Mapping as u32, process),
+        first: address,
+        last: address.wrapping_add(length).wrapping_sub(1),
+        flags: 0,
+        reserved: 0,
+    };
+    emit(&record, process);
+}
+
+/// mremap: user space moves what it knows; a young mapping that was moved is
+/// found by it through the record's time. An old length of 0 maps the same pages
+/// a second time.
+#[inline(always)]
+pub(crate) fn remaps(call: Call) -> Option<Acquiring> {
+    if !young::wants(Kind::Mapping) {
+        return None;
+    }
+    let registers = call.registers;
+    let old_length = round(registers.argument(1));
+    let new_length = round(registers.argument(2));
+    if old_length == 0 {
+        return Some(mapping(call.result, new_length));
+    }
+    let record = Remapped {
+        head: head(RecordType::Remapped, Class::Mapping as u32, call.process),
+        old: registers.argument(0),
+        old_length,
+        new: call.result,
+        new_length,
+        flags: (registers.argument(3) & MREMAP_DONTUNMAP) as u32,
+        reserved: 0,
+    };
+    emit(&record, call.process);
+    None
+}
+
+/// shmat: the segment's size is not among the arguments.
+#[inline(always)]
+pub(crate) fn attaches(call: Call) -> Option<Acquiring> {
+    young::wants(Kind::Mapping).then(|| mapping(call.result, 0))
+}
+
+/// shmdt, at its beginning.
+#[inline(always)]
+pub(crate) fn detaches(process: ProcessId, address: u64) {
+    if !young::wants(Kind::Mapping) {
+        return;
+    }
+    let handle = Handle::new(Class::Mapping, address);
+    let time = unsafe { bpf_ktime_get_ns() };
+    match young::take(process, handle, time) {
+        Found::Young => {}
+        Found::Old { acquired } => emit::released(process, time, handle, acquired),
+        Found::Nothing => {
+            let record = RangeReleased {
+                head: head(RecordType::RangeReleased, Class::Mapping as u32, process),
+                first: address,
+                last: address,
+                flags: range::ATTACHMENT,
+                reserved: 0,
+            };
+            emit(&record, process);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Descriptors that arrive in messages (`SCM_RIGHTS`). One record carries them
+//! all to user space: a loop over up to 253 descriptors, each with its own way
+//! through the young table, is more than the verifier walks.
+
+use aya_ebpf::helpers::{bpf_probe_read_user, generated};
+use leak_common::{
+    Counter,
+    limits::MAX_RECEIVED,
+    wire::{Received, RecordType, acquired},
+};
+
+use super::{Acquiring, Call};
+use crate::{
+    count::{count, lost},
+    emit::{emit_received, head},
+    maps::SCRATCH,
+    site::{self, Slot, Taken},
+    stack::opaque,
+    task::Task,
+};
+
+const SOL_SOCKET: u64 = 1;
+const SCM_RIGHTS: u64 = 1;
+/// `MSG_CMSG_CLOEXEC`.
+const CLOEXEC: u64 = 0x4000_0000;
+
+/// Where `struct user_msghdr` keeps its control data and their length.
+const CONTROL: u64 = 32;
+/// `struct mmsghdr`: the header and a length, padded.
+const MESSAGE_BYTES: u64 = 64;
+/// `struct cmsghdr`: length (8), level (4), type (4).
+const HEADER_BYTES: u64 = 16;
+/// Messages of one call that are looked at.
+const MESSAGES: u64 = 16;
+/// Headers of one message that are looked at: there are credentials, timestamps
+/// and security labels beside the descriptors at most.
+const HEADERS: u32 = 4;
+
+/// recvmsg: one message.
+#[inline(always)]
+pub(crate) fn receives(call: Call) -> Option<Acquiring> {
+    acquiring(call, 1, call.registers.argument(2))
+}
+
+/// recvmmsg: as many messages as it returned.
+#[inline(always)]
+pub(crate) fn receives_many(call: Call) -> Option<Acquiring> {
+    acquiring(call, call.result, call.registers.argument(3))
+}
+
+/// Most messages bring no descriptors at all: that is found out before a stack is
+/// taken.
+#[inline(always)]
+fn acquiring(call: Call, messages: u64, flags: u64) -> Option<Acquiring> {
+    let mut index = 0;
+    while index < MESSAGES {
+        if index >= messages {
+            return None;
+        }
+        if rights(call, index).is_some() {
+            let close_on_exec = if flags & CLOEXEC != 0 {
+                acquired::CLOSE_ON_EXEC
+            } else {
+                0
+            };
+            return Some(Acquiring {
+                messages,
+                flags: close_on_exec,
+                ..Acquiring::none()
+            });
+        }
+        index += 1;
+    }
+    None
+}
+
+/// Address and number of the descriptors in a message.
+#[inline(always)]
+fn rights(call: Call, index: u64) -> Option<(u64, u64)> {
+    let at = call
+        .registers
+        .argument(1)
+        .wrapping_add(index * MESSAGE_BYTES + CONTROL);
+    let Ok([mut header, mut left]) = (unsafe { bpf_probe_read_user(at as *const [u64; 2]) }) else {
+        lost(Counter::Unreadable, call.process);
+        return None;
+    };
+    let mut step = 0;
+    while step < HEADERS {
+        step += 1;
+        if left < HEADER_BYTES {
+            return None;
+        }
+        let Ok([length, level_and_type]) =
+            (unsafe { bpf_probe_read_user(header as *const [u64; 2]) })
+        else {
+            lost(Counter::Unreadable, call.process);
+            return None;
+        };
+        if length < HEADER_BYTES || length > left {
+            return None;
+        }
+        if level_and_type == SCM_RIGHTS << 32 | SOL_SOCKET {
+            return Some((header + HEADER_BYTES, (length - HEADER_BYTES) / 4));
+        }
+        let next = (length + 7) & !7;
+        if next >= left {
+            return None;
+        }
+        header = header.wrapping_add(next);
+        left -= next;
+    }
+    lost(Counter::TooManyReceived, call.process);
+    None
+}
+
+/// Sends what arrived, a record for each message with descriptors.
+#[inline(always)]
+pub(crate) fn record(call: Call, taken: Taken, messages: u64, flags: u32) {
+    if messages > MESSAGES {
+        lost(Counter::TooManyReceived, call.process);
+    }
+    let mut site = 0;
+    let mut index = 0;
+    while index < MESSAGES {
+        if index >= messages {
+            return;
+        }
+        if let Some((address, number)) = rights(call, index) {
+            site = send(call, taken, site, flags, address, number);
+        }
+        index += 1;
+    }
+}
+
+/// The site has the kind of the first descriptor; user space asks /proc for the
+/// kinds of all.
+#[inline(always)]
+fn send(call: Call, taken: Taken, site: u64, flags: u32, address: u64, number: u64) -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(Slot::Syscall as u32) else {
+        return site;
+    };
+    // SAFETY: this CPU's slot, which only this program uses, and never nested.
+    let scratch = unsafe { &mut *scratch };
+    let number = opaque(number) & 0xff;
+    let number = if number > MAX_RECEIVED as u64 {
+        MAX_RECEIVED as u64
+    } else {
+        number
+    };
+    // SAFETY: `number` descriptors fit the scratch.
+    let result = unsafe {
+        generated::bpf_probe_read_user(
+            scratch.numbers.as_mut_ptr().cast(),
+            opaque(number * 4) as u32 & 0x3ff,
+            address as *const _,
+        )
+    };
+    if result != 0 {
+        lost(Counter::Unreadable, call.process);
+        return site;
+    }
+    let kind = Task::current().descriptor_kind(u64::from(scratch.numbers[0]));
+    let site = if site == 0 {
+        site::visit(taken, call.process, kind, number)
+    } else {
+        site
+    };
+    count(Counter::Acquired);
+    scratch.received = Received {
+        head: head(RecordType::Received, kind, call.process),
+        site,
+        flags: flags | acquired::KIND_GUESSED,
+        number: number as u32,
+    };
+    emit_received(scratch, number, call.process);
+    site
+}

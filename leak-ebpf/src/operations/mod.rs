@@ -1,0 +1,108 @@
+//! What system calls do to resources, one module per subject. Each says what a
+//! call acquires; the stack is taken once, after that, and only then.
+
+pub(crate) mod clone;
+pub(crate) mod descriptor;
+pub(crate) mod mapping;
+pub(crate) mod message;
+pub(crate) mod segment;
+
+use leak_common::{Handle, ProcessId};
+
+use crate::{
+    registers::Registers,
+    site::{self, Taken},
+    young::{self, Acquisition},
+};
+
+/// A system call that succeeded.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) registers: Registers,
+    pub(crate) process: ProcessId,
+    /// What it returned.
+    pub(crate) result: u64,
+}
+
+/// What a call acquires. It passes through a map between the many calls and the
+/// one way on, so that the verifier walks that way once.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Acquiring {
+    /// The resource, no handle where there is none.
+    pub(crate) first: Handle,
+    /// Another of the same kind.
+    pub(crate) second: Handle,
+    pub(crate) size: u64,
+    pub(crate) kind: u32,
+    /// `wire::acquired` bits.
+    pub(crate) flags: u32,
+    /// Not 0: it made a thread or child, which the fork tracepoint has recorded.
+    pub(crate) cloned: u64,
+    /// Descriptors arrived in that many messages.
+    pub(crate) messages: u64,
+}
+
+/// No resource.
+pub(crate) const NO_HANDLE: Handle = Handle(0);
+
+impl Acquiring {
+    /// One resource.
+    #[inline(always)]
+    pub(crate) fn one(handle: Handle, kind: u32, size: u64, flags: u32) -> Acquiring {
+        Acquiring {
+            first: handle,
+            second: NO_HANDLE,
+            size,
+            kind,
+            flags,
+            cloned: 0,
+            messages: 0,
+        }
+    }
+
+    /// None that is known yet.
+    #[inline(always)]
+    pub(crate) fn none() -> Acquiring {
+        Self::one(NO_HANDLE, 0, 0, 0)
+    }
+
+    /// Records it all with the call's stack.
+    #[inline(always)]
+    pub(crate) fn record(self, call: Call, taken: Taken) {
+        if self.cloned != 0 {
+            clone::returned(call, taken);
+        }
+        if self.messages != 0 {
+            message::record(call, taken, self.messages, self.flags);
+            return;
+        }
+        if self.first == NO_HANDLE {
+            return;
+        }
+        let amount = if self.second == NO_HANDLE { 1 } else { 2 };
+        let site = site::visit(taken, call.process, self.kind, amount);
+        let Acquiring {
+            size, kind, flags, ..
+        } = self;
+        let process = call.process;
+        young::acquire(Acquisition {
+            process,
+            handle: self.first,
+            site,
+            size,
+            kind,
+            flags,
+        });
+        if self.second != NO_HANDLE {
+            young::acquire(Acquisition {
+                process,
+                handle: self.second,
+                site,
+                size,
+                kind,
+                flags,
+            });
+        }
+    }
+}

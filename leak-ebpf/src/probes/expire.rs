@@ -1,0 +1,26 @@
+//! Run by user space, not by an event: takes an entry out of the young table
+//! once it was promoted, unless the same key has been acquired anew meanwhile.
+
+use aya_ebpf::{EbpfContext, macros::raw_tracepoint, programs::RawTracePointContext};
+use leak_common::{Handle, ProcessId, wire::YoungKey};
+
+use crate::maps::YOUNG;
+
+/// Arguments of the run: owner, handle, time of the acquisition.
+#[raw_tracepoint(tracepoint = "sys_enter")]
+pub(crate) fn expire(ctx: RawTracePointContext) -> i32 {
+    let arguments = ctx.as_ptr().cast::<u64>();
+    // SAFETY: the context of a test run is the array that user space passed; the
+    // verifier bounds it.
+    let (owner, handle, time) = unsafe { (*arguments, *arguments.add(1), *arguments.add(2)) };
+    let key = YoungKey {
+        owner: ProcessId(owner),
+        handle: Handle(handle),
+    };
+    if let Some(young) = YOUNG.get_ptr(key)
+        && unsafe { (*young).time } == time
+    {
+        let _ = YOUNG.remove(key);
+    }
+    0
+}

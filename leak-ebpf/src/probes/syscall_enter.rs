@@ -1,0 +1,87 @@
+//! The beginning of the calls that release: at their end another thread may own
+//! the same handle already. The same body twice: once per releasing call's own
+//! tracepoint, and once for all calls where tracefs cannot be had.
+
+use aya_ebpf::{
+    EbpfContext,
+    macros::{btf_tracepoint, tracepoint},
+    programs::{BtfTracePointContext, TracePointContext},
+};
+use leak_common::syscalls::{Action, Operation};
+
+use crate::{
+    config::action,
+    count::current,
+    filter,
+    operations::{descriptor, mapping},
+    registers::Registers,
+    task::Task,
+};
+
+/// What a classic `sys_enter_*` tracepoint hands over
+/// (kernel/trace/trace_syscalls.c, perf_call_bpf_enter).
+#[repr(C)]
+struct Enter {
+    registers: u64,
+    number: u64,
+    first: u64,
+}
+
+/// `syscalls:sys_enter_close` and its like. These skip 32-bit callers by themselves.
+#[tracepoint]
+pub(crate) fn syscall_enter(ctx: TracePointContext) -> u32 {
+    let enter = ctx.as_ptr().cast::<Enter>();
+    // SAFETY: the context of this type of program; the verifier checks the fields.
+    let (number, first) = unsafe { ((*enter).number, (*enter).first) };
+    let Some(action) = action(number) else {
+        return 0;
+    };
+    // The kernel refuses a program with plain loads beyond the arguments of the
+    // call it is attached to; close has one.
+    release(action, first, |index| {
+        unsafe { ctx.read_at(size_of::<Enter>() + (index - 1) * 8) }.unwrap_or(0)
+    });
+    0
+}
+
+/// `TP_PROTO(struct pt_regs *regs, long id)`: every call of the host.
+#[btf_tracepoint(function = "sys_enter")]
+pub(crate) fn syscall_enter_all(ctx: BtfTracePointContext) -> i32 {
+    let registers = Registers::new(ctx.arg(0));
+    let number: u64 = ctx.arg(1);
+    let Some(action) = action(number) else {
+        return 0;
+    };
+    if registers.is_compat() {
+        return 0;
+    }
+    // On aarch64 the saved first argument is set before this tracepoint too.
+    release(action, registers.argument(0), |index| {
+        registers.argument(index)
+    });
+    0
+}
+
+#[inline(always)]
+fn release(action: Action, first: u64, argument: impl Fn(usize) -> u64) -> Option<()> {
+    const CLOSES: u8 = Operation::Closes as u8;
+    const CLOSES_RANGE: u8 = Operation::ClosesRange as u8;
+    const UNMAPS: u8 = Operation::Unmaps as u8;
+    const DETACHES: u8 = Operation::Detaches as u8;
+    if action.operation < CLOSES {
+        return None;
+    }
+    let (tgid, _) = current();
+    if !filter::traced(tgid) {
+        return None;
+    }
+    let process = Task::current().process()?;
+    match action.operation {
+        CLOSES => descriptor::close(process, first),
+        CLOSES_RANGE => descriptor::close_range(process, first, argument(1), argument(2)),
+        UNMAPS => mapping::unmaps(process, first, argument(1)),
+        DETACHES => mapping::detaches(process, first),
+        _ => {}
+    }
+    Some(())
+}

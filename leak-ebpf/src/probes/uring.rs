@@ -1,0 +1,205 @@
+//! Descriptors opened and closed by io_uring requests, which make no system call
+//! of their own. Classic tracepoints, whose fields move between kernels: user
+//! space reads their offsets from the `format` files.
+
+use aya_ebpf::{
+    bindings::task_struct,
+    helpers::{
+        bpf_probe_read_kernel,
+        generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+    },
+    macros::tracepoint,
+    programs::TracePointContext,
+};
+use leak_common::{
+    Class, Counter, Handle, Kind,
+    config::{ABSENT, flags},
+    wire::{acquired, uncovered},
+};
+
+use crate::{
+    config::{config, has},
+    count::{count, current},
+    emit, filter,
+    maps::{URING, UringRequest},
+    operations::descriptor,
+    registers::Registers,
+    site::{self, Slot},
+    task::Task,
+    young::{self, Acquisition},
+};
+
+/// include/uapi/linux/io_uring.h, enum io_uring_op.
+const ACCEPT: u8 = 13;
+const OPENAT: u8 = 18;
+const CLOSE: u8 = 19;
+const OPENAT2: u8 = 28;
+const SOCKET: u8 = 45;
+const FIXED_FD_INSTALL: u8 = 54;
+
+/// `IORING_CQE_F_MORE`: the request will complete again (multishot accept).
+const MORE: u32 = 2;
+
+/// A request is submitted.
+#[tracepoint]
+pub(crate) fn uring_submit(ctx: TracePointContext) -> u32 {
+    submit(&ctx);
+    0
+}
+
+#[inline(always)]
+fn submit(ctx: &TracePointContext) -> Option<()> {
+    let opcode: u8 = field(ctx, config!(offsets.uring_submit_opcode))?;
+    let (kind, slot) = match opcode {
+        OPENAT | OPENAT2 => (Kind::File, config!(offsets.uring_open_slot)),
+        ACCEPT => (Kind::Socket, config!(offsets.uring_accept_slot)),
+        SOCKET => (Kind::Socket, config!(offsets.uring_socket_slot)),
+        FIXED_FD_INSTALL => (Kind::Anon, ABSENT),
+        CLOSE => (Kind::Anon, config!(offsets.uring_open_slot)),
+        _ => return None,
+    };
+    let (tgid, tid) = current();
+    if !filter::traced(tgid) {
+        return None;
+    }
+    let request: Option<u64> = field(ctx, config!(offsets.uring_submit_req));
+    if opcode == CLOSE {
+        return close(tgid, request);
+    }
+    // A direct descriptor goes into the ring's own table, not into the process's.
+    if let Some(request) = request
+        && slot != ABSENT
+        && read::<u32>(request, slot).is_some_and(|slot| slot != 0)
+    {
+        return None;
+    }
+    let process = Task::current().process()?;
+    let kind = kind as u32;
+    let site = site::visit(
+        site::take(Slot::Uring, registers(), process)?,
+        process,
+        kind,
+        1,
+    );
+    let key = request.or_else(|| {
+        identity(
+            ctx,
+            config!(offsets.uring_submit_ctx),
+            config!(offsets.uring_submit_user_data),
+        )
+    })?;
+    // An LRU table makes room by itself.
+    let _ = URING.insert(
+        key,
+        UringRequest {
+            process,
+            site,
+            kind,
+            tid,
+        },
+        0,
+    );
+    Some(())
+}
+
+/// A close is taken at its submission, like the call.
+#[inline(always)]
+fn close(tgid: u32, request: Option<u64>) -> Option<()> {
+    let at = config!(offsets.uring_close_fd);
+    let descriptor = match request {
+        Some(request) if at != ABSENT => read::<u32>(request, at),
+        _ => None,
+    };
+    let Some(descriptor) = descriptor else {
+        count(Counter::UringCloseUnseen);
+        emit::uncovered(uncovered::URING_CLOSE, tgid, || Task::current().process());
+        return None;
+    };
+    // `file_slot` follows `fd` in struct io_close (io_uring/openclose.c).
+    if request
+        .and_then(|request| read::<u32>(request, at + 4))
+        .is_some_and(|slot| slot != 0)
+    {
+        return None;
+    }
+    descriptor::close(Task::current().process()?, u64::from(descriptor));
+    Some(())
+}
+
+/// A request is complete.
+#[tracepoint]
+pub(crate) fn uring_complete(ctx: TracePointContext) -> u32 {
+    complete(&ctx);
+    0
+}
+
+#[inline(always)]
+fn complete(ctx: &TracePointContext) -> Option<()> {
+    // The same key as at submission: the request where both sides have it.
+    let key = if config!(offsets.uring_submit_req) != ABSENT {
+        field::<u64>(ctx, config!(offsets.uring_complete_req))
+    } else {
+        None
+    }
+    .or_else(|| {
+        identity(
+            ctx,
+            config!(offsets.uring_complete_ctx),
+            config!(offsets.uring_complete_user_data),
+        )
+    })?;
+    let request: UringRequest = unsafe { *URING.get_ptr(key)? };
+    let result: i32 = field(ctx, config!(offsets.uring_complete_res))?;
+    let more = field::<u32>(ctx, config!(offsets.uring_complete_flags))
+        .is_some_and(|flags| flags & MORE != 0);
+    if !more {
+        let _ = URING.remove(key);
+    }
+    if result < 0 {
+        return None;
+    }
+    young::acquire(Acquisition {
+        process: request.process,
+        handle: Handle::new(Class::Descriptor, result as u64),
+        site: request.site,
+        size: 0,
+        kind: request.kind,
+        flags: acquired::KIND_GUESSED,
+    });
+    Some(())
+}
+
+/// The submitting thread's user registers, where the kernel has the helper.
+#[inline(always)]
+fn registers() -> Option<Registers> {
+    if !has(flags::TASK_REGISTERS) {
+        return None;
+    }
+    let task = unsafe { bpf_get_current_task_btf() };
+    let registers = unsafe { bpf_task_pt_regs(task.cast::<task_struct>()) };
+    Some(Registers::new(registers as *const u64))
+}
+
+/// Context and user data: what kernels before 5.17 tell at both ends.
+#[inline(always)]
+fn identity(ctx: &TracePointContext, ring: u32, user_data: u32) -> Option<u64> {
+    let ring: u64 = field(ctx, ring)?;
+    let user_data: u64 = field(ctx, user_data)?;
+    Some(ring ^ user_data.rotate_left(17))
+}
+
+/// A field of the tracepoint's record.
+#[inline(always)]
+fn field<T: Copy>(ctx: &TracePointContext, offset: u32) -> Option<T> {
+    if offset == ABSENT {
+        return None;
+    }
+    // SAFETY: an offset from the format file, below the record's size; the read is checked.
+    unsafe { ctx.read_at(offset as usize) }.ok()
+}
+
+/// A field of the request.
+#[inline(always)]
+fn read<T: Copy>(request: u64, offset: u32) -> Option<T> {
+    unsafe { bpf_probe_read_kernel((request + u64::from(offset)) as *const T) }.ok()
+}

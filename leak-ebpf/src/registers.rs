@@ -1,0 +1,83 @@
+//! The user's registers at a system call, per architecture.
+
+/// Pointer to the kernel's `struct pt_regs` of the user side, typed for the
+/// verifier: fields are plain loads.
+#[derive(Clone, Copy)]
+pub(crate) struct Registers(*const u64);
+
+#[cfg(bpf_target_arch = "x86_64")]
+mod layout {
+    //! arch/x86/include/asm/ptrace.h, `struct pt_regs`, in words.
+    pub(super) const ARGUMENTS: [usize; 6] = [14, 13, 12, 7, 9, 8];
+    pub(super) const NUMBER: usize = 15;
+    pub(super) const IP: usize = 16;
+    pub(super) const CS: usize = 17;
+    pub(super) const SP: usize = 19;
+    pub(super) const FP: usize = 4;
+}
+
+#[cfg(bpf_target_arch = "aarch64")]
+mod layout {
+    //! arch/arm64/include/asm/ptrace.h, `struct pt_regs`, in words. The first
+    //! argument's register holds the result at the end of a call; its value at
+    //! the beginning is in orig_x0.
+    pub(super) const ARGUMENTS: [usize; 6] = [34, 1, 2, 3, 4, 5];
+    pub(super) const NUMBER: usize = 35;
+    pub(super) const IP: usize = 32;
+    pub(super) const PSTATE: usize = 33;
+    pub(super) const SP: usize = 31;
+    pub(super) const FP: usize = 29;
+}
+
+impl Registers {
+    pub(crate) fn new(registers: *const u64) -> Self {
+        Self(registers)
+    }
+
+    #[inline(always)]
+    fn word(self, index: usize) -> u64 {
+        // SAFETY: a constant index inside pt_regs, behind a pointer the verifier knows.
+        unsafe { core::ptr::read_volatile(self.0.add(index)) }
+    }
+
+    /// The system call's number.
+    #[inline(always)]
+    pub(crate) fn number(self) -> u64 {
+        // aarch64's is 32 bits wide; x86-64's upper half is not part of it either.
+        self.word(layout::NUMBER) & 0xffff_ffff
+    }
+
+    /// Whether a 32-bit program made the call: its numbers mean other calls.
+    #[inline(always)]
+    pub(crate) fn is_compat(self) -> bool {
+        #[cfg(bpf_target_arch = "x86_64")]
+        {
+            // __USER32_CS, arch/x86/include/asm/segment.h. x32 calls have bit 30 in
+            // the number (which is -1 where there is none, as after a signal).
+            self.word(layout::CS) & 0xffff == 0x23 || self.number() & 0xffff_f000 == 0x4000_0000
+        }
+        #[cfg(bpf_target_arch = "aarch64")]
+        {
+            // PSR_MODE32_BIT, arch/arm64/include/uapi/asm/ptrace.h
+            self.word(layout::PSTATE) & 0x10 != 0
+        }
+    }
+
+    /// An argument of the call.
+    #[inline(always)]
+    pub(crate) fn argument(self, index: usize) -> u64 {
+        self.word(layout::ARGUMENTS[index])
+    }
+
+    pub(crate) fn instruction(self) -> u64 {
+        self.word(layout::IP)
+    }
+
+    pub(crate) fn stack(self) -> u64 {
+        self.word(layout::SP)
+    }
+
+    pub(crate) fn frame(self) -> u64 {
+        self.word(layout::FP)
+    }
+}

@@ -1,0 +1,136 @@
+//! The young table: acquisitions wait here, and most of their releases find them.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use leak_common::{
+    Class, Counter, Handle, Kind, ProcessId,
+    config::flags,
+    wire::{Young, YoungKey},
+};
+
+use crate::{
+    config::{config, has},
+    count::count,
+    emit,
+    maps::{EMIT_BEFORE, YOUNG},
+};
+
+/// What is acquired.
+#[derive(Clone, Copy)]
+pub(crate) struct Acquisition {
+    pub(crate) process: ProcessId,
+    pub(crate) handle: Handle,
+    pub(crate) site: u64,
+    pub(crate) size: u64,
+    pub(crate) kind: u32,
+    /// `wire::acquired` bits.
+    pub(crate) flags: u32,
+}
+
+/// Key of a resource: those that are released by others than their owner are
+/// looked up without one.
+#[inline(always)]
+pub(crate) fn key(process: ProcessId, handle: Handle) -> YoungKey {
+    let class = (handle.0 >> 56) as u32;
+    let shared = class == Class::Process as u32 || class == Class::Shm as u32;
+    YoungKey {
+        owner: if shared { ProcessId::NONE } else { process },
+        handle,
+    }
+}
+
+/// Records an acquisition that happens now.
+#[inline(always)]
+pub(crate) fn acquire(acquisition: Acquisition) {
+    count(Counter::Acquired);
+    let time = unsafe { bpf_ktime_get_ns() };
+    let Acquisition {
+        process,
+        handle,
+        site,
+        size,
+        kind,
+        flags,
+    } = acquisition;
+    if !has(flags::ALL_EVENTS) {
+        let young = Young {
+            time,
+            site,
+            process,
+            size,
+            kind,
+            flags,
+        };
+        if YOUNG.insert(key(process, handle), young, 0).is_ok() {
+            return;
+        }
+        // No room: it is sent at once, and nothing is lost.
+        count(Counter::YoungFull);
+    }
+    emit::acquired(kind, process, time, handle, site, size, flags);
+}
+
+/// What the young table knew of a released resource.
+pub(crate) enum Found {
+    /// It was young: nobody needs to hear of it.
+    Young,
+    /// It was not young any more; user space may know it.
+    Old { acquired: u64 },
+    /// It was not there: promoted, from before the trace, or inherited.
+    Nothing,
+}
+
+/// Takes a resource out of the young table.
+#[inline(always)]
+pub(crate) fn take(process: ProcessId, handle: Handle, time: u64) -> Found {
+    count(Counter::Released);
+    if has(flags::ALL_EVENTS) {
+        return Found::Nothing;
+    }
+    let key = key(process, handle);
+    let Some(young) = YOUNG.get_ptr(key) else {
+        return Found::Nothing;
+    };
+    let acquired = unsafe { (*young).time };
+    let _ = YOUNG.remove(key);
+    if is_silent(acquired, time) {
+        count(Counter::DiedYoung);
+        Found::Young
+    } else {
+        Found::Old { acquired }
+    }
+}
+
+/// Whether user space can not know of an acquisition, so that its release may
+/// pass in silence.
+#[inline(always)]
+pub(crate) fn is_silent(acquired: u64, now: u64) -> bool {
+    let emit_before = match EMIT_BEFORE.get_ptr(0) {
+        // SAFETY: user space moves it meanwhile; either value will do.
+        Some(time) => unsafe { core::ptr::read_volatile(time) },
+        None => u64::MAX,
+    };
+    acquired >= emit_before && now.saturating_sub(acquired) < config!(nursery_ns)
+}
+
+/// Releases a resource that happens to end now.
+#[inline(always)]
+pub(crate) fn release(process: ProcessId, handle: Handle) {
+    let time = unsafe { bpf_ktime_get_ns() };
+    match take(process, handle, time) {
+        Found::Young => {}
+        Found::Old { acquired } => emit::released(process, time, handle, acquired),
+        Found::Nothing => emit::released(process, time, handle, 0),
+    }
+}
+
+/// Whether this kind is traced with its stack.
+#[inline(always)]
+pub(crate) fn wanted(kind: u32) -> bool {
+    config!(kinds) & (1u32 << (kind & 31)) != 0
+}
+
+/// Whether any of the class's kinds is traced.
+#[inline(always)]
+pub(crate) fn wants(kind: Kind) -> bool {
+    config!(kinds) & kind.bit() != 0
+}

@@ -1,0 +1,268 @@
+//! Which program goes where. Essential hooks fail the start; optional ones are
+//! listed with the reason.
+
+use std::os::fd::OwnedFd;
+
+use aya::{
+    Btf, Ebpf,
+    programs::{BtfTracePoint, Program, RawTracePoint, TracePoint},
+};
+use leak_common::{
+    config::{ABSENT, Offsets},
+    syscalls::TABLE,
+};
+
+use super::{LoadError, TraceFs, sys, tracefs::URING_SUBMIT};
+
+/// What a hook serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Acquisitions, at the end of system calls.
+    Acquisitions,
+    /// Releases, at the beginning of system calls.
+    Releases,
+    /// Processes and threads.
+    Lifecycle,
+    /// io_uring requests.
+    Uring,
+    /// Promotion out of the young table.
+    Promotion,
+}
+
+/// A hook and whether it is in place.
+#[derive(Debug)]
+pub struct Attached {
+    pub hook: Hook,
+    /// The tracepoint, as `category:name`.
+    pub name: String,
+    /// Why it is not in place; `None` where it is.
+    pub missing: Option<String>,
+    /// Instructions the verifier walked for its program, 0 where unknown.
+    pub verified_instructions: u32,
+    /// Keeps a classic tracepoint attached.
+    event: Option<OwnedFd>,
+}
+
+impl Attached {
+    fn placed(hook: Hook, name: &str, verified_instructions: u32) -> Attached {
+        let name = name.to_owned();
+        Attached {
+            hook,
+            name,
+            missing: None,
+            verified_instructions,
+            event: None,
+        }
+    }
+
+    fn missing(hook: Hook, name: &str, reason: String) -> Attached {
+        let missing = Some(reason);
+        Attached {
+            hook,
+            name: name.to_owned(),
+            missing,
+            verified_instructions: 0,
+            event: None,
+        }
+    }
+}
+
+/// BTF tracepoints: program, tracepoint.
+const LIFECYCLE: [(&str, &str); 4] = [
+    ("process_fork", "sched_process_fork"),
+    ("process_exec", "sched_process_exec"),
+    ("process_exit", "sched_process_exit"),
+    ("process_free", "sched_process_free"),
+];
+
+/// Attaches everything, releases before acquisitions: a release that was not
+/// acquired in sight is harmless, the reverse is not.
+pub(super) fn attach_all(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    tracefs: Option<&TraceFs>,
+    offsets: &Offsets,
+) -> Result<Vec<Attached>, LoadError> {
+    let mut hooks = Vec::new();
+    hooks.push(load_expire(ebpf)?);
+    for (program, tracepoint) in LIFECYCLE {
+        hooks.push(attach_btf(ebpf, btf, Hook::Lifecycle, program, tracepoint)?);
+    }
+    attach_releases(ebpf, btf, tracefs, &mut hooks)?;
+    attach_uring(ebpf, tracefs, offsets, &mut hooks);
+    hooks.push(attach_btf(
+        ebpf,
+        btf,
+        Hook::Acquisitions,
+        "syscall_exit",
+        "sys_exit",
+    )?);
+    Ok(hooks)
+}
+
+fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> &'e mut Program {
+    ebpf.program_mut(name).expect("the object has this program")
+}
+
+fn load_expire(ebpf: &mut Ebpf) -> Result<Attached, LoadError> {
+    let name = "expire";
+    let expire: &mut RawTracePoint = program(ebpf, name)
+        .try_into()
+        .expect("a raw tracepoint program");
+    expire
+        .load()
+        .map_err(|error| LoadError::from_program(name, error))?;
+    Ok(Attached::placed(
+        Hook::Promotion,
+        "(run by leaktrace)",
+        verified(program(ebpf, name)),
+    ))
+}
+
+fn attach_btf(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    hook: Hook,
+    name: &str,
+    tracepoint: &str,
+) -> Result<Attached, LoadError> {
+    let failed = |error| LoadError::from_program(name, error);
+    let loaded: &mut BtfTracePoint = program(ebpf, name)
+        .try_into()
+        .expect("a BTF tracepoint program");
+    loaded.load(tracepoint, btf).map_err(failed)?;
+    loaded.attach().map_err(failed)?;
+    Ok(Attached::placed(
+        hook,
+        &format!("tp_btf:{tracepoint}"),
+        verified(program(ebpf, name)),
+    ))
+}
+
+/// Classic tracepoints where tracefs is to be had, else one for all calls.
+fn attach_releases(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    tracefs: Option<&TraceFs>,
+    hooks: &mut Vec<Attached>,
+) -> Result<(), LoadError> {
+    let calls: Vec<&str> = TABLE
+        .iter()
+        .filter(|row| row.operation.at_enter())
+        .map(|row| row.name)
+        .collect();
+    let mut reason = "tracefs can not be had".to_owned();
+    if let Some(tracefs) = tracefs {
+        match attach_classic_releases(ebpf, tracefs, &calls) {
+            Ok(placed) => {
+                hooks.extend(placed);
+                return Ok(());
+            }
+            Err(error) => reason = error.to_string(),
+        }
+    }
+    tracing::warn!(
+        reason,
+        "every system call pays for the hook of the releases"
+    );
+    hooks.push(attach_btf(
+        ebpf,
+        btf,
+        Hook::Releases,
+        "syscall_enter_all",
+        "sys_enter",
+    )?);
+    Ok(())
+}
+
+fn attach_classic_releases(
+    ebpf: &mut Ebpf,
+    tracefs: &TraceFs,
+    calls: &[&str],
+) -> Result<Vec<Attached>, anyhow::Error> {
+    load_classic(ebpf, "syscall_enter")?;
+    calls
+        .iter()
+        .map(|call| {
+            let name = format!("sys_enter_{call}");
+            match tracefs.id("syscalls", &name) {
+                Ok(id) => {
+                    attach_classic(ebpf, Hook::Releases, "syscall_enter", "syscalls", &name, id)
+                }
+                // close_range is newer than the oldest supported kernels' siblings;
+                // a call that does not exist is not made either.
+                Err(error) => Ok(Attached::missing(Hook::Releases, &name, error.to_string())),
+            }
+        })
+        .collect()
+}
+
+fn attach_uring(
+    ebpf: &mut Ebpf,
+    tracefs: Option<&TraceFs>,
+    offsets: &Offsets,
+    hooks: &mut Vec<Attached>,
+) {
+    let missing = |reason: String| Attached::missing(Hook::Uring, "io_uring:*", reason);
+    let Some(tracefs) = tracefs else {
+        hooks.push(missing("tracefs can not be had".to_owned()));
+        return;
+    };
+    if offsets.uring_submit_opcode == ABSENT || offsets.uring_complete_res == ABSENT {
+        hooks.push(missing(
+            "this kernel's io_uring tracepoints are not known".to_owned(),
+        ));
+        return;
+    }
+    let submit = URING_SUBMIT
+        .into_iter()
+        .find(|name| tracefs.id("io_uring", name).is_ok())
+        .unwrap_or(URING_SUBMIT[0]);
+    let mut place = |program: &str, name: &str| -> Result<Attached, anyhow::Error> {
+        load_classic(ebpf, program)?;
+        let id = tracefs.id("io_uring", name)?;
+        attach_classic(ebpf, Hook::Uring, program, "io_uring", name, id)
+    };
+    // Completions first: a request without its end would wait for ever.
+    match place("uring_complete", "io_uring_complete")
+        .and_then(|complete| Ok([complete, place("uring_submit", submit)?]))
+    {
+        Ok(placed) => hooks.extend(placed),
+        Err(error) => hooks.push(missing(format!("{error:#}"))),
+    }
+}
+
+fn load_classic(ebpf: &mut Ebpf, name: &str) -> Result<(), anyhow::Error> {
+    let loaded: &mut TracePoint = program(ebpf, name)
+        .try_into()
+        .expect("a classic tracepoint program");
+    loaded
+        .load()
+        .map_err(|error| LoadError::from_program(name, error))?;
+    Ok(())
+}
+
+fn attach_classic(
+    ebpf: &mut Ebpf,
+    hook: Hook,
+    program_name: &str,
+    category: &str,
+    name: &str,
+    id: u64,
+) -> Result<Attached, anyhow::Error> {
+    use std::os::fd::AsFd as _;
+    let program = program(ebpf, program_name);
+    let event = sys::attach_tracepoint(id, program.fd()?.as_fd())?;
+    let mut attached = Attached::placed(hook, &format!("{category}:{name}"), verified(program));
+    attached.event = Some(event);
+    Ok(attached)
+}
+
+fn verified(program: &Program) -> u32 {
+    use std::os::fd::AsFd as _;
+    program
+        .fd()
+        .ok()
+        .and_then(|fd| sys::program_facts(fd.as_fd()).ok())
+        .map_or(0, |facts| facts.verified)
+}

@@ -1,0 +1,213 @@
+//! The programs' tables, as the aggregator reads and writes them.
+
+use std::os::fd::AsFd as _;
+
+use anyhow::Context as _;
+use aya::{
+    maps::{Array, HashMap, Map, MapData, PerCpuArray},
+    programs::Program,
+};
+use leak_common::{
+    Counter, Kind, ProcessId,
+    wire::{Young, YoungKey, acquired},
+};
+
+use super::{LoadError, Tracer, sys};
+use crate::event::{Acquired, SiteId};
+
+/// Sum of each counter over all CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters([u64; Counter::COUNT]);
+
+impl Counters {
+    /// One counter.
+    #[must_use]
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+}
+
+/// An entry of the young table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct YoungEntry {
+    pub key: YoungKey,
+    pub acquired: Acquired,
+}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct PodProcessId(ProcessId);
+// SAFETY: one word.
+unsafe impl aya::Pod for PodProcessId {}
+
+impl Tracer {
+    fn map(&self, name: &str) -> &Map {
+        self.ebpf.map(name).expect("the object has this map")
+    }
+
+    fn map_mut(&mut self, name: &str) -> &mut Map {
+        self.ebpf.map_mut(name).expect("the object has this map")
+    }
+
+    fn hash_map_data(&self, name: &str) -> &MapData {
+        match self.map(name) {
+            Map::HashMap(data) => data,
+            _ => unreachable!("{name} is a hash map"),
+        }
+    }
+
+    /// Every entry of the young table. An entry whose kind is not known is damaged
+    /// and left out.
+    ///
+    /// # Errors
+    /// The kernel refused the read.
+    pub fn young(&self) -> anyhow::Result<Vec<YoungEntry>> {
+        let mut entries = Vec::new();
+        sys::read_map(
+            self.hash_map_data("YOUNG").fd().as_fd(),
+            |key: YoungKey, young: Young| {
+                let Some(kind) = Kind::from_wire(young.kind) else {
+                    return;
+                };
+                let flag = |bit: u32| young.flags & bit != 0;
+                let acquired = Acquired {
+                    time: young.time,
+                    process: young.process,
+                    kind,
+                    handle: key.handle,
+                    site: SiteId(young.site),
+                    size: young.size,
+                    close_on_exec: flag(acquired::CLOSE_ON_EXEC),
+                    kind_guessed: flag(acquired::KIND_GUESSED),
+                    maybe_existed: flag(acquired::MAYBE_EXISTED),
+                };
+                entries.push(YoungEntry { key, acquired });
+            },
+        )
+        .context("cannot read the young table")?;
+        Ok(entries)
+    }
+
+    /// Takes promoted entries out of the young table, unless their keys have been
+    /// acquired anew.
+    ///
+    /// # Errors
+    /// The kernel refused the run.
+    pub fn expire(&self, entries: &[YoungEntry]) -> anyhow::Result<()> {
+        let Some(program) = self.ebpf.program("expire") else {
+            return Ok(());
+        };
+        let program = program.fd()?.as_fd();
+        for entry in entries {
+            let arguments = [entry.key.owner.0, entry.key.handle.0, entry.acquired.time];
+            sys::run_program(program, &arguments).context("cannot take out promoted entries")?;
+        }
+        Ok(())
+    }
+
+    /// How often each site has acquired, counted by the kernel side.
+    ///
+    /// # Errors
+    /// The kernel refused the read.
+    pub fn site_totals(&self) -> anyhow::Result<Vec<(SiteId, u64)>> {
+        let mut totals = Vec::new();
+        sys::read_map(
+            self.hash_map_data("SITES").fd().as_fd(),
+            |site: u64, total: u64| {
+                totals.push((SiteId(site), total));
+            },
+        )
+        .context("cannot read the site table")?;
+        Ok(totals)
+    }
+
+    /// Forgets a site: its next acquisition sends it again.
+    pub fn forget_site(&mut self, site: SiteId) {
+        if let Ok(mut sites) = HashMap::<_, u64, u64>::try_from(self.map_mut("SITES")) {
+            // It may be gone already.
+            let _ = sites.remove(&site.0);
+        }
+    }
+
+    /// The counters' present values.
+    ///
+    /// # Errors
+    /// The kernel refused the read.
+    pub fn counters(&self) -> anyhow::Result<Counters> {
+        let counters = PerCpuArray::<_, u64>::try_from(self.map("COUNTERS"))?;
+        let mut sums = Counters::default();
+        for counter in Counter::ALL {
+            let values = counters.get(&(counter as u32), 0)?;
+            sums.0[counter as usize] = values.iter().sum();
+        }
+        Ok(sums)
+    }
+
+    /// Events that the kernel did not deliver because the same program was running
+    /// on that CPU.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.ebpf
+            .programs()
+            .filter_map(|(_, program): (_, &Program)| {
+                sys::program_facts(program.fd().ok()?.as_fd()).ok()
+            })
+            .map(|facts| facts.missed)
+            .sum()
+    }
+
+    /// The processes that lost records since the last call, and how many;
+    /// [`ProcessId::NONE`] stands for any of them.
+    ///
+    /// # Errors
+    /// The kernel refused the read.
+    pub fn take_losses(&mut self) -> anyhow::Result<Vec<(ProcessId, u64)>> {
+        let mut losses = Vec::new();
+        let data = self.hash_map_data("LOSSES");
+        sys::read_map(data.fd().as_fd(), |process: ProcessId, count: u64| {
+            losses.push((process, count));
+        })
+        .context("cannot read the losses")?;
+        if !losses.is_empty() {
+            let mut map = HashMap::<_, PodProcessId, u64>::try_from(self.map_mut("LOSSES"))?;
+            for (process, _) in &losses {
+                // A loss that comes in between is still in the counters.
+                let _ = map.remove(&PodProcessId(*process));
+            }
+        }
+        Ok(losses)
+    }
+
+    /// Releases of what was acquired before `time` are sent even when young.
+    ///
+    /// # Errors
+    /// The kernel refused the write.
+    pub fn set_emit_before(&mut self, time: u64) -> Result<(), LoadError> {
+        Array::<_, u64>::try_from(self.map_mut("EMIT_BEFORE"))
+            .and_then(|mut array| array.set(0, time, 0))
+            .map_err(|error| LoadError::Other(error.into()))
+    }
+
+    /// Selects a process: `bits` of `leak_common::config::target`.
+    ///
+    /// # Errors
+    /// The table is full.
+    pub fn add_target(&mut self, tgid: u32, bits: u32) -> anyhow::Result<()> {
+        let mut targets = HashMap::<_, u32, u32>::try_from(self.map_mut("TARGETS"))?;
+        let before = targets.get(&tgid, 0).unwrap_or(0);
+        if before | bits != before {
+            targets
+                .insert(tgid, before | bits, 0)
+                .with_context(|| format!("cannot select process {tgid}"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a process is selected by the filters in force.
+    #[must_use]
+    pub fn is_target(&self, tgid: u32, required: u32) -> bool {
+        HashMap::<_, u32, u32>::try_from(self.map("TARGETS"))
+            .and_then(|targets| targets.get(&tgid, 0))
+            .is_ok_and(|bits| bits & required == required)
+    }
+}

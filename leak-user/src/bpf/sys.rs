@@ -1,0 +1,296 @@
+//! Raw system calls that aya has no safe form of: batched map reads, test runs,
+//! program statistics and tracepoints given by number.
+
+use std::{
+    io,
+    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+};
+
+const BPF_PROG_TEST_RUN: libc::c_int = 10;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
+
+/// Calls bpf(2). `A` is the part of `union bpf_attr` that the command uses.
+fn bpf<A>(command: libc::c_int, attributes: &mut A) -> io::Result<libc::c_long> {
+    // SAFETY: the pointer and size describe one live object; the kernel checks the
+    // rest. Pointers inside are valid for the sizes beside them (see the callers).
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            std::ptr::from_mut(attributes),
+            size_of::<A>(),
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+#[repr(C)]
+struct BatchAttributes {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    element_flags: u64,
+    flags: u64,
+}
+
+/// Entries asked for at once.
+const BATCH: usize = 4096;
+
+/// Reads a whole hash map (Linux 5.6). Entries that come and go meanwhile may or
+/// may not be seen; others are seen once.
+///
+/// `K` and `V` are the map's own types: plain bytes, any value of which is valid.
+pub(super) fn read_map<K: Copy, V: Copy>(
+    map: BorrowedFd<'_>,
+    mut each: impl FnMut(K, V),
+) -> io::Result<()> {
+    let mut keys: Vec<K> = Vec::with_capacity(BATCH);
+    let mut values: Vec<V> = Vec::with_capacity(BATCH);
+    let mut position: Option<u32> = None;
+    loop {
+        let mut from = position.unwrap_or(0);
+        let mut to = 0u32;
+        let mut attributes = BatchAttributes {
+            in_batch: if position.is_some() {
+                (&raw mut from) as u64
+            } else {
+                0
+            },
+            out_batch: (&raw mut to) as u64,
+            keys: keys.as_mut_ptr() as u64,
+            values: values.as_mut_ptr() as u64,
+            count: BATCH as u32,
+            map_fd: map.as_raw_fd() as u32,
+            element_flags: 0,
+            flags: 0,
+        };
+        let result = bpf(BPF_MAP_LOOKUP_BATCH, &mut attributes);
+        let done = match &result {
+            Ok(_) => false,
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
+            Err(_) => {
+                result?;
+                return Ok(());
+            }
+        };
+        let count = (attributes.count as usize).min(BATCH);
+        // SAFETY: the kernel wrote `count` keys and values into these buffers, which
+        // have room for BATCH; both types are plain bytes.
+        unsafe {
+            keys.set_len(count);
+            values.set_len(count);
+        }
+        for (key, value) in keys.drain(..).zip(values.drain(..)) {
+            each(key, value);
+        }
+        if done {
+            return Ok(());
+        }
+        position = Some(to);
+    }
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct TestRunAttributes {
+    prog_fd: u32,
+    retval: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    ctx_size_in: u32,
+    ctx_size_out: u32,
+    ctx_in: u64,
+    ctx_out: u64,
+    flags: u32,
+    cpu: u32,
+    batch_size: u32,
+    reserved: u32,
+}
+
+/// Runs a raw tracepoint program once with these arguments (Linux 5.10).
+pub(super) fn run_program(program: BorrowedFd<'_>, arguments: &[u64]) -> io::Result<()> {
+    let mut attributes = TestRunAttributes {
+        prog_fd: program.as_raw_fd() as u32,
+        ctx_size_in: size_of_val(arguments) as u32,
+        ctx_in: arguments.as_ptr() as u64,
+        ..TestRunAttributes::default()
+    };
+    bpf(BPF_PROG_TEST_RUN, &mut attributes).map(drop)
+}
+
+#[repr(C)]
+struct InfoAttributes {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// What the kernel keeps about a program (`struct bpf_prog_info`,
+/// include/uapi/linux/bpf.h).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ProgramFacts {
+    /// Runs that were skipped because the program was running on that CPU already
+    /// (since 5.12).
+    pub(super) missed: u64,
+    /// Instructions that the verifier walked (since 5.16).
+    pub(super) verified: u32,
+}
+
+/// Reads a program's statistics; zeros where the kernel is too old to tell.
+pub(super) fn program_facts(program: BorrowedFd<'_>) -> io::Result<ProgramFacts> {
+    const MISSED_AT: usize = 208;
+    const VERIFIED_AT: usize = 216;
+    let mut info = [0u8; 232];
+    let mut attributes = InfoAttributes {
+        bpf_fd: program.as_raw_fd() as u32,
+        info_len: info.len() as u32,
+        info: info.as_mut_ptr() as u64,
+    };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attributes)?;
+    let mut missed = [0; 8];
+    missed.copy_from_slice(&info[MISSED_AT..MISSED_AT + 8]);
+    let mut verified = [0; 4];
+    verified.copy_from_slice(&info[VERIFIED_AT..VERIFIED_AT + 4]);
+    Ok(ProgramFacts {
+        missed: u64::from_ne_bytes(missed),
+        verified: u32::from_ne_bytes(verified),
+    })
+}
+
+/// The first 64 bytes of `struct perf_event_attr` (`PERF_ATTR_SIZE_VER0`).
+#[repr(C)]
+#[derive(Default)]
+struct PerfAttributes {
+    kind: u32,
+    size: u32,
+    config: u64,
+    sample_period: u64,
+    sample_type: u64,
+    read_format: u64,
+    bits: u64,
+    wakeup_events: u32,
+    bp_type: u32,
+    config1: u64,
+}
+
+const _: () = assert!(size_of::<PerfAttributes>() == 64);
+
+const PERF_TYPE_TRACEPOINT: u32 = 2;
+const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
+const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
+const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
+
+/// Attaches a program to the classic tracepoint with this number. It runs for the
+/// tracepoint on every CPU, and until the descriptor is closed.
+pub(super) fn attach_tracepoint(id: u64, program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let attributes = PerfAttributes {
+        kind: PERF_TYPE_TRACEPOINT,
+        size: size_of::<PerfAttributes>() as u32,
+        config: id,
+        sample_period: 1,
+        wakeup_events: 1,
+        ..PerfAttributes::default()
+    };
+    // SAFETY: one live object whose size is in it; the other arguments are numbers.
+    let descriptor = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attributes,
+            -1,
+            0,
+            -1,
+            PERF_FLAG_FD_CLOEXEC,
+        )
+    };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a descriptor that was just made and belongs to nobody else.
+    let event = unsafe { OwnedFd::from_raw_fd(descriptor as i32) };
+    for (request, argument) in [
+        (PERF_EVENT_IOC_SET_BPF, program.as_raw_fd()),
+        (PERF_EVENT_IOC_ENABLE, 0),
+    ] {
+        // SAFETY: both requests take a number.
+        if unsafe { libc::ioctl(event.as_raw_fd(), request, argument) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(event)
+}
+
+/// Kernels before 5.11 charge BPF memory to this limit; later ones do not, so that
+/// a refusal means nothing.
+pub(super) fn raise_memlock() {
+    let limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: one live object.
+    if unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) } != 0 {
+        tracing::debug!("the limit of locked memory stays as it is");
+    }
+}
+
+/// Now, in nanoseconds of `CLOCK_MONOTONIC`, the programs' clock.
+#[must_use]
+pub fn monotonic_now() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: one live object; this clock always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// Raises this process's limit of open descriptors as far as it may; commands that
+/// it starts are given back what it had ([`original_descriptor_limit`]).
+pub fn raise_descriptor_limit() {
+    let mut limit = descriptor_limits();
+    let original = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: one live object.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0 {
+        ORIGINAL_LIMIT.get_or_init(|| original);
+    }
+}
+
+static ORIGINAL_LIMIT: std::sync::OnceLock<libc::rlim_t> = std::sync::OnceLock::new();
+
+/// The soft limit of open descriptors that this process was started with.
+#[must_use]
+pub fn original_descriptor_limit() -> u64 {
+    ORIGINAL_LIMIT
+        .get()
+        .copied()
+        .unwrap_or_else(|| descriptor_limits().rlim_cur)
+}
+
+/// How many descriptors this process may have open at most.
+#[must_use]
+pub fn descriptor_limit() -> u64 {
+    descriptor_limits().rlim_max
+}
+
+fn descriptor_limits() -> libc::rlimit {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: one live object.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    limit
+}

@@ -1,0 +1,82 @@
+//! Longer texts of the help. Lines that begin with two spaces and `leaktrace`
+//! are examples, and a test parses each of them.
+
+pub(super) const ABOUT: &str = "Finds resource leaks across a whole Linux host";
+
+pub(super) const LONG_ABOUT: &str = "\
+Finds resource leaks across a whole Linux host: descriptors, sockets, mappings, threads, child \
+processes and shared memory that were acquired and never given back, with the stack that acquired \
+them. Programs need no change and no restart.";
+
+pub(super) const TOP: &str = "\
+Examples:
+  The whole host for 30 seconds:
+  leaktrace trace -d 30s
+
+  A service that is running:
+  leaktrace trace -p 1234
+
+  A command from its first instruction, for a build that must not leak:
+  leaktrace run --fail-on leak -- ./server --self-test
+
+  What this machine allows:
+  leaktrace doctor
+
+Exit codes:
+  0  fine
+  1  error
+  2  wrong usage
+  3  leaks were found (only with --fail-on)
+  4  the kernel lacks something that is needed
+  5  a privilege is missing";
+
+pub(super) const TRACE: &str = "\
+Without -p, --comm and --cgroup the whole system is traced. A process must match every one of these \
+options that is given, and any of the values of one option. Without -d, Ctrl-C ends the trace with a \
+report; a second Ctrl-C aborts.
+
+Examples:
+  Everything for 30 seconds:
+  leaktrace trace -d 30s
+
+  Two processes and the descendants they will have, until Ctrl-C:
+  leaktrace trace -p 1234 -p 5678
+
+  Sockets and pipes of processes named nginx, for two minutes:
+  leaktrace trace --comm nginx -k socket,pipe -d 2m
+
+  A service's cgroup, as JSON, into a file named by host and time:
+  leaktrace trace --cgroup /sys/fs/cgroup/system.slice/web.service -d 5m -f json -o %h-%t.json
+
+Exit codes:
+  0 fine, 1 error, 2 wrong usage, 4 the kernel lacks something, 5 a privilege is missing";
+
+pub(super) const RUN: &str = "\
+The command is traced from its first instruction, with its descendants; --comm and --cgroup narrow \
+that to some of them. The trace ends with the command, or after -d: the command then goes on \
+untraced, and leaktrace waits for it.
+
+Examples:
+  A test that must not leak:
+  leaktrace run --fail-on leak -- ./server --self-test
+
+  Descriptors only, and bounded pools and caches too:
+  leaktrace run -k file,socket,pipe --all -- python3 job.py
+
+Exit codes:
+  that of the command (128 + signal where one ended it), unless
+  1 error, 2 wrong usage, 3 leaks were found (only with --fail-on),
+  4 the kernel lacks something, 5 a privilege is missing";
+
+pub(super) const DOCTOR: &str = "\
+Examples:
+  leaktrace doctor
+  leaktrace doctor -f json
+
+Exit codes:
+  0 tracing is possible, 4 the kernel lacks something, 5 a privilege is missing";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  leaktrace completions bash
+  leaktrace completions zsh";

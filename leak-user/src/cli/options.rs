@@ -1,0 +1,211 @@
+//! The commands' options.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum, ValueHint};
+use leak_common::{Kind, limits};
+
+use super::{
+    help,
+    values::{self, KindChoice},
+};
+
+/// Interval of the samples unless another is asked for.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Youngest steady finding in a text unless another age is asked for.
+const DEFAULT_MIN_AGE: Duration = Duration::from_secs(10);
+
+/// Trace running processes
+///
+/// These are the whole system, or those that -p, --comm and --cgroup choose.
+#[derive(Clone, Debug, PartialEq, Args)]
+#[command(after_long_help = help::TRACE)]
+pub struct Trace {
+    /// Trace this process and the descendants it will have (may be repeated)
+    #[arg(short, long = "pid", value_name = "PID", value_parser = values::pid, display_order = 1)]
+    pub pids: Vec<u32>,
+
+    #[command(flatten)]
+    pub options: TraceOptions,
+}
+
+/// Start a command and trace it from its first instruction
+///
+/// Its descendants are traced with it.
+#[derive(Clone, Debug, PartialEq, Args)]
+#[command(after_long_help = help::RUN, override_usage = "leaktrace run [OPTIONS] -- COMMAND [ARGS]...")]
+pub struct Run {
+    /// End with code 3 if there are findings as bad as this or worse
+    #[arg(long, value_enum, value_name = "VERDICT", display_order = 20)]
+    pub fail_on: Option<FailOn>,
+
+    #[command(flatten)]
+    pub options: TraceOptions,
+
+    /// The command and its arguments, after `--`
+    #[arg(last = true, required = true, num_args = 1.., value_names = ["COMMAND", "ARGS"],
+          value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
+
+/// What `trace` and `run` share.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct TraceOptions {
+    /// Only processes of this name, as in /proc/PID/comm (may be repeated)
+    #[arg(long = "comm", value_name = "NAME", value_parser = values::comm, display_order = 2)]
+    pub comms: Vec<String>,
+
+    /// Only processes in this cgroup (v2) or below it
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath, display_order = 3)]
+    pub cgroup: Option<PathBuf>,
+
+    /// Kinds of resource, separated by commas; `all` is every kind that this
+    /// version traces
+    #[arg(short, long = "kinds", value_name = "KIND", value_delimiter = ',',
+          default_value = "all", value_parser = values::kind(), display_order = 4)]
+    pub kind_choices: Vec<KindChoice>,
+
+    /// End after this time, as 10s, 500ms or 2m [default: at Ctrl-C, or with the command]
+    #[arg(short, long, value_parser = values::duration, display_order = 5)]
+    pub duration: Option<Duration>,
+
+    /// Time between the samples that verdicts rest on, and between updates of
+    /// the progress line [default: 1s]
+    #[arg(short, long = "interval", value_name = "DURATION", value_parser = values::duration,
+          display_order = 6)]
+    interval_choice: Option<Duration>,
+
+    /// Leave out steady findings with nothing older than this; leaks and
+    /// suspects are always reported [default: 10s for text, JSON has all]
+    #[arg(long = "min-age", value_name = "DURATION", value_parser = values::age,
+          display_order = 7)]
+    min_age_choice: Option<Duration>,
+
+    /// Age from which a resource counts as old: what is released sooner costs
+    /// next to nothing and is no part of any verdict
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::duration,
+          display_order = 8)]
+    pub nursery: Duration,
+
+    /// Findings and processes that the text shows at most
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..), display_order = 9)]
+    pub top: u32,
+
+    /// Show steady findings too: what is held for long and does not grow
+    #[arg(long, display_order = 10)]
+    pub all: bool,
+
+    /// Format of the report
+    #[arg(short, long, value_enum, default_value_t, display_order = 11)]
+    pub format: Format,
+
+    /// Write the report to this file, whole or not at all, with mode 0600;
+    /// %h is the host, %p the tracer's process id, %t the time (UTC), and - is standard output
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 12)]
+    pub output: Option<PathBuf>,
+
+    /// Size of the kernel's ring buffer, a power of two: more of it loses less
+    /// under load
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = values::ring_size,
+          display_order = 13)]
+    pub ring_size: u32,
+}
+
+const _: () = assert!(limits::RING_BYTES == 16 << 20);
+const _: () = assert!(limits::NURSERY_NS == 1_000_000_000);
+
+impl TraceOptions {
+    /// The chosen kinds, each once, in the order of their numbers.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<Kind> {
+        let all = self.kind_choices.contains(&KindChoice::All);
+        Kind::ALL
+            .into_iter()
+            .filter(|&kind| kind != Kind::Heap)
+            .filter(|&kind| all || self.kind_choices.contains(&KindChoice::One(kind)))
+            .collect()
+    }
+
+    /// Time between two samples, never longer than the trace.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        let interval = self.interval_choice.unwrap_or(DEFAULT_INTERVAL);
+        self.duration
+            .map_or(interval, |duration| interval.min(duration))
+    }
+
+    /// Age below which steady findings are left out of a format; `None` for none.
+    #[must_use]
+    pub fn min_age(&self, format: Format) -> Option<Duration> {
+        match format {
+            Format::Text => Some(self.min_age_choice.unwrap_or(DEFAULT_MIN_AGE)),
+            Format::Json => self.min_age_choice,
+        }
+    }
+
+    /// The interval, if one was asked for.
+    pub(super) fn interval_given(&self) -> Option<Duration> {
+        self.interval_choice
+    }
+}
+
+/// Check what tracing needs on this machine
+///
+/// What is missing is named, with the way to get it.
+#[derive(Clone, Debug, PartialEq, Args)]
+#[command(after_long_help = help::DOCTOR)]
+pub struct Doctor {
+    /// Format of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub format: DoctorFormat,
+}
+
+/// Print a completion script for a shell
+#[derive(Clone, Debug, PartialEq, Args)]
+#[command(after_long_help = help::COMPLETIONS)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Formats of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One document, schema leaktrace.report/1
+    Json,
+}
+
+/// Formats of the doctor's answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DoctorFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One document, schema leaktrace.doctor/1
+    Json,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// What makes `run` fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// A leak
+    Leak,
+    /// A leak or a suspect
+    Suspect,
+}

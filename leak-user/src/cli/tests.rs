@@ -1,0 +1,242 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use clap::CommandFactory;
+use leak_common::Kind;
+
+use super::*;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::from_args(line.split(' '))
+}
+
+fn trace(line: &str) -> Trace {
+    match parse(line).unwrap().command {
+        Command::Trace(trace) => trace,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn defaults_are_those_of_the_help() {
+    let trace = trace("leaktrace trace");
+    assert_eq!(trace.pids, Vec::<u32>::new());
+    let options = trace.options;
+    assert_eq!(options.comms, Vec::<String>::new());
+    assert_eq!(options.cgroup, None);
+    assert_eq!(options.kinds().len(), Kind::ALL.len() - 1);
+    assert!(!options.kinds().contains(&Kind::Heap));
+    assert_eq!(options.duration, None);
+    assert_eq!(options.interval(), Duration::from_secs(1));
+    assert_eq!(options.min_age(Format::Text), Some(Duration::from_secs(10)));
+    assert_eq!(options.nursery, Duration::from_secs(1));
+    assert_eq!(options.top, 10);
+    assert!(!options.all);
+    assert_eq!(options.format, Format::Text);
+    assert_eq!(options.output, None);
+    assert_eq!(options.ring_size, 16 << 20);
+}
+
+#[test]
+fn options_are_read() {
+    let trace = trace(
+        "leaktrace trace -p 1 -p 4194304 --comm nginx --comm php-fpm -k file,socket -k pipe \
+         -d 2m -i 500ms --min-age 0s --nursery 250ms -n 3 --all -f json -o out.json --ring-size 512K",
+    );
+    assert_eq!(trace.pids, [1, 4_194_304]);
+    let options = trace.options;
+    assert_eq!(options.comms, ["nginx", "php-fpm"]);
+    assert_eq!(options.kinds(), [Kind::File, Kind::Socket, Kind::Pipe]);
+    assert_eq!(options.duration, Some(Duration::from_secs(120)));
+    assert_eq!(options.interval(), Duration::from_millis(500));
+    assert_eq!(options.min_age(Format::Json), Some(Duration::ZERO));
+    assert_eq!(options.nursery, Duration::from_millis(250));
+    assert_eq!(options.top, 3);
+    assert!(options.all);
+    assert_eq!(options.format, Format::Json);
+    assert_eq!(options.output, Some("out.json".into()));
+    assert_eq!(options.ring_size, 512 << 10);
+}
+
+#[test]
+fn a_short_trace_shortens_the_default_interval() {
+    let options = trace("leaktrace trace -d 500ms").options;
+    assert_eq!(options.interval(), Duration::from_millis(500));
+}
+
+#[test]
+fn the_command_keeps_its_own_options() {
+    let cli = parse("leaktrace run --fail-on suspect -- sh -c true --color never -- x").unwrap();
+    let Command::Run(run) = cli.command else {
+        panic!("not run")
+    };
+    assert_eq!(
+        run.command,
+        ["sh", "-c", "true", "--color", "never", "--", "x"]
+    );
+    assert_eq!(run.fail_on, Some(FailOn::Suspect));
+    assert_eq!(cli.color, Color::Auto);
+}
+
+#[test]
+fn color_and_verbosity_go_before_or_after_the_command() {
+    for line in [
+        "leaktrace --color never -vv doctor",
+        "leaktrace doctor -vv --color never",
+    ] {
+        let cli = parse(line).unwrap();
+        assert_eq!((cli.color, cli.verbose), (Color::Never, 2), "{line}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_with_code_2() {
+    let nine_comms = "leaktrace trace".to_owned() + &" --comm a".repeat(9);
+    for (line, message) in [
+        (
+            "leaktrace trace -k fiel",
+            "tip: a similar value exists: 'file'",
+        ),
+        (
+            "leaktrace trace -k nothing",
+            "possible values: all, file, directory, socket",
+        ),
+        ("leaktrace trace -k file,,pipe", "possible values"),
+        (
+            "leaktrace trace -k heap",
+            "the heap is not traced in this version",
+        ),
+        (
+            "leaktrace trace -p 1 -k file,heap",
+            "the heap is not traced in this version",
+        ),
+        ("leaktrace trace -p 0", "a number from 1 to 4194304"),
+        ("leaktrace trace -p 4194305", "a number from 1 to 4194304"),
+        ("leaktrace trace -p nginx", "a number from 1 to 4194304"),
+        ("leaktrace trace -p -1", "unexpected argument '-1'"),
+        ("leaktrace trace --comm=", "not empty"),
+        (
+            "leaktrace trace --comm 0123456789abcdef",
+            "15 bytes of a process name",
+        ),
+        (&nine_comms, "--comm was given 9 times, at most 8"),
+        (
+            "leaktrace trace --cgroup=",
+            "value is required for '--cgroup <PATH>'",
+        ),
+        ("leaktrace trace -d 0s", "zero"),
+        ("leaktrace trace -d 10", "as 10s, 500ms or 2m"),
+        ("leaktrace trace -d 2years", "at most 365 days"),
+        ("leaktrace trace -i 0ms", "zero"),
+        (
+            "leaktrace trace -d 1s -i 2s",
+            "--interval is longer than --duration",
+        ),
+        ("leaktrace trace --nursery 0s", "zero"),
+        ("leaktrace trace -n 0", "0 is not in 1.."),
+        ("leaktrace trace -f xml", "possible values: text, json"),
+        ("leaktrace trace --ring-size 3M", "power of two"),
+        ("leaktrace trace --ring-size 1", "power of two"),
+        ("leaktrace trace --ring-size 4G", "power of two"),
+        (
+            "leaktrace trace --ring-size 16X",
+            "as 16777216, 512K or 16M",
+        ),
+        ("leaktrace trace --ring-size é", "as 16777216, 512K or 16M"),
+        (
+            "leaktrace trace --ring-size 99999999999G",
+            "as 16777216, 512K or 16M",
+        ),
+        (
+            "leaktrace trace --fail-on leak",
+            "unexpected argument '--fail-on'",
+        ),
+        ("leaktrace run", "<COMMAND> [ARGS]..."),
+        ("leaktrace run --", "<COMMAND> [ARGS]..."),
+        ("leaktrace run -p 1 -- ls", "unexpected argument '-p'"),
+        ("leaktrace run ls", "unexpected argument 'ls'"),
+        (
+            "leaktrace run --fail-on steady -- ls",
+            "possible values: leak, suspect",
+        ),
+        (
+            "leaktrace --color sometimes doctor",
+            "possible values: auto, always, never",
+        ),
+        ("leaktrace completions tcl", "possible values: bash"),
+        ("leaktrace agent", "unrecognized subcommand 'agent'"),
+        ("leaktrace", "Usage: leaktrace"),
+    ] {
+        let error = parse(line).expect_err(line);
+        let text = error.render().to_string();
+        assert!(text.contains(message), "{line}: {text}");
+        assert_eq!(error.exit_code(), i32::from(exit_code::USAGE), "{line}");
+    }
+}
+
+/// Every command with its long help.
+fn long_helps() -> Vec<(String, String)> {
+    let mut command = Cli::command();
+    command.build();
+    let mut helps = vec![(
+        "leaktrace".to_owned(),
+        command.render_long_help().to_string(),
+    )];
+    for subcommand in command.get_subcommands_mut() {
+        helps.push((
+            subcommand.get_name().to_owned(),
+            subcommand.render_long_help().to_string(),
+        ));
+    }
+    helps
+}
+
+#[test]
+fn every_example_of_the_help_parses() {
+    let helps = long_helps();
+    assert_eq!(helps.len(), 5);
+    for (name, text) in helps {
+        let examples: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("  "))
+            .filter(|line| line.starts_with("leaktrace "))
+            .collect();
+        assert!(!examples.is_empty(), "{name}: {text}");
+        for example in examples {
+            parse(example).unwrap_or_else(|error| panic!("{example}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn the_help_names_the_exit_codes_and_only_commands_that_exist() {
+    let (_, text) = &long_helps()[0];
+    for code in 0..=5 {
+        assert!(text.contains(&format!("\n  {code}  ")), "{code}: {text}");
+    }
+    for absent in ["top ", "record", "diff", "agent"] {
+        assert!(!text.contains(&format!("\n  {absent}")), "{absent}: {text}");
+    }
+}
+
+#[test]
+fn heap_is_offered_nowhere() {
+    for (name, text) in long_helps() {
+        assert!(!text.contains("heap"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn there_is_a_completion_script_for_every_shell() {
+    use clap::ValueEnum;
+    for shell in clap_complete::Shell::value_variants() {
+        let script = String::from_utf8(completion_script(*shell)).unwrap();
+        assert!(script.contains("leaktrace"), "{shell}");
+    }
+}

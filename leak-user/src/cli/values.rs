@@ -1,0 +1,111 @@
+//! How single values are read. Every message says what would be right.
+
+use std::{str::FromStr, time::Duration};
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use leak_common::Kind;
+
+/// The largest pid: `PID_MAX_LIMIT` (include/linux/threads.h).
+const MAX_PID: u32 = 1 << 22;
+
+/// Longest name of a process: `TASK_COMM_LEN` (include/linux/sched.h) without
+/// the zero at its end.
+const MAX_COMM_BYTES: usize = 15;
+
+/// Longest duration that is taken: sums of a few stay far from any overflow.
+const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Largest ring: a ring of this size is mapped twice in a row.
+const MAX_RING_BYTES: u64 = 1 << 30;
+
+/// One value of `--kinds`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KindChoice {
+    /// All that this version traces.
+    All,
+    One(Kind),
+}
+
+/// A parser of one value of `--kinds`; the values go into help and completions.
+pub(super) fn kind() -> impl TypedValueParser<Value = KindChoice> {
+    let names = std::iter::once(PossibleValue::new("all")).chain(
+        // Known, so that its own message is given, but not offered.
+        Kind::ALL.map(|kind| PossibleValue::new(kind.name()).hide(kind == Kind::Heap)),
+    );
+    PossibleValuesParser::new(names).try_map(|name| match Kind::from_name(&name) {
+        None => Ok(KindChoice::All),
+        Some(Kind::Heap) => Err("the heap is not traced in this version; leave `heap` out"),
+        Some(kind) => Ok(KindChoice::One(kind)),
+    })
+}
+
+pub(super) fn pid(text: &str) -> Result<u32, String> {
+    match u32::from_str(text) {
+        Ok(pid @ 1..=MAX_PID) => Ok(pid),
+        _ => Err(format!("a process id is a number from 1 to {MAX_PID}")),
+    }
+}
+
+pub(super) fn comm(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("a process name is not empty".to_owned());
+    }
+    if text.len() > MAX_COMM_BYTES {
+        return Err(format!(
+            "the kernel keeps {MAX_COMM_BYTES} bytes of a process name (see /proc/PID/comm), \
+             this is {}",
+            text.len()
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// A duration, perhaps of zero.
+pub(super) fn age(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| "a duration is a number with a unit, as 10s, 500ms or 2m".to_owned())?;
+    if duration > MAX_DURATION {
+        return Err("a duration is at most 365 days".to_owned());
+    }
+    Ok(duration)
+}
+
+/// A duration that is not zero.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match age(text)? {
+        Duration::ZERO => Err("a duration of zero would see nothing".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// The ring's size: what the kernel takes is a power of two that is a multiple
+/// of the page size.
+pub(super) fn ring_size(text: &str) -> Result<u32, String> {
+    let page = page_size();
+    let bytes = bytes(text).ok_or("a size is a number of bytes, as 16777216, 512K or 16M")?;
+    if !bytes.is_power_of_two() || bytes % page != 0 || bytes > MAX_RING_BYTES {
+        return Err(format!(
+            "the size must be a power of two from {page} (one page) to {MAX_RING_BYTES}"
+        ));
+    }
+    u32::try_from(bytes).map_err(|error| error.to_string())
+}
+
+fn page_size() -> u64 {
+    // SAFETY: sysconf only reads its argument.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(size).expect("the page size is known on Linux")
+}
+
+/// A number with an optional unit of 1024, its square or its cube.
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|unit: char| !unit.is_ascii_digit());
+    let factor: u64 = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "k" | "K" | "KiB" => 1 << 10,
+        "m" | "M" | "MiB" => 1 << 20,
+        "g" | "G" | "GiB" => 1 << 30,
+        _ => return None,
+    };
+    u64::from_str(digits).ok()?.checked_mul(factor)
+}

@@ -1,0 +1,229 @@
+//! What this machine offers for tracing, found by trying: every program is loaded
+//! and attached for a moment.
+
+use std::fs;
+
+use crate::{
+    bpf::{self, LoadError, Options, TraceFs, Tracer, missing_capabilities},
+    report::doctor::{Check, DoctorReport, Status},
+};
+
+/// The oldest supported kernel.
+const OLDEST: (u32, u32) = (5, 10);
+
+/// Descriptors that symbolizing and tracing may take (see
+/// [`symbolize::Limits`](crate::symbolize::Limits)).
+const DESCRIPTORS: u64 = 1024;
+
+/// Looks at everything that tracing needs.
+#[must_use]
+pub fn examine() -> DoctorReport {
+    let mut checks = vec![kernel(), btf(), lockdown(), privileges(), tracefs()];
+    checks.extend(programs());
+    checks.push(stacks());
+    checks.push(descriptors());
+    DoctorReport::new(checks)
+}
+
+fn check(name: &str, status: Status, detail: impl Into<String>, fix: Option<&str>) -> Check {
+    Check {
+        name: name.to_owned(),
+        status,
+        detail: detail.into(),
+        fix: fix.map(str::to_owned),
+    }
+}
+
+fn kernel() -> Check {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    let detail = format!("Linux {release} on {}", std::env::consts::ARCH);
+    match version(release) {
+        Some(version) if version >= OLDEST => check("kernel", Status::Pass, detail, None),
+        Some(_) => check(
+            "kernel",
+            Status::Fail,
+            detail,
+            Some("leaktrace needs Linux 5.10 or newer: upgrade the kernel"),
+        ),
+        None => check(
+            "kernel",
+            Status::Warn,
+            format!("unknown version {release:?}"),
+            None,
+        ),
+    }
+}
+
+/// Major and minor number of a release, as `6.1.0-56-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn btf() -> Check {
+    match fs::metadata("/sys/kernel/btf/vmlinux") {
+        Ok(file) => check(
+            "BTF",
+            Status::Pass,
+            format!("/sys/kernel/btf/vmlinux, {} KiB", file.len() >> 10),
+            None,
+        ),
+        Err(error) => check(
+            "BTF",
+            Status::Fail,
+            format!("/sys/kernel/btf/vmlinux: {error}"),
+            Some("use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distribution kernels are"),
+        ),
+    }
+}
+
+fn lockdown() -> Check {
+    let text = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    let mode = text
+        .split('[')
+        .nth(1)
+        .and_then(|rest| rest.split(']').next());
+    match mode {
+        Some("confidentiality") => check(
+            "lockdown",
+            Status::Fail,
+            "confidentiality: eBPF programs may not read kernel memory",
+            Some("boot with lockdown=integrity or without lockdown"),
+        ),
+        Some(mode) => check("lockdown", Status::Pass, mode, None),
+        None => check(
+            "lockdown",
+            Status::Pass,
+            "not in force, or not shown here",
+            None,
+        ),
+    }
+}
+
+fn privileges() -> Check {
+    let missing = missing_capabilities();
+    if missing.is_empty() {
+        return check("privileges", Status::Pass, "all that is needed", None);
+    }
+    let list: Vec<String> = missing
+        .iter()
+        .map(|capability| format!("{} (to {})", capability.name, capability.purpose))
+        .collect();
+    check(
+        "privileges",
+        Status::Fail,
+        format!("missing {}", list.join(", ")),
+        Some("run as root, or give the process these capabilities"),
+    )
+}
+
+fn tracefs() -> Check {
+    match TraceFs::open() {
+        Ok(tracefs) if tracefs.detached => check(
+            "tracefs",
+            Status::Pass,
+            "not mounted; leaktrace uses a mount of its own",
+            None,
+        ),
+        Ok(_) => check("tracefs", Status::Pass, "mounted", None),
+        Err(error) => check(
+            "tracefs",
+            Status::Warn,
+            format!(
+                "can not be had ({error}): every system call pays for the release hook, and \
+                 io_uring is not seen"
+            ),
+            Some("mount it: mount -t tracefs tracefs /sys/kernel/tracing"),
+        ),
+    }
+}
+
+/// Loads and attaches everything, then lets go of it.
+fn programs() -> Vec<Check> {
+    let options = Options::default();
+    let mut tracer = match Tracer::load(&options) {
+        Ok(tracer) => tracer,
+        Err(error) => return vec![failed("programs", &error)],
+    };
+    let ring = check(
+        "ring buffer",
+        Status::Pass,
+        format!("{} MiB could be had", options.ring_bytes >> 20),
+        None,
+    );
+    let hooks = match tracer.attach() {
+        Ok(hooks) => hooks,
+        Err(error) => return vec![ring, failed("hooks", &error)],
+    };
+    let mut checks = vec![ring];
+    checks.extend(hooks.iter().map(|hook| {
+        let name = format!("hook {}", hook.name);
+        match &hook.missing {
+            None => {
+                let detail = match hook.verified_instructions {
+                    0 => "loads and attaches".to_owned(),
+                    number => format!("loads and attaches ({number} instructions verified)"),
+                };
+                check(&name, Status::Pass, detail, None)
+            }
+            Some(reason) => check(
+                &name,
+                Status::Warn,
+                format!("not in place: {reason}"),
+                Some("the trace works without it; what it would show is reported as not covered"),
+            ),
+        }
+    }));
+    checks
+}
+
+fn failed(name: &str, error: &LoadError) -> Check {
+    let fix = match error {
+        LoadError::Privilege(_) => "run as root",
+        LoadError::Kernel(_) => "use a kernel that has it; see the checks above",
+        LoadError::NotBuilt => "build with `cargo xtask build`",
+        LoadError::Input(_) | LoadError::Other(_) => "please report this with the kernel's version",
+    };
+    check(name, Status::Fail, error.to_string(), Some(fix))
+}
+
+fn stacks() -> Check {
+    check(
+        "stacks",
+        Status::Warn,
+        "taken by frame pointers: stacks of programs built without them are short",
+        Some("build with -fno-omit-frame-pointer, or -C force-frame-pointers=yes in Rust"),
+    )
+}
+
+fn descriptors() -> Check {
+    let hard = bpf::descriptor_limit();
+    if hard >= DESCRIPTORS {
+        return check(
+            "limits",
+            Status::Pass,
+            format!("{hard} descriptors at most"),
+            None,
+        );
+    }
+    check(
+        "limits",
+        Status::Warn,
+        format!("{hard} descriptors at most: symbols of some programs may be missing"),
+        Some("raise the limit: ulimit -n 4096"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_read() {
+        assert_eq!(version("6.1.0-56-amd64"), Some((6, 1)));
+        assert_eq!(version("5.10.262"), Some((5, 10)));
+        assert_eq!(version("7.3-rc7"), Some((7, 3)));
+        assert_eq!(version(""), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! What was outstanding at a site over time, in few points.
+
+use crate::event::Nanos;
+
+/// Points of a series at most; a full one keeps half of them.
+const POINTS: usize = 64;
+
+/// The least and the most that was outstanding since the point before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Point {
+    time: Nanos,
+    least: u64,
+    most: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Series(Vec<Point>);
+
+/// The least in each quarter of a period, and how far apart least and most were
+/// within one quarter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Minima {
+    pub(super) least: [u64; 4],
+    pub(super) noise: u64,
+}
+
+impl Series {
+    pub(super) fn push(&mut self, time: Nanos, count: u64) {
+        if self.0.last().is_some_and(|last| last.time >= time) {
+            return;
+        }
+        if self.0.len() >= POINTS {
+            // Two become one, at the later time: no minimum is lost.
+            let halved = self.0.chunks(2).map(|pair| Point {
+                time: pair[pair.len() - 1].time,
+                least: pair.iter().map(|point| point.least).min().unwrap_or(0),
+                most: pair.iter().map(|point| point.most).max().unwrap_or(0),
+            });
+            self.0 = halved.collect();
+        }
+        self.0.push(Point {
+            time,
+            least: count,
+            most: count,
+        });
+    }
+
+    /// `None` where a quarter has no point.
+    pub(super) fn minima(&self, start: Nanos, end: Nanos) -> Option<Minima> {
+        let span = u128::from(end.checked_sub(start)?).max(1);
+        let mut found: [Option<(u64, u64)>; 4] = [None; 4];
+        for point in &self.0 {
+            if (start..=end).contains(&point.time) {
+                let index = (u128::from(point.time - start) * 4 / span) as usize;
+                let (least, most) = found[index.min(3)].get_or_insert((point.least, point.most));
+                *least = point.least.min(*least);
+                *most = point.most.max(*most);
+            }
+        }
+        let mut minima = Minima {
+            least: [0; 4],
+            noise: 0,
+        };
+        for (index, found) in found.into_iter().enumerate() {
+            let (least, most) = found?;
+            minima.least[index] = least;
+            minima.noise = minima.noise.max(most - least);
+        }
+        Some(minima)
+    }
+
+    /// Robust slope in resources a second, if there are enough points for one.
+    pub(super) fn slope(&self, start: Nanos, end: Nanos) -> Option<f64> {
+        let points: Vec<(Nanos, f64)> = self
+            .0
+            .iter()
+            .filter(|point| (start..=end).contains(&point.time))
+            .map(|point| (point.time, point.least as f64))
+            .collect();
+        let (first, last) = (points.first()?, points.last()?);
+        let covers = (last.0 - first.0).saturating_mul(2) >= end.saturating_sub(start);
+        (points.len() >= 5 && covers).then(|| theil_sen(&points))
+    }
+}
+
+/// The slope of a cumulative count of `times`, in resources a second, each time
+/// standing for `weight` resources.
+pub(super) fn slope_of_times(times: &[Nanos], weight: f64) -> f64 {
+    // 64 points make 2016 pairs: enough for a median.
+    let step = times.len().div_ceil(64).max(1);
+    let points: Vec<(Nanos, f64)> = times
+        .iter()
+        .enumerate()
+        .step_by(step)
+        .map(|(index, &time)| (time, index as f64 * weight))
+        .collect();
+    theil_sen(&points).max(0.0)
+}
+
+/// Median of the slopes of all pairs, a second (Theil and Sen): one outlier in
+/// four does not move it. 0 where there is none.
+fn theil_sen(points: &[(Nanos, f64)]) -> f64 {
+    let mut slopes = Vec::new();
+    for (index, first) in points.iter().enumerate() {
+        for second in &points[index + 1..] {
+            let apart = super::seconds(second.0.saturating_sub(first.0));
+            if apart > 0.0 {
+                slopes.push((second.1 - first.1) / apart);
+            }
+        }
+    }
+    slopes.sort_by(f64::total_cmp);
+    slopes.get(slopes.len() / 2).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_series_keeps_its_minima() {
+        let mut series = Series::default();
+        for time in 1..=1000 {
+            series.push(time, if time == 500 { 1 } else { 10 });
+        }
+        assert!(series.0.len() <= POINTS);
+        assert_eq!(series.0.iter().map(|point| point.least).min(), Some(1));
+        assert_eq!(series.0.last().map(|point| point.time), Some(1000));
+    }
+
+    #[test]
+    fn one_outlier_does_not_move_the_slope() {
+        let mut points: Vec<(Nanos, f64)> = (0..20)
+            .map(|n| (n * super::super::SECOND, n as f64 * 2.0))
+            .collect();
+        points[7].1 = 1000.0;
+        assert!((theil_sen(&points) - 2.0).abs() < 1e-9);
+        assert_eq!(theil_sen(&[]), 0.0);
+        assert_eq!(theil_sen(&[(5, 1.0), (5, 2.0)]), 0.0);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_adds_nothing() {
+        let mut series = Series::default();
+        series.push(10, 1);
+        series.push(5, 2);
+        series.push(10, 3);
+        assert_eq!(series.0.len(), 1);
+        assert_eq!(series.minima(10, 5), None);
+    }
+}

@@ -1,0 +1,241 @@
+//! Resources with a handle of their own each: descriptors of a table, heap
+//! blocks of a memory. A copy costs nothing until one side changes.
+
+use std::{collections::HashMap, sync::Arc};
+
+use leak_common::{Class, Handle};
+
+use super::entry::{Entry, Origin, Relation, Tally};
+use super::releases::Change;
+use super::sites::{Books, Outcome};
+use crate::event::{Nanos, SiteId};
+
+/// Handle values and what they hold: about 110 bytes a resource.
+#[derive(Debug)]
+pub(super) struct Slots {
+    class: Class,
+    entries: Arc<HashMap<u64, Entry>>,
+    tally: Tally,
+    /// No entry was acquired later.
+    newest: Nanos,
+}
+
+/// How the way of a late acquisition through a log ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is still there.
+    Outstanding,
+    /// It was released.
+    Gone,
+    /// Its process exited with it, which is to be remembered.
+    Held(Nanos),
+}
+
+impl Slots {
+    pub(super) fn new(class: Class) -> Slots {
+        Slots {
+            class,
+            entries: Arc::default(),
+            tally: Tally::default(),
+            newest: 0,
+        }
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    pub(super) fn get(&self, slot: u64) -> Option<&Entry> {
+        self.entries.get(&slot)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Handle, &Entry)> {
+        let class = self.class;
+        self.entries
+            .iter()
+            .map(move |(&slot, entry)| (Handle::new(class, slot), entry))
+    }
+
+    /// The copy that a fork at `time` makes. With `executing`, that of an exec:
+    /// without what closes on exec.
+    pub(super) fn copy(&self, time: Nanos, executing: bool) -> Slots {
+        if !executing && self.newest < time {
+            return Slots {
+                class: self.class,
+                entries: Arc::clone(&self.entries),
+                tally: self.tally.inherited(),
+                newest: self.newest,
+            };
+        }
+        let mut copy = Slots::new(self.class);
+        copy.entries = Arc::new(
+            self.entries
+                .iter()
+                .filter(|(_, entry)| entry.acquired < time && !(executing && entry.close_on_exec))
+                .map(|(&slot, &entry)| (slot, entry))
+                .collect(),
+        );
+        copy.newest = self.newest.min(time);
+        for entry in copy.entries.values() {
+            copy.tally.add(entry.origin, entry.kind);
+        }
+        copy.tally = copy.tally.inherited();
+        copy
+    }
+
+    pub(super) fn insert(&mut self, books: &mut Books<'_>, slot: u64, entry: Entry) {
+        self.newest = self.newest.max(entry.acquired);
+        books.enter(&mut self.tally, &entry);
+        Arc::make_mut(&mut self.entries).insert(slot, entry);
+    }
+
+    pub(super) fn remove(&mut self, books: &mut Books<'_>, slot: u64, outcome: Outcome) -> bool {
+        // Looking first: a copy must not come apart for a release of nothing.
+        if !self.entries.contains_key(&slot) {
+            return false;
+        }
+        let Some(entry) = Arc::make_mut(&mut self.entries).remove(&slot) else {
+            return false;
+        };
+        let handle = Handle::new(self.class, slot);
+        books.leave(&mut self.tally, handle, &entry, outcome);
+        true
+    }
+
+    /// Puts an acquisition, whose fate since is known, where it belongs.
+    pub(super) fn settle(&mut self, books: &mut Books<'_>, slot: u64, entry: Entry, fate: Fate) {
+        let relation = self.get(slot).map(|present| present.relation_to(&entry));
+        if let Some(Relation::Same) = relation {
+            return self.seen_again(books, slot, &entry);
+        }
+        books.promoted(&entry);
+        match relation {
+            Some(Relation::Later) => return,
+            Some(Relation::Found) if fate == Fate::Outstanding => {
+                if self.get(slot).is_some_and(|e| e.origin == Origin::Adopted) {
+                    books.totals.adopted = books.totals.adopted.saturating_sub(1);
+                }
+                self.remove(books, slot, Outcome::Corrected);
+            }
+            Some(Relation::Earlier) => {
+                books.totals.implied_releases += 1;
+                self.remove(books, slot, Outcome::Released);
+            }
+            _ => {}
+        }
+        match fate {
+            Fate::Outstanding => self.insert(books, slot, entry),
+            Fate::Held(exit) => books.hold(Handle::new(self.class, slot), &entry, exit),
+            Fate::Gone => books.totals.ended_before_promotion += 1,
+        }
+    }
+
+    fn seen_again(&mut self, books: &mut Books<'_>, slot: u64, entry: &Entry) {
+        let Some(present) = self.get(slot).copied() else {
+            return;
+        };
+        if present.site == SiteId::UNKNOWN && entry.site != SiteId::UNKNOWN {
+            let site = entry.site;
+            self.replace(books, slot, Entry { site, ..present });
+            books.promoted(entry);
+        }
+    }
+
+    /// Puts another entry in the place of one, which was the same resource.
+    pub(super) fn replace(&mut self, books: &mut Books<'_>, slot: u64, entry: Entry) {
+        self.remove(books, slot, Outcome::Corrected);
+        self.insert(books, slot, entry);
+    }
+
+    /// A release of one handle. Says whether it ended anything.
+    pub(super) fn release(
+        &mut self,
+        books: &mut Books<'_>,
+        slot: u64,
+        time: Nanos,
+        acquired: Option<Nanos>,
+    ) -> bool {
+        match self.get(slot) {
+            Some(entry) if entry.ends_by(time, acquired) => {
+                self.remove(books, slot, Outcome::Released)
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends all entries that `goes` says. Returns how many.
+    pub(super) fn end(
+        &mut self,
+        books: &mut Books<'_>,
+        outcome: Outcome,
+        goes: impl Fn(u64, &Entry) -> bool,
+    ) -> u64 {
+        let slots: Vec<u64> = self
+            .entries
+            .iter()
+            .filter(|&(&slot, entry)| goes(slot, entry))
+            .map(|(&slot, _)| slot)
+            .collect();
+        for &slot in &slots {
+            self.remove(books, slot, outcome);
+        }
+        slots.len() as u64
+    }
+
+    /// Marks descriptors from `first` to `last` that were acquired before `time`.
+    pub(super) fn mark_close_on_exec(&mut self, first: u64, last: u64, time: Nanos) {
+        let marks = |slot: u64, entry: &Entry| {
+            (first..=last).contains(&slot) && entry.acquired < time && !entry.close_on_exec
+        };
+        if !self.entries.iter().any(|(&slot, entry)| marks(slot, entry)) {
+            return;
+        }
+        for (&slot, entry) in Arc::make_mut(&mut self.entries) {
+            if marks(slot, entry) {
+                entry.close_on_exec = true;
+            }
+        }
+    }
+
+    /// Empties the slots: their last holder went.
+    pub(super) fn clear(&mut self, books: &mut Books<'_>, outcome: Outcome) {
+        let entries = std::mem::take(&mut self.entries);
+        let mut tally = std::mem::take(&mut self.tally);
+        self.newest = 0;
+        if tally.own() == 0 {
+            return;
+        }
+        for (&slot, entry) in entries.iter() {
+            let handle = Handle::new(self.class, slot);
+            books.leave(&mut tally, handle, entry, outcome);
+        }
+    }
+}
+
+/// What a change does to a descriptor or heap block.
+pub(super) enum Effect {
+    None,
+    /// It is gone.
+    Ends,
+}
+
+/// What `change` does to the descriptor `slot`.
+pub(super) fn on_descriptor(change: &Change, slot: u64, entry: &mut Entry) -> Effect {
+    match *change {
+        Change::Released { first, last } if (first..=last).contains(&slot) => Effect::Ends,
+        Change::Executed if entry.close_on_exec => Effect::Ends,
+        Change::Marked { first, last } if (first..=last).contains(&slot) => {
+            entry.close_on_exec = true;
+            Effect::None
+        }
+        _ => Effect::None,
+    }
+}
+
+/// What `change` does to the heap block at `slot`.
+pub(super) fn on_block(change: &Change, slot: u64, _: &mut Entry) -> Effect {
+    match *change {
+        Change::Freed { address } if address == slot => Effect::Ends,
+        _ => Effect::None,
+    }
+}

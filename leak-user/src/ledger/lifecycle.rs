@@ -1,0 +1,337 @@
+//! Fork, exec, exit, and when a process is forgotten.
+
+use leak_common::{Class, Handle, ProcessId};
+
+use super::descriptors::Slots;
+use super::process::{Memory, Process};
+use super::releases::Change;
+use super::sites::Outcome;
+use super::spaces::SpaceId;
+use super::{Ledger, SiteKey};
+use crate::event::{Executed, Forked, Nanos};
+
+impl Ledger {
+    pub(super) fn forked(&mut self, forked: &Forked) {
+        if self.processes.contains_key(&forked.child) {
+            return self.forked_known(forked);
+        }
+        if forked.child == ProcessId::NONE || !self.has_room() {
+            return;
+        }
+        let parent = self.processes.get(&forked.parent);
+        let doubts = parent.map(|parent| (parent.needs_reconcile, parent.lossy, parent.uncertain));
+        let table = self.table_for_child(forked);
+        let memory = self.memory_for_child(forked);
+        let mut child = Process::new(forked.time, table, memory);
+        child.comm = forked.comm;
+        child.parent = Some(forked.parent);
+        match doubts {
+            // A copy is as uncertain as what it was made of.
+            Some((needs_reconcile, lossy, uncertain)) => {
+                child.needs_reconcile = needs_reconcile;
+                child.lossy = lossy;
+                child.uncertain = uncertain;
+            }
+            None => child.doubt(forked.time),
+        }
+        self.processes.insert(forked.child, child);
+    }
+
+    fn table_for_child(&mut self, forked: &Forked) -> SpaceId {
+        let Forked { time, child, .. } = *forked;
+        if let Some(parent) = self.processes.get(&forked.parent) {
+            let from = parent.table_at(time);
+            if forked.shares_files && self.tables.share(from, child) {
+                return from;
+            }
+            if let Some(id) = self.copy_table(from, child, time, false) {
+                return id;
+            }
+        }
+        self.tables
+            .create(child, time, Slots::new(Class::Descriptor))
+    }
+
+    fn memory_for_child(&mut self, forked: &Forked) -> SpaceId {
+        let Forked { time, child, .. } = *forked;
+        if let Some(parent) = self.processes.get(&forked.parent) {
+            let from = parent.memory_at(time);
+            if forked.shares_memory && self.memories.share(from, child) {
+                return from;
+            }
+            if let Some(space) = self.memories.get(from) {
+                let copy = space.content.copy(time);
+                let to = self.memories.create(child, time, copy);
+                let executing = false;
+                self.log_memory(from, time, Change::Copied { to, executing });
+                return to;
+            }
+        }
+        self.memories.create(child, time, Memory::new())
+    }
+
+    /// The baseline saw the child before its fork was told: only what the parent
+    /// acquired before and is yet to arrive concerns it.
+    fn forked_known(&mut self, forked: &Forked) {
+        let Forked { time, child, .. } = *forked;
+        let Some(parent) = self.processes.get(&forked.parent) else {
+            return;
+        };
+        let (from_table, from_memory) = (parent.table_at(time), parent.memory_at(time));
+        let Some(process) = self.processes.get_mut(&child) else {
+            return;
+        };
+        let told_again = process.parent.is_some() && process.first_seen <= time;
+        if told_again || forked.parent == child || process.exited.is_some() {
+            return;
+        }
+        process.parent = Some(forked.parent);
+        let (table, memory) = (process.table, process.memory);
+        if forked.shares_files && self.tables.share(from_table, child) {
+            self.leave_table(table, child, time, false);
+            if let Some(process) = self.processes.get_mut(&child) {
+                process.table = from_table;
+            }
+        } else {
+            let change = Change::Copied {
+                to: table,
+                executing: false,
+            };
+            self.log_table(from_table, time, change);
+            if let Some(space) = self.tables.get_mut(table) {
+                space.mingled = space.mingled.max(time);
+            }
+        }
+        if forked.shares_memory && self.memories.share(from_memory, child) {
+            self.leave_memory(memory, child, time, false);
+            if let Some(process) = self.processes.get_mut(&child) {
+                process.memory = from_memory;
+            }
+        } else {
+            let change = Change::Copied {
+                to: memory,
+                executing: false,
+            };
+            self.log_memory(from_memory, time, change);
+            if let Some(space) = self.memories.get_mut(memory) {
+                space.mingled = space.mingled.max(time);
+            }
+        }
+    }
+
+    fn copy_table(
+        &mut self,
+        from: SpaceId,
+        owner: ProcessId,
+        time: Nanos,
+        executing: bool,
+    ) -> Option<SpaceId> {
+        let copy = self.tables.get(from)?.content.copy(time, executing);
+        let to = self.tables.create(owner, time, copy);
+        self.log_table(from, time, Change::Copied { to, executing });
+        Some(to)
+    }
+
+    /// Gives a process a table of its own, if it shares one. Says whether it did.
+    pub(super) fn own_table(&mut self, id: ProcessId, time: Nanos, executing: bool) -> bool {
+        let Some(process) = self.processes.get(&id) else {
+            return false;
+        };
+        let from = process.table;
+        if self.tables.get(from).is_none_or(|s| s.holders.len() < 2) {
+            return false;
+        }
+        let Some(to) = self.copy_table(from, id, time, executing) else {
+            return false;
+        };
+        self.leave_table(from, id, time, false);
+        if let Some(process) = self.processes.get_mut(&id) {
+            process.former_tables.push((time, from));
+            process.table = to;
+        }
+        true
+    }
+
+    /// Gives a process a memory of its own, a copy, if it shares one.
+    pub(super) fn own_memory(&mut self, id: ProcessId, time: Nanos) {
+        let Some(process) = self.processes.get(&id) else {
+            return;
+        };
+        let from = process.memory;
+        let Some(space) = self.memories.get(from).filter(|s| s.holders.len() > 1) else {
+            return;
+        };
+        let copy = space.content.copy(time);
+        let to = self.memories.create(id, time, copy);
+        let executing = false;
+        self.log_memory(from, time, Change::Copied { to, executing });
+        self.leave_memory(from, id, time, false);
+        if let Some(process) = self.processes.get_mut(&id) {
+            process.former_memories.push((time, from));
+            process.memory = to;
+        }
+    }
+
+    /// close_range with `CLOSE_RANGE_UNSHARE`: the copy is made before the close.
+    pub(super) fn unshare_table(&mut self, id: ProcessId, time: Nanos) {
+        self.own_table(id, time.saturating_sub(1), false);
+    }
+
+    pub(super) fn executed(&mut self, executed: &Executed) {
+        let Executed {
+            time,
+            process: id,
+            comm,
+        } = *executed;
+        if self.admit(id, time).is_none() {
+            return;
+        }
+        if !self.own_table(id, time, true) {
+            self.close_on_exec(id, time);
+        }
+        self.replace_memory(id, time);
+        let Some((process, mut books)) = self.own_books(id) else {
+            return;
+        };
+        process.comm = comm;
+        process.generation = process.generation.saturating_add(1);
+        process.executed = Some(time);
+        // Marks set by fcntl are not followed.
+        process.doubt(time);
+        let tally = &mut process.tally;
+        process.threads.retain(|&handle, entry| {
+            let stays = entry.acquired >= time;
+            if !stays {
+                books.leave(tally, handle, entry, Outcome::Released);
+            }
+            stays
+        });
+    }
+
+    fn close_on_exec(&mut self, id: ProcessId, time: Nanos) {
+        let Some(table) = self.processes.get(&id).map(|process| process.table) else {
+            return;
+        };
+        if let Some((slots, mut books)) = self.table_books(table) {
+            slots.end(&mut books, Outcome::Released, |_, entry| {
+                entry.close_on_exec && entry.acquired < time
+            });
+        }
+        self.log_table(table, time, Change::Executed);
+    }
+
+    fn replace_memory(&mut self, id: ProcessId, time: Nanos) {
+        let new = self.memories.create(id, 0, Memory::new());
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
+        let old = std::mem::replace(&mut process.memory, new);
+        process.former_memories.push((time, old));
+        self.leave_memory(old, id, time, false);
+    }
+
+    fn leave_table(&mut self, table: SpaceId, id: ProcessId, time: Nanos, at_exit: bool) {
+        let outcome = self.outcome_of(time, at_exit);
+        if self.tables.leave(table, id, time, at_exit).is_some()
+            && let Some((slots, mut books)) = self.table_books(table)
+        {
+            slots.clear(&mut books, outcome);
+        }
+    }
+
+    fn leave_memory(&mut self, memory: SpaceId, id: ProcessId, time: Nanos, at_exit: bool) {
+        let outcome = self.outcome_of(time, at_exit);
+        if self.memories.leave(memory, id, time, at_exit).is_some()
+            && let Some((content, mut books)) = self.memory_books(memory)
+        {
+            content.regions.clear(&mut books, outcome);
+            content.heap.clear(&mut books, outcome);
+        }
+    }
+
+    fn outcome_of(&self, time: Nanos, at_exit: bool) -> Outcome {
+        if at_exit {
+            self.outcome_of_exit(time)
+        } else {
+            Outcome::Released
+        }
+    }
+
+    pub(super) fn exited(&mut self, id: ProcessId, time: Nanos) {
+        if let Some(child) = self.loose.get_mut(&Handle::task(Class::Process, id)) {
+            child.zombie_since.get_or_insert(time);
+        }
+        let outcome = self.outcome_of_exit(time);
+        let Some((process, mut books)) = self.own_books(id) else {
+            return;
+        };
+        if process.exited.is_some() {
+            return;
+        }
+        process.exited = Some(time);
+        process.needs_reconcile = false;
+        let (table, memory) = (process.table, process.memory);
+        let children: Vec<Handle> = process.children.iter().copied().collect();
+        let tally = &mut process.tally;
+        for (handle, entry) in process.threads.drain() {
+            books.leave(tally, handle, &entry, outcome);
+        }
+        self.hold_ended_threads(id, time);
+        for child in children {
+            self.end_loose(child, outcome);
+        }
+        self.leave_table(table, id, time, true);
+        self.leave_memory(memory, id, time, true);
+        self.exited.push_back((time, id));
+    }
+
+    /// Forgets exited processes whose last acquisitions have arrived, but for those
+    /// that are to be remembered or left a segment behind.
+    pub(super) fn forget_exited(&mut self) {
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.retain(|&id| {
+            let remembered = self.is_remembered(id);
+            if !remembered {
+                self.remove_process(id);
+            }
+            remembered
+        });
+        while let Some(&(time, id)) = self.exited.front() {
+            if time > self.horizon {
+                break;
+            }
+            self.exited.pop_front();
+            if self.is_remembered(id) {
+                kept.push_back(id);
+            } else {
+                self.remove_process(id);
+            }
+        }
+        while kept.len() > self.config.max_exited
+            && let Some(id) = kept.pop_front()
+        {
+            self.totals.exited_forgotten += 1;
+            self.remove_process(id);
+        }
+        self.kept = kept;
+    }
+
+    fn is_remembered(&self, id: ProcessId) -> bool {
+        let keeps = |key: &SiteKey| {
+            self.sites
+                .get(*key)
+                .is_some_and(|record| record.outstanding > 0 || record.held.is_some())
+        };
+        self.processes
+            .get(&id)
+            .is_some_and(|process| process.sites.iter().any(keeps))
+    }
+
+    fn remove_process(&mut self, id: ProcessId) {
+        if let Some(process) = self.processes.remove(&id) {
+            for key in process.sites {
+                self.sites.remove(key);
+            }
+        }
+    }
+}

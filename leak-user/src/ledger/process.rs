@@ -1,0 +1,111 @@
+//! A process, and what of it is not shared: threads, children, segments.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use leak_common::{Handle, ProcessId};
+
+use super::entry::{Entry, Tally};
+use super::spaces::SpaceId;
+use super::{SiteKey, descriptors::Slots, mappings::Regions};
+use crate::event::{Nanos, Uncovered};
+
+/// A name as the kernel keeps it, zero-padded.
+pub type Comm = [u8; 16];
+
+/// The resources that live in a memory.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) regions: Regions,
+    pub(super) heap: Slots,
+}
+
+/// A child process or a segment: known by its handle alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loose {
+    pub(super) owner: ProcessId,
+    pub(super) entry: Entry,
+    /// Since when a child is dead.
+    pub(super) zombie_since: Option<Nanos>,
+}
+
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) comm: Comm,
+    pub(super) parent: Option<ProcessId>,
+    pub(super) first_seen: Nanos,
+    /// How many programs it has run since, and the last exec.
+    pub(super) generation: u32,
+    pub(super) executed: Option<Nanos>,
+    pub(super) exited: Option<Nanos>,
+    pub(super) table: SpaceId,
+    pub(super) memory: SpaceId,
+    /// What it used before, until when.
+    pub(super) former_tables: Vec<(Nanos, SpaceId)>,
+    pub(super) former_memories: Vec<(Nanos, SpaceId)>,
+    pub(super) threads: HashMap<Handle, Entry>,
+    /// Threads that ended lately: those that end with the process are held at its exit.
+    pub(super) ended_threads: Vec<(Nanos, Handle, Entry)>,
+    pub(super) children: HashSet<Handle>,
+    /// Counts threads, children and segments.
+    pub(super) tally: Tally,
+    pub(super) sites: Vec<SiteKey>,
+    pub(super) needs_reconcile: bool,
+    pub(super) lossy: bool,
+    /// Acquisitions up to this time are not certain until reconciled after it.
+    pub(super) uncertain: Nanos,
+    pub(super) uncovered: BTreeSet<Uncovered>,
+}
+
+impl Process {
+    pub(super) fn new(first_seen: Nanos, table: SpaceId, memory: SpaceId) -> Process {
+        Process {
+            comm: Comm::default(),
+            parent: None,
+            first_seen,
+            generation: 0,
+            executed: None,
+            exited: None,
+            table,
+            memory,
+            former_tables: Vec::new(),
+            former_memories: Vec::new(),
+            threads: HashMap::new(),
+            ended_threads: Vec::new(),
+            children: HashSet::new(),
+            tally: Tally::default(),
+            sites: Vec::new(),
+            needs_reconcile: false,
+            lossy: false,
+            uncertain: 0,
+            uncovered: BTreeSet::new(),
+        }
+    }
+
+    /// The descriptor table it had at `time`.
+    pub(super) fn table_at(&self, time: Nanos) -> SpaceId {
+        at(&self.former_tables, time).unwrap_or(self.table)
+    }
+
+    /// The memory it had at `time`.
+    pub(super) fn memory_at(&self, time: Nanos) -> SpaceId {
+        at(&self.former_memories, time).unwrap_or(self.memory)
+    }
+
+    /// What happened before `time` has to be compared with `/proc`.
+    pub(super) fn doubt(&mut self, time: Nanos) {
+        self.needs_reconcile = true;
+        self.uncertain = self.uncertain.max(time);
+    }
+
+    pub(super) fn prune(&mut self, horizon: Nanos) {
+        self.former_tables.retain(|&(until, _)| until > horizon);
+        self.former_memories.retain(|&(until, _)| until > horizon);
+    }
+}
+
+fn at(former: &[(Nanos, SpaceId)], time: Nanos) -> Option<SpaceId> {
+    former
+        .iter()
+        .find(|&&(until, _)| time < until)
+        .map(|&(_, space)| space)
+}

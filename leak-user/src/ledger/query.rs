@@ -1,0 +1,351 @@
+//! Looking into the ledger: processes, sites, and what is outstanding of them.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use leak_common::{Class, Handle, Kind, ProcessId};
+
+use super::entry::{Counts, Entry, Origin};
+use super::process::{Comm, Process};
+use super::sites::{Sample, SiteKey, SiteRecord};
+use super::spaces::SpaceId;
+use super::{Ledger, Totals};
+use crate::event::{Nanos, SiteId, Uncovered};
+
+/// Acquisition times kept of one site in a [`SiteDetail`].
+const DETAIL_TIMES: usize = 256;
+
+/// A process as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessView {
+    pub id: ProcessId,
+    pub parent: Option<ProcessId>,
+    /// Untrusted.
+    pub comm: Comm,
+    pub first_seen: Nanos,
+    /// How many programs it has executed during the trace.
+    pub generation: u32,
+    /// Its last exec.
+    pub executed: Option<Nanos>,
+    pub exited: Option<Nanos>,
+    /// It is to be compared with `/proc`.
+    pub needs_reconcile: bool,
+    /// What is in doubt was acquired until then: a comparison is final once the
+    /// horizon has passed this.
+    pub uncertain: Nanos,
+    /// Events of it were lost, and it was not reconciled since.
+    pub lossy: bool,
+    pub uncovered: BTreeSet<Uncovered>,
+    /// Outstanding and not from before the trace. For an exited process: what it
+    /// held at its exit, if that is kept, and segments it left.
+    pub outstanding: Counts,
+    /// Of those, copies from a parent.
+    pub inherited: Counts,
+    /// Of those, what only `/proc` showed.
+    pub adopted: Counts,
+    pub preexisting: Counts,
+    /// Children that exited and were not reaped.
+    pub zombies: usize,
+}
+
+/// A child that exited and was not reaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Zombie {
+    pub parent: ProcessId,
+    pub handle: Handle,
+    pub key: SiteKey,
+    /// When it was forked, or found.
+    pub acquired: Nanos,
+    /// When it exited.
+    pub since: Nanos,
+}
+
+/// One outstanding resource of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holding {
+    pub handle: Handle,
+    pub kind: Kind,
+    pub origin: Origin,
+    pub acquired: Nanos,
+    pub site: SiteId,
+    /// Bytes; of a split mapping, those of one piece.
+    pub size: u64,
+    /// `/proc` should say the kind.
+    pub kind_guessed: bool,
+    pub close_on_exec: bool,
+}
+
+/// What is outstanding of a site.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SiteDetail {
+    pub count: u64,
+    pub bytes: u64,
+    pub oldest: Nanos,
+    /// The three oldest and the two newest.
+    pub samples: Vec<Sample>,
+    /// When it was acquired, ascending: all times up to 256 of them, else every
+    /// n-th, the first and the last among them. What was only found has none.
+    pub times: Vec<Nanos>,
+}
+
+impl Ledger {
+    /// Every process known, those that are remembered after their exit included.
+    pub fn processes(&self) -> impl Iterator<Item = ProcessView> + '_ {
+        self.processes
+            .iter()
+            .map(|(&id, process)| self.view(id, process))
+    }
+
+    /// One process.
+    #[must_use]
+    pub fn process(&self, id: ProcessId) -> Option<ProcessView> {
+        self.processes
+            .get(&id)
+            .map(|process| self.view(id, process))
+    }
+
+    /// How many programs a process has executed; 0 where it is not known.
+    #[must_use]
+    pub fn generation(&self, id: ProcessId) -> u32 {
+        self.processes
+            .get(&id)
+            .map_or(0, |process| process.generation)
+    }
+
+    /// The processes to compare with `/proc`.
+    pub fn in_doubt(&self) -> impl Iterator<Item = ProcessId> + '_ {
+        self.processes
+            .iter()
+            .filter(|(_, process)| process.needs_reconcile && process.exited.is_none())
+            .map(|(&id, _)| id)
+    }
+
+    fn view(&self, id: ProcessId, process: &Process) -> ProcessView {
+        let mut outstanding = Counts::default();
+        let mut inherited = Counts::default();
+        let mut adopted = Counts::default();
+        let mut preexisting = Counts::default();
+        let table = self.tables.get(process.table);
+        let memory = self.memories.get(process.memory);
+        let tallies = [
+            Some(&process.tally),
+            table.map(|space| space.content.tally()),
+            memory.map(|space| space.content.regions.tally()),
+            memory.map(|space| space.content.heap.tally()),
+        ];
+        let shared = if process.exited.is_some() { 1 } else { 4 };
+        for tally in tallies.into_iter().take(shared).flatten() {
+            outstanding.add(&tally.outstanding());
+            inherited.add(tally.of(Origin::Inherited));
+            adopted.add(tally.of(Origin::Adopted));
+            preexisting.add(tally.of(Origin::Preexisting));
+        }
+        for key in &process.sites {
+            if let Some(record) = self.sites.get(*key)
+                && let Some(held) = &record.held
+            {
+                outstanding.increase(record.kind, held.count);
+            }
+        }
+        ProcessView {
+            id,
+            parent: process.parent,
+            comm: process.comm,
+            first_seen: process.first_seen,
+            generation: process.generation,
+            executed: process.executed,
+            exited: process.exited,
+            needs_reconcile: process.needs_reconcile,
+            uncertain: process.uncertain,
+            lossy: process.lossy,
+            uncovered: process.uncovered.clone(),
+            outstanding,
+            inherited,
+            adopted,
+            preexisting,
+            zombies: self.zombies_of(process).count(),
+        }
+    }
+
+    /// Children that exited and were not reaped, of all processes.
+    pub fn zombies(&self) -> impl Iterator<Item = Zombie> + '_ {
+        self.processes
+            .values()
+            .flat_map(|process| self.zombies_of(process))
+    }
+
+    fn zombies_of<'a>(&'a self, process: &'a Process) -> impl Iterator<Item = Zombie> + 'a {
+        process.children.iter().filter_map(|&handle| {
+            let loose = self.loose.get(&handle)?;
+            Some(Zombie {
+                parent: loose.owner,
+                handle,
+                key: loose.entry.key(loose.owner),
+                acquired: loose.entry.acquired,
+                since: loose.zombie_since?,
+            })
+        })
+    }
+
+    /// Every site known.
+    pub fn sites(&self) -> impl Iterator<Item = (SiteKey, &SiteRecord)> {
+        self.sites.iter()
+    }
+
+    /// One site.
+    #[must_use]
+    pub fn site(&self, key: SiteKey) -> Option<&SiteRecord> {
+        self.sites.get(key)
+    }
+
+    /// What happened in the ledger as a whole.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Everything a process holds, in no order. A mapping in pieces appears once
+    /// for each.
+    #[must_use]
+    pub fn holdings(&self, id: ProcessId) -> Vec<Holding> {
+        let Some(process) = self.processes.get(&id) else {
+            return Vec::new();
+        };
+        let mut holdings = Vec::new();
+        let mut add = |space: SpaceId, handle: Handle, entry: &Entry| {
+            holdings.push(Holding {
+                handle,
+                kind: entry.kind,
+                origin: entry.origin_in(space),
+                acquired: entry.acquired,
+                site: entry.site,
+                size: entry.size,
+                kind_guessed: entry.kind_guessed,
+                close_on_exec: entry.close_on_exec,
+            });
+        };
+        for (handle, entry) in &process.threads {
+            add(SpaceId::NONE, *handle, entry);
+        }
+        for child in &process.children {
+            if let Some(loose) = self.loose.get(child) {
+                add(SpaceId::NONE, *child, &loose.entry);
+            }
+        }
+        if process.exited.is_some() {
+            return holdings;
+        }
+        if let Some(space) = self.tables.get(process.table) {
+            for (handle, entry) in space.content.iter() {
+                add(process.table, handle, entry);
+            }
+        }
+        if let Some(space) = self.memories.get(process.memory) {
+            for (range, _, entry) in space.content.regions.iter() {
+                add(
+                    process.memory,
+                    Handle::new(Class::Mapping, range.start),
+                    entry,
+                );
+            }
+            for (handle, entry) in space.content.heap.iter() {
+                add(process.memory, handle, entry);
+            }
+        }
+        holdings
+    }
+
+    /// What is outstanding of the sites that are wanted, in one pass over
+    /// everything: ask for all at once.
+    #[must_use]
+    pub fn details(&self, wanted: impl Fn(SiteKey) -> bool) -> HashMap<SiteKey, SiteDetail> {
+        let mut found: HashMap<SiteKey, Vec<(Sample, bool)>> = HashMap::new();
+        let mut add = |owner, handle, entry: &Entry| {
+            let key = entry.key(owner);
+            if wanted(key) {
+                let sample = Sample {
+                    acquired: entry.acquired,
+                    handle,
+                    size: entry.size,
+                };
+                let samples = found.entry(key).or_default();
+                samples.push((sample, entry.was_found()));
+            }
+        };
+        let own = |entry: &Entry, space| {
+            matches!(entry.origin_in(space), Origin::Traced | Origin::Adopted)
+        };
+        for (id, space) in self.tables.iter() {
+            if space.content.tally().own() > 0 {
+                for (handle, entry) in space.content.iter().filter(|(_, e)| own(e, id)) {
+                    add(space.owner, handle, entry);
+                }
+            }
+        }
+        for (id, space) in self.memories.iter() {
+            if space.content.heap.tally().own() > 0 {
+                for (handle, entry) in space.content.heap.iter().filter(|(_, e)| own(e, id)) {
+                    add(space.owner, handle, entry);
+                }
+            }
+            if space.content.regions.tally().own() > 0 {
+                let mut first: HashSet<u64> = HashSet::new();
+                for (range, number, entry) in space.content.regions.iter() {
+                    if own(entry, id) && first.insert(number) {
+                        add(space.owner, Handle::new(Class::Mapping, range.start), entry);
+                    }
+                }
+            }
+        }
+        for (&id, process) in &self.processes {
+            for (&handle, entry) in process
+                .threads
+                .iter()
+                .filter(|(_, e)| own(e, SpaceId::NONE))
+            {
+                add(id, handle, entry);
+            }
+        }
+        for (&handle, loose) in &self.loose {
+            if own(&loose.entry, SpaceId::NONE) {
+                add(loose.owner, handle, &loose.entry);
+            }
+        }
+        found
+            .into_iter()
+            .map(|(key, samples)| (key, self.detail(key, samples)))
+            .collect()
+    }
+
+    fn detail(&self, key: SiteKey, mut found: Vec<(Sample, bool)>) -> SiteDetail {
+        found.sort_unstable();
+        let times: Vec<Nanos> = found
+            .iter()
+            .filter(|(_, adopted)| !adopted)
+            .map(|(sample, _)| sample.acquired)
+            .collect();
+        let newest = found.len().saturating_sub(2).max(3);
+        let samples = found
+            .iter()
+            .enumerate()
+            .filter(|&(index, _)| index < 3 || index >= newest)
+            .map(|(_, &(sample, _))| sample)
+            .collect();
+        SiteDetail {
+            count: found.len() as u64,
+            bytes: self.site(key).map_or(0, |record| record.bytes),
+            oldest: found.first().map_or(0, |(sample, _)| sample.acquired),
+            samples,
+            times: every_nth(&times, DETAIL_TIMES),
+        }
+    }
+}
+
+/// At most `limit` of `times`, evenly, with the first and the last.
+fn every_nth(times: &[Nanos], limit: usize) -> Vec<Nanos> {
+    if times.len() <= limit {
+        return times.to_vec();
+    }
+    (0..limit)
+        .map(|index| times[index * (times.len() - 1) / (limit - 1)])
+        .collect()
+}

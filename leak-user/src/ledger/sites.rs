@@ -1,0 +1,308 @@
+//! Sites and their counters, kept in step with every entry.
+
+use std::collections::HashMap;
+
+use leak_common::{Handle, Kind, ProcessId, wire::StackEnd};
+
+use super::entry::{Entry, Origin, Tally};
+use super::{Totals, spaces::SpaceId};
+use crate::event::{self, Nanos, SiteId};
+
+/// How many resources held at exit a site keeps one by one.
+const HELD_SAMPLES: usize = 256;
+
+/// What resources are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SiteKey {
+    Site(SiteId),
+    /// What was acquired out of sight or without a stack, by process and kind.
+    Unknown(ProcessId, Kind),
+}
+
+/// One resource, as an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sample {
+    pub acquired: Nanos,
+    pub handle: Handle,
+    /// Bytes, where the kind has a size.
+    pub size: u64,
+}
+
+/// What a process held when it exited, of one site.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// When it exited.
+    pub exit: Nanos,
+    pub count: u64,
+    pub bytes: u64,
+    /// At most 256 of them, every n-th of those that came.
+    pub samples: Vec<Sample>,
+    /// Every how many is kept, less one.
+    skipped: u64,
+}
+
+impl Held {
+    fn add(&mut self, exit: Nanos, sample: Sample) {
+        self.exit = exit;
+        if self.count.is_multiple_of(self.skipped + 1) {
+            if self.samples.len() >= HELD_SAMPLES {
+                let mut index = 0;
+                self.samples.retain(|_| {
+                    index += 1;
+                    index % 2 == 1
+                });
+                self.skipped = self.skipped * 2 + 1;
+            }
+            self.samples.push(sample);
+        }
+        self.count += 1;
+        self.bytes += sample.size;
+    }
+}
+
+/// A site and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteRecord {
+    pub process: ProcessId,
+    pub kind: Kind,
+    /// Return addresses, innermost first; empty where none came.
+    pub frames: Box<[u64]>,
+    /// Why the stack ends where it does.
+    pub end: StackEnd,
+    /// The thread that acquired first, 0 where it is unknown.
+    pub tid: u32,
+    /// The first acquisition.
+    pub first_seen: Nanos,
+    /// Acquisitions that outlived the nursery.
+    pub promoted: u64,
+    /// Releases of what had outlived the nursery.
+    pub old_released: u64,
+    /// Old resources not released; a split mapping counts once.
+    pub outstanding: u64,
+    /// Of those, how many were found in `/proc` only.
+    pub adopted: u64,
+    /// Bytes of what is outstanding.
+    pub bytes: u64,
+    /// What the process held at its exit.
+    pub held: Option<Box<Held>>,
+    /// The kernel's count, and what it was when it last began anew.
+    counted: u64,
+    counted_before: u64,
+}
+
+impl SiteRecord {
+    fn new(process: ProcessId, kind: Kind, first_seen: Nanos) -> SiteRecord {
+        SiteRecord {
+            process,
+            kind,
+            frames: Box::default(),
+            end: StackEnd::NotTaken,
+            tid: 0,
+            first_seen,
+            promoted: 0,
+            old_released: 0,
+            outstanding: 0,
+            adopted: 0,
+            bytes: 0,
+            held: None,
+            counted: 0,
+            counted_before: 0,
+        }
+    }
+
+    /// All acquisitions here, those that died young included.
+    #[must_use]
+    pub fn acquired(&self) -> u64 {
+        let counted = self.counted.saturating_add(self.counted_before);
+        counted.max(self.promoted).max(self.outstanding)
+    }
+
+    /// All acquisitions here less what is outstanding or was held at exit.
+    #[must_use]
+    pub fn released(&self) -> u64 {
+        self.acquired()
+            .saturating_sub(self.outstanding)
+            .saturating_sub(self.held.as_ref().map_or(0, |held| held.count))
+    }
+
+    /// The share of old resources that were released, 0 to 1.
+    #[must_use]
+    pub fn release_ratio(&self) -> f64 {
+        let held = self.held.as_ref().map_or(0, |held| held.count);
+        let all = self.old_released + self.outstanding + held;
+        if all == 0 {
+            0.0
+        } else {
+            self.old_released as f64 / all as f64
+        }
+    }
+}
+
+/// How an entry's time in the ledger ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was released.
+    Released,
+    /// Its holder exited at this time, and that is to be remembered.
+    Held(Nanos),
+    /// It was known as something else.
+    Corrected,
+}
+
+/// All sites.
+#[derive(Debug)]
+pub(super) struct Sites {
+    records: HashMap<SiteKey, SiteRecord>,
+    limit: usize,
+}
+
+impl Sites {
+    pub(super) fn new(limit: usize) -> Sites {
+        Sites {
+            records: HashMap::new(),
+            limit,
+        }
+    }
+
+    pub(super) fn get(&self, key: SiteKey) -> Option<&SiteRecord> {
+        self.records.get(&key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: SiteKey) -> Option<&mut SiteRecord> {
+        self.records.get_mut(&key)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SiteKey, &SiteRecord)> {
+        self.records.iter().map(|(&key, record)| (key, record))
+    }
+
+    pub(super) fn remove(&mut self, key: SiteKey) {
+        self.records.remove(&key);
+    }
+
+    /// Makes sure that there is a record. Says whether it is new; `None` where
+    /// there is no room for one.
+    pub(super) fn ensure(
+        &mut self,
+        key: SiteKey,
+        process: ProcessId,
+        kind: Kind,
+        time: Nanos,
+    ) -> Option<bool> {
+        if let Some(record) = self.records.get_mut(&key) {
+            record.first_seen = record.first_seen.min(time);
+            return Some(false);
+        }
+        if self.records.len() >= self.limit {
+            return None;
+        }
+        self.records
+            .insert(key, SiteRecord::new(process, kind, time));
+        Some(true)
+    }
+
+    pub(super) fn describe(&mut self, site: event::Site) {
+        if let Some(record) = self.records.get_mut(&SiteKey::Site(site.id)) {
+            record.kind = site.kind;
+            record.frames = site.frames;
+            record.end = site.end;
+            record.tid = site.tid;
+        }
+    }
+
+    /// Takes the kernel's count of a site's acquisitions.
+    pub(super) fn counted(&mut self, site: SiteId, total: u64) {
+        if let Some(record) = self.records.get_mut(&SiteKey::Site(site)) {
+            if total < record.counted {
+                record.counted_before += record.counted;
+            }
+            record.counted = total;
+        }
+    }
+}
+
+/// Where an entry is, and all that counts it.
+pub(super) struct Books<'a> {
+    pub(super) sites: &'a mut Sites,
+    pub(super) totals: &'a mut Totals,
+    pub(super) space: SpaceId,
+    /// Whom what has no site counts for.
+    pub(super) owner: ProcessId,
+}
+
+impl Books<'_> {
+    /// The record of an entry, unless this is only a copy of it.
+    fn record(&mut self, entry: &Entry) -> Option<&mut SiteRecord> {
+        match entry.origin_in(self.space) {
+            Origin::Traced | Origin::Adopted => self.sites.get_mut(entry.key(self.owner)),
+            Origin::Inherited | Origin::Preexisting => None,
+        }
+    }
+
+    /// An entry came.
+    pub(super) fn enter(&mut self, tally: &mut Tally, entry: &Entry) {
+        tally.add(entry.origin_in(self.space), entry.kind);
+        if let Some(record) = self.record(entry) {
+            record.outstanding += 1;
+            record.bytes += entry.size;
+            if entry.origin == Origin::Adopted {
+                record.adopted += 1;
+            }
+        }
+    }
+
+    /// An entry went.
+    pub(super) fn leave(
+        &mut self,
+        tally: &mut Tally,
+        handle: Handle,
+        entry: &Entry,
+        outcome: Outcome,
+    ) {
+        tally.remove(entry.origin_in(self.space), entry.kind);
+        if let Some(record) = self.record(entry) {
+            record.outstanding = record.outstanding.saturating_sub(1);
+            record.bytes = record.bytes.saturating_sub(entry.size);
+            if entry.origin == Origin::Adopted {
+                record.adopted = record.adopted.saturating_sub(1);
+            }
+            if outcome == Outcome::Released {
+                record.old_released += 1;
+            }
+        }
+        if let Outcome::Held(exit) = outcome {
+            self.hold(handle, entry, exit);
+        }
+    }
+
+    /// What is left of an entry grew or shrank, in bytes.
+    pub(super) fn resize(&mut self, entry: &Entry, from: u64, to: u64) {
+        if let Some(record) = self.record(entry) {
+            record.bytes = (record.bytes + to).saturating_sub(from);
+        }
+    }
+
+    /// An entry was held when its process exited.
+    pub(super) fn hold(&mut self, handle: Handle, entry: &Entry, exit: Nanos) {
+        if entry.origin_in(self.space) != Origin::Traced {
+            return;
+        }
+        let sample = Sample {
+            acquired: entry.acquired,
+            handle,
+            size: entry.size,
+        };
+        if let Some(record) = self.record(entry) {
+            record.held.get_or_insert_default().add(exit, sample);
+        }
+    }
+
+    /// A promoted acquisition was taken note of, in the space it was made in.
+    pub(super) fn promoted(&mut self, entry: &Entry) {
+        if entry.origin == Origin::Traced
+            && let Some(record) = self.record(entry)
+        {
+            record.promoted += 1;
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What a single resource is, for the examples of a finding. Asked late and of
+//! few: this reads links, socket tables and mappings.
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, path::PathBuf};
+
+use leak_common::{Class, Handle, Kind};
+
+use super::{Mapping, Proc, link_text, read_text, socket::Found, syscall};
+use crate::report::model::Socket;
+
+/// Most bytes read of a descriptor's `fdinfo`: an epoll's lists all it watches.
+const MAX_FDINFO: u64 = 256 * 1024;
+
+/// What a resource is. The text is untrusted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Description {
+    /// Path, addresses, name: empty where nothing is known.
+    pub text: String,
+    /// The file has no name any more.
+    pub deleted: bool,
+    pub socket: Option<Socket>,
+}
+
+impl Description {
+    fn text(text: impl Into<String>) -> Description {
+        Description {
+            text: text.into(),
+            ..Description::default()
+        }
+    }
+}
+
+/// A descriptor's link, and the inode of the socket behind it.
+struct Link {
+    path: PathBuf,
+    target: String,
+    socket: Option<u64>,
+}
+
+impl Proc {
+    /// What one resource of a process is.
+    #[must_use]
+    pub fn describe(&self, pid: u32, handle: Handle, kind: Kind) -> Description {
+        self.describe_many(pid, &[(handle, kind)])
+            .pop()
+            .unwrap_or_default()
+    }
+
+    /// What resources of a process are, in the order given; each table is read
+    /// once. What is gone has an empty description.
+    #[must_use]
+    pub fn describe_many(&self, pid: u32, resources: &[(Handle, Kind)]) -> Vec<Description> {
+        let links: HashMap<u32, Link> = resources
+            .iter()
+            .filter_map(|(handle, _)| handle.descriptor())
+            .filter_map(|number| Some((number, self.link(pid, number)?)))
+            .collect();
+        let wanted: Vec<_> = links
+            .values()
+            .filter_map(|link| Some((link.socket?, syscall::socket_protocol(&link.path))))
+            .collect();
+        let sockets = match wanted.as_slice() {
+            [] => HashMap::new(),
+            wanted => self.sockets(pid, wanted),
+        };
+        let has = |class: Class| {
+            let mut classes = resources.iter().map(|(_, kind)| kind.class());
+            classes.any(|other| other == class)
+        };
+        let mappings = match has(Class::Mapping) {
+            true => self.mappings(pid).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let segments = match has(Class::Shm) {
+            true => self.shm_segments(),
+            false => Vec::new(),
+        };
+        let describe = |(handle, kind): &(Handle, Kind)| match kind.class() {
+            Class::Descriptor => handle
+                .descriptor()
+                .and_then(|number| Some((number, links.get(&number)?)))
+                .map(|(number, link)| self.descriptor(pid, number, link, &sockets)),
+            Class::Mapping => mapping_at(&mappings, handle.value()).map(describe_mapping),
+            Class::Thread => self.thread(pid, *handle),
+            Class::Process => self.child(*handle),
+            Class::Shm => {
+                let id = handle.value() as u32;
+                let segment = segments.iter().find(|segment| segment.id == id);
+                segment.map(|segment| {
+                    Description::text(format!(
+                        "key 0x{:08x}, {} bytes, {} attached, created by pid {}",
+                        segment.key, segment.size, segment.attached, segment.creator
+                    ))
+                })
+            }
+            Class::Heap => None,
+        };
+        let describe = |resource| describe(resource).unwrap_or_default();
+        resources.iter().map(describe).collect()
+    }
+
+    fn link(&self, pid: u32, number: u32) -> Option<Link> {
+        let path = self.of(pid, &format!("fd/{number}"));
+        let target = link_text(&path).ok()?;
+        let socket = target
+            .strip_prefix("socket:[")
+            .and_then(|rest| rest.strip_suffix(']')?.parse().ok());
+        Some(Link {
+            path,
+            target,
+            socket,
+        })
+    }
+
+    fn descriptor(
+        &self,
+        pid: u32,
+        number: u32,
+        link: &Link,
+        sockets: &HashMap<u64, Found>,
+    ) -> Description {
+        if let Some(found) = link.socket.and_then(|inode| sockets.get(&inode)) {
+            return describe_socket(found);
+        }
+        let target = link.target.as_str();
+        if let Some(name) = target.strip_prefix("anon_inode:") {
+            let name = name.trim_start_matches('[').trim_end_matches(']');
+            let detail = self.fdinfo(pid, number, |line| detail(name, line));
+            return Description::text(match summarise(name, &detail) {
+                Some(summary) => format!("{name}, {summary}"),
+                None => name.to_owned(),
+            });
+        }
+        if target.starts_with("pipe:") {
+            return Description::text(match self.pipe_end(pid, number) {
+                Some(end) => format!("{target}, {end} end"),
+                None => target.to_owned(),
+            });
+        }
+        describe_file(link)
+    }
+
+    /// Which end of a pipe it is, by the mode it was opened with.
+    fn pipe_end(&self, pid: u32, number: u32) -> Option<&'static str> {
+        let flags = self.fdinfo(pid, number, |line| line.strip_prefix("flags:"));
+        let flags = i32::from_str_radix(flags.first()?.trim(), 8).ok()?;
+        match flags & libc::O_ACCMODE {
+            libc::O_RDONLY => Some("read"),
+            libc::O_WRONLY => Some("write"),
+            _ => None,
+        }
+    }
+
+    /// The parts of `fdinfo` lines that `pick` takes.
+    fn fdinfo(&self, pid: u32, number: u32, pick: impl Fn(&str) -> Option<&str>) -> Vec<String> {
+        let path = self.of(pid, &format!("fdinfo/{number}"));
+        let text = read_text(&path, MAX_FDINFO).unwrap_or_default();
+        text.lines().filter_map(pick).map(str::to_owned).collect()
+    }
+
+    fn thread(&self, pid: u32, handle: Handle) -> Option<Description> {
+        let task = handle.as_task()?;
+        let tid = task.pid();
+        let stat = super::Stat::parse(&self.text_of(pid, &format!("task/{tid}/stat"))?)?;
+        // The handle keeps 56 bits of the identity.
+        (Handle::task(Class::Thread, stat.id) == handle).then(|| Description::text(stat.comm))
+    }
+
+    fn child(&self, handle: Handle) -> Option<Description> {
+        let stat = self.stat(handle.as_task()?.pid())?;
+        if Handle::task(Class::Process, stat.id) != handle {
+            return None;
+        }
+        Some(Description::text(match stat.is_zombie() {
+            true => format!("{}, zombie", stat.comm),
+            false => stat.comm,
+        }))
+    }
+}
+
+fn describe_socket(found: &Found) -> Description {
+    let Socket {
+        family,
+        local,
+        peer,
+        state,
+    } = &found.socket;
+    let name = match found.protocol.as_str() {
+        "" => family,
+        protocol => protocol,
+    };
+    let addresses = match (local.as_str(), peer.as_str()) {
+        (local, "") => local.to_owned(),
+        (local, peer) => format!("{local} -> {peer}"),
+    };
+    let parts = [name, addresses.as_str(), state.as_str()];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    Description {
+        text: parts.join(" "),
+        deleted: false,
+        socket: Some(found.socket.clone()),
+    }
+}
+
+fn describe_file(link: &Link) -> Description {
+    let state = syscall::file_state(&link.path).ok();
+    let size = state.map_or(0, |state| state.size);
+    if let Some(name) = link.target.strip_prefix("/memfd:") {
+        let name = name.strip_suffix(" (deleted)").unwrap_or(name);
+        return Description::text(format!("memfd {name}, {size} bytes"));
+    }
+    // The link alone is no proof: a file's name may end like that.
+    let deleted =
+        link.target.ends_with(" (deleted)") && state.is_some_and(|state| state.links == 0);
+    let is_regular = state.is_some_and(|state| state.mode & libc::S_IFMT == libc::S_IFREG);
+    Description {
+        text: match deleted && is_regular {
+            true => format!("{}, {size} bytes", link.target),
+            false => link.target.clone(),
+        },
+        deleted,
+        socket: None,
+    }
+}
+
+fn mapping_at(mappings: &[Mapping], address: u64) -> Option<&Mapping> {
+    let index = mappings.partition_point(|mapping| mapping.end <= address);
+    mappings
+        .get(index)
+        .filter(|mapping| mapping.start <= address)
+}
+
+fn describe_mapping(mapping: &Mapping) -> Description {
+    let name = match mapping.path.as_str() {
+        "" => "[anon]",
+        path => path,
+    };
+    // Shared anonymous memory lies in a file that never had a name.
+    let nameless =
+        name.starts_with("/SYSV") || name.starts_with("/memfd:") || name.starts_with("/dev/zero");
+    Description {
+        text: format!("{name} {}", mapping.permissions()),
+        deleted: name.ends_with(" (deleted)") && !nameless,
+        socket: None,
+    }
+}
+
+/// The line of `fdinfo` that says most about an anonymous descriptor.
+fn detail<'a>(name: &str, line: &'a str) -> Option<&'a str> {
+    match name {
+        "eventpoll" => line.strip_prefix("tfd:"),
+        "inotify" => line.strip_prefix("inotify wd:"),
+        "pidfd" => line.strip_prefix("Pid:"),
+        "eventfd" => line.strip_prefix("eventfd-count:"),
+        "bpf-map" => line.strip_prefix("map_id:"),
+        "bpf-prog" => line.strip_prefix("prog_id:"),
+        _ => None,
+    }
+}
+
+fn summarise(name: &str, details: &[String]) -> Option<String> {
+    let first = details.first().map(|detail| detail.trim());
+    match (name, first) {
+        ("eventpoll", _) => Some(format!("watches {} descriptors", details.len())),
+        ("inotify", _) => Some(format!("{} watches", details.len())),
+        ("pidfd", Some("-1")) => Some("of an exited process".to_owned()),
+        ("pidfd", Some(pid)) => Some(format!("of pid {pid}")),
+        ("eventfd", Some(count)) => Some(format!("count {count}")),
+        ("bpf-map" | "bpf-prog", Some(id)) => Some(format!("id {id}")),
+        _ => None,
+    }
+}

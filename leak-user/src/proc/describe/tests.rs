@@ -1,0 +1,170 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+//! Descriptions of real resources of this process.
+
+use std::{
+    fs::File,
+    net::{TcpListener, TcpStream, UdpSocket},
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::net::UnixListener,
+    },
+};
+
+use leak_common::ProcessId;
+
+use super::*;
+
+fn describe(descriptor: &impl AsRawFd, kind: Kind) -> Description {
+    let handle = Handle::new(Class::Descriptor, descriptor.as_raw_fd() as u64);
+    Proc::default().describe(std::process::id(), handle, kind)
+}
+
+fn socket_of(descriptor: &impl AsRawFd) -> Socket {
+    describe(descriptor, Kind::Socket).socket.unwrap()
+}
+
+#[test]
+fn a_deleted_file_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("held (deleted)");
+    std::fs::write(&path, "12345").unwrap();
+    let file = File::open(&path).unwrap();
+    let name = path.to_str().unwrap();
+    let before = describe(&file, Kind::File);
+    assert_eq!((before.text.as_str(), before.deleted), (name, false));
+    std::fs::remove_file(&path).unwrap();
+    let after = describe(&file, Kind::File);
+    assert_eq!(
+        (after.text, after.deleted),
+        (format!("{name} (deleted), 5 bytes"), true)
+    );
+}
+
+#[test]
+fn tcp_sockets_have_addresses_and_states() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = TcpStream::connect(address).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    let listening = socket_of(&listener);
+    assert_eq!(
+        (listening.state.as_str(), listening.peer.as_str()),
+        ("LISTEN", "")
+    );
+    let connected = socket_of(&client);
+    assert_eq!(
+        (connected.family.as_str(), connected.state.as_str()),
+        ("inet", "ESTABLISHED")
+    );
+    assert_eq!(connected.peer, address.to_string());
+    drop(server);
+    let mut state = String::new();
+    for _ in 0..10_000 {
+        state = socket_of(&client).state;
+        if state == "CLOSE_WAIT" {
+            break;
+        }
+    }
+    assert_eq!(state, "CLOSE_WAIT");
+    assert!(
+        describe(&client, Kind::Socket)
+            .text
+            .ends_with(&format!("-> {address} CLOSE_WAIT"))
+    );
+}
+
+#[test]
+fn other_families_are_described_too() {
+    let udp = UdpSocket::bind("[::1]:0").unwrap();
+    let socket = socket_of(&udp);
+    assert_eq!(
+        (socket.family.as_str(), socket.state.as_str()),
+        ("inet6", "UNCONNECTED")
+    );
+    assert_eq!(socket.local, udp.local_addr().unwrap().to_string());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let socket = socket_of(&listener);
+    assert_eq!(
+        (
+            socket.family.as_str(),
+            socket.local.as_str(),
+            socket.state.as_str()
+        ),
+        ("unix", path.to_str().unwrap(), "LISTEN")
+    );
+    // SAFETY: no pointers; the descriptor is owned at once.
+    let unbound =
+        unsafe { OwnedFd::from_raw_fd(libc::socket(libc::AF_INET6, libc::SOCK_STREAM, 0)) };
+    let socket = socket_of(&unbound);
+    assert_eq!(
+        (socket.family.as_str(), socket.state.as_str()),
+        ("inet6", "UNCONNECTED")
+    );
+}
+
+#[test]
+fn anonymous_descriptors_say_what_they_hold() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    assert!(describe(&reader, Kind::Pipe).text.ends_with(", read end"));
+    assert!(describe(&writer, Kind::Pipe).text.ends_with(", write end"));
+    // SAFETY: constant strings or no pointers; the descriptors are owned at once.
+    let (memfd, eventfd, epoll, pidfd) = unsafe {
+        (
+            OwnedFd::from_raw_fd(libc::memfd_create(c"my buffer".as_ptr(), 0)),
+            OwnedFd::from_raw_fd(libc::eventfd(7, 0)),
+            OwnedFd::from_raw_fd(libc::epoll_create1(0)),
+            OwnedFd::from_raw_fd(libc::syscall(libc::SYS_pidfd_open, std::process::id(), 0) as i32),
+        )
+    };
+    assert_eq!(
+        describe(&memfd, Kind::Memfd).text,
+        "memfd my buffer, 0 bytes"
+    );
+    assert!(
+        describe(&eventfd, Kind::Eventfd)
+            .text
+            .starts_with("eventfd, count ")
+    );
+    assert_eq!(
+        describe(&epoll, Kind::Epoll).text,
+        "eventpoll, watches 0 descriptors"
+    );
+    assert_eq!(
+        describe(&pidfd, Kind::Pidfd).text,
+        format!("pidfd, of pid {}", std::process::id())
+    );
+}
+
+#[test]
+fn mappings_threads_and_children_are_described() {
+    let proc = Proc::default();
+    let pid = std::process::id();
+    let address = describe_mapping as *const () as u64;
+    let code = proc.describe(pid, Handle::new(Class::Mapping, address), Kind::Mapping);
+    let exe = std::env::current_exe().unwrap();
+    assert_eq!(code.text, format!("{} r-xp", exe.display()));
+    let own = proc.identity(pid).unwrap();
+    let thread = proc.describe(pid, Handle::task(Class::Thread, own), Kind::Thread);
+    assert_eq!(thread.text, proc.stat(pid).unwrap().comm);
+    let other = ProcessId::new(pid, u64::from(own.start_ticks()) + 1);
+    let reused = proc.describe(pid, Handle::task(Class::Thread, other), Kind::Thread);
+    assert_eq!(reused, Description::default());
+    let process = proc.describe(pid, Handle::task(Class::Process, own), Kind::Process);
+    assert_eq!(process.text, proc.stat(pid).unwrap().comm);
+}
+
+#[test]
+fn what_is_gone_has_no_description() {
+    let proc = Proc::default();
+    let resources = [
+        (Handle::new(Class::Descriptor, 999_999), Kind::File),
+        (Handle::new(Class::Mapping, 0x1000), Kind::Mapping),
+        (Handle::new(Class::Heap, 0x1000), Kind::Heap),
+        (Handle::shm(0xf000_0000, u32::MAX), Kind::Shm),
+        (Handle(u64::MAX), Kind::Socket),
+    ];
+    let descriptions = proc.describe_many(std::process::id(), &resources);
+    assert_eq!(descriptions, vec![Description::default(); resources.len()]);
+}

@@ -1,0 +1,102 @@
+//! What a report says about a process as a whole.
+
+use super::{Proc, container_id, into_text, link_text, read_start};
+
+/// Most arguments and bytes kept of a command line.
+const MAX_ARGUMENTS: usize = 64;
+const MAX_ARGUMENT_BYTES: u64 = 4096;
+
+/// A process's name, program and place. All of it is untrusted text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Start in ticks since boot.
+    pub start_ticks: u64,
+    pub comm: String,
+    /// Path of the program, empty where it cannot be read.
+    pub exe: String,
+    /// At most 64 arguments and 4 KiB.
+    pub cmdline: Vec<String>,
+    /// Path of its control group.
+    pub cgroup: String,
+    pub container_id: Option<String>,
+}
+
+impl Proc {
+    /// Name, program, command line and container of a process.
+    #[must_use]
+    pub fn status_facts(&self, pid: u32) -> Option<Facts> {
+        let stat = self.stat(pid)?;
+        let cgroup = cgroup_path(&self.text_of(pid, "cgroup").unwrap_or_default());
+        Some(Facts {
+            start_ticks: stat.start_ticks,
+            comm: stat.comm,
+            exe: link_text(&self.of(pid, "exe")).unwrap_or_default(),
+            cmdline: read_start(&self.of(pid, "cmdline"), MAX_ARGUMENT_BYTES)
+                .map(|bytes| arguments(&bytes))
+                .unwrap_or_default(),
+            container_id: container_id(&cgroup),
+            cgroup,
+        })
+    }
+}
+
+/// Splits a command line. The last argument may be cut.
+fn arguments(bytes: &[u8]) -> Vec<String> {
+    let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    let words = bytes.split(|byte| *byte == 0).take(MAX_ARGUMENTS);
+    words.map(|word| into_text(word.to_vec())).collect()
+}
+
+/// The path that says most in `/proc/PID/cgroup`: that of the unified hierarchy,
+/// or where that is unused (version 1, hybrid) the deepest of the others.
+fn cgroup_path(text: &str) -> String {
+    let paths = || text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let unified = text.lines().find_map(|line| line.strip_prefix("0::"));
+    match unified {
+        Some(path) if path != "/" => path.to_owned(),
+        _ => paths()
+            .max_by_key(|path| (container_id(path).is_some(), path.len()))
+            .unwrap_or_default()
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_unified_path_wins_unless_it_is_the_root() {
+        assert_eq!(
+            cgroup_path("0::/system.slice/a.service\n"),
+            "/system.slice/a.service"
+        );
+        let hybrid = "9:name=systemd:/\n8:pids:/docker/x:y\n4:memory:/docker\n0::/\n";
+        assert_eq!(cgroup_path(hybrid), "/docker/x:y");
+        assert_eq!(cgroup_path("0::/\n"), "/");
+        assert_eq!(cgroup_path(""), "");
+    }
+
+    #[test]
+    fn a_command_line_is_bounded() {
+        assert_eq!(arguments(b"a\0\0b c\0"), ["a", "", "b c"]);
+        assert_eq!(arguments(b""), Vec::<String>::new());
+        assert_eq!(arguments(&[b'x', 0].repeat(1000)).len(), MAX_ARGUMENTS);
+        assert_eq!(arguments(b"\xff\0"), ["\u{fffd}"]);
+    }
+
+    #[test]
+    fn this_process_has_facts() {
+        let facts = Proc::default().status_facts(std::process::id()).unwrap();
+        assert_eq!(
+            facts.exe,
+            std::env::current_exe().unwrap().to_str().unwrap()
+        );
+        assert!(!facts.cmdline.is_empty() && facts.start_ticks > 0);
+        assert_eq!(Proc::default().status_facts(u32::MAX), None);
+    }
+}

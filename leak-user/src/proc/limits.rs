@@ -1,0 +1,177 @@
+//! The limits that a process runs into, and how much of each is used.
+
+use std::{collections::HashMap, os::unix::fs::MetadataExt};
+
+use procfs::{FromRead, process::LimitValue};
+
+use super::{Proc, SHORT, read_number, read_start, read_text};
+use crate::report::model::Limit;
+
+/// What all processes of the host use together. Taken once for a report: the
+/// users' tasks are counted by asking every process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostUse {
+    /// Processes and threads of the host.
+    pub tasks: u64,
+    /// The same by effective user.
+    pub tasks_of_user: HashMap<u32, u64>,
+    /// Open files of the host (not descriptors: duplicates are one).
+    pub files: u64,
+    /// `kernel.threads-max`, `kernel.pid_max`, `fs.file-max`, `vm.max_map_count`.
+    pub threads_max: Option<u64>,
+    pub pid_max: Option<u64>,
+    pub file_max: Option<u64>,
+    pub max_map_count: Option<u64>,
+}
+
+impl Proc {
+    /// Counts what the host uses.
+    #[must_use]
+    pub fn host_use(&self) -> HostUse {
+        let mut tasks_of_user = HashMap::new();
+        for stat in self.processes().unwrap_or_default() {
+            let directory = self.root.join(stat.id.pid().to_string());
+            if let Ok(metadata) = std::fs::metadata(directory) {
+                *tasks_of_user.entry(metadata.uid()).or_insert(0) += u64::from(stat.threads);
+            }
+        }
+        let sys = |name: &str| read_number(&self.root.join("sys").join(name));
+        HostUse {
+            tasks: self.host_tasks().unwrap_or(0),
+            tasks_of_user,
+            files: self.host_files().unwrap_or(0),
+            threads_max: sys("kernel/threads-max"),
+            pid_max: sys("kernel/pid_max"),
+            // The usual value of today means "no limit".
+            file_max: sys("fs/file-max").filter(|max| *max < 1 << 62),
+            max_map_count: sys("vm/max_map_count"),
+        }
+    }
+
+    /// All tasks, from the fourth field of loadavg: `RUNNABLE/ALL`.
+    fn host_tasks(&self) -> Option<u64> {
+        let text = read_text(&self.root.join("loadavg"), 256)?;
+        let (_, all) = text.split_ascii_whitespace().nth(3)?.split_once('/')?;
+        all.parse().ok()
+    }
+
+    fn host_files(&self) -> Option<u64> {
+        let text = read_text(&self.root.join("sys/fs/file-nr"), 256)?;
+        text.split_ascii_whitespace().next()?.parse().ok()
+    }
+
+    /// The limits of a process, without an exhaustion time: `nofile`,
+    /// `max_map_count`, `nproc` (per user; root is exempt), `pids` and `memory`
+    /// (bytes) of its control group, and the host's `threads-max`, `pid_max` and
+    /// `file-max`. What is unlimited or cannot be read is left out.
+    #[must_use]
+    pub fn limits(&self, pid: u32, host: &HostUse) -> Vec<Limit> {
+        let mut limits = Vec::new();
+        let mut add = |resource: &str, used: Option<u64>, soft: Option<u64>| {
+            if let (Some(used), Some(soft)) = (used, soft) {
+                limits.push(Limit {
+                    resource: resource.to_owned(),
+                    used,
+                    soft,
+                    exhaustion_seconds: None,
+                });
+            }
+        };
+        let Some(user) = self.real_user(pid) else {
+            return limits;
+        };
+        let (files, tasks) = self.soft_limits(pid);
+        add("nofile", self.count_descriptors(pid), files);
+        add(
+            "max_map_count",
+            self.count_mappings(pid),
+            host.max_map_count,
+        );
+        if user != 0 {
+            add("nproc", host.tasks_of_user.get(&user).copied(), tasks);
+        }
+        let groups = self.text_of(pid, "cgroup").unwrap_or_default();
+        if let Some(group) = self.group_tasks(&groups) {
+            add("pids", Some(group.used), Some(group.limit));
+        }
+        if let Some(group) = self.group_memory(&groups) {
+            add("memory", Some(group.used), Some(group.limit));
+        }
+        add("threads-max", Some(host.tasks), host.threads_max);
+        add("pid_max", Some(host.tasks), host.pid_max);
+        add("file-max", Some(host.files), host.file_max);
+        limits
+    }
+
+    fn real_user(&self, pid: u32) -> Option<u32> {
+        let status = self.text_of(pid, "status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        line.split_ascii_whitespace().next()?.parse().ok()
+    }
+
+    /// Soft limits on descriptors and on the user's tasks.
+    fn soft_limits(&self, pid: u32) -> (Option<u64>, Option<u64>) {
+        let bytes = read_start(&self.of(pid, "limits"), SHORT).unwrap_or_default();
+        let Ok(limits) = procfs::process::Limits::from_read(bytes.as_slice()) else {
+            return (None, None);
+        };
+        let value = |limit: procfs::process::Limit| match limit.soft_limit {
+            LimitValue::Value(value) => Some(value),
+            LimitValue::Unlimited => None,
+        };
+        (value(limits.max_open_files), value(limits.max_processes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn this_process_has_limits_and_uses_some_of_them() {
+        let proc = Proc::default();
+        let host = proc.host_use();
+        assert!(host.tasks > 0 && host.files > 0);
+        let limits = proc.limits(std::process::id(), &host);
+        for resource in ["nofile", "max_map_count", "threads-max", "pid_max"] {
+            let limit = limits
+                .iter()
+                .find(|limit| limit.resource == resource)
+                .unwrap();
+            assert!(limit.used > 0 && limit.used < limit.soft, "{limit:?}");
+        }
+        assert_eq!(proc.limits(u32::MAX, &host), Vec::new());
+    }
+
+    #[test]
+    fn a_made_up_process_has_the_limits_of_its_files() {
+        let root = tempfile::tempdir().unwrap();
+        let process = root.path().join("7");
+        std::fs::create_dir_all(process.join("fd")).unwrap();
+        std::fs::write(process.join("fd/0"), "").unwrap();
+        std::fs::write(
+            process.join("status"),
+            "Name:\tx\nUid:\t1000\t1000\t1000\t1000\n",
+        )
+        .unwrap();
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+        std::fs::write(process.join("limits"), limits).unwrap();
+        let host = HostUse {
+            tasks_of_user: HashMap::from([(1000, 42)]),
+            ..HostUse::default()
+        };
+        let limits = Proc::new(root.path())
+            .with_cgroups(root.path())
+            .limits(7, &host);
+        let used = |name: &str| {
+            limits
+                .iter()
+                .find(|limit| limit.resource == name)
+                .map(|limit| limit.used)
+        };
+        assert_eq!(used("nofile"), Some(1));
+        assert!(used("nproc").is_none_or(|used| used == 42));
+        assert_eq!(used("max_map_count"), None);
+    }
+}

@@ -1,0 +1,199 @@
+//! Processes, threads and children: who is there.
+
+use std::io;
+
+use leak_common::ProcessId;
+
+use super::{Proc, numbers_in};
+
+/// The kernel's own threads (include/linux/sched.h).
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// What `/proc/PID/stat` says, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Who it is.
+    pub id: ProcessId,
+    /// Start in ticks since boot, not cut.
+    pub start_ticks: u64,
+    pub parent: u32,
+    /// The name; untrusted.
+    pub comm: String,
+    /// The kernel's letter: `R`, `S`, `D`, `Z` (zombie), ...
+    pub state: char,
+    pub threads: u32,
+    /// `PF_*` bits.
+    pub flags: u32,
+}
+
+impl Stat {
+    /// Reads a line of `/proc/PID/stat`.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Stat> {
+        // The name may hold spaces and parentheses: it ends at the last one.
+        let open = line.find('(')?;
+        let close = line.rfind(')')?;
+        let pid: u32 = line.get(..open)?.trim().parse().ok()?;
+        let comm = line.get(open + 1..close)?;
+        let mut fields = line.get(close + 1..)?.split_ascii_whitespace();
+        // Numbered as in proc_pid_stat(5), where the state is field 3.
+        let state = fields.next()?.chars().next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let flags = fields.nth(9 - 5)?.parse().ok()?;
+        let threads = fields.nth(20 - 10)?.parse().ok()?;
+        let start_ticks = fields.nth(22 - 21)?.parse().ok()?;
+        Some(Stat {
+            id: ProcessId::new(pid, start_ticks),
+            start_ticks,
+            parent,
+            comm: comm.to_owned(),
+            state,
+            threads,
+            flags,
+        })
+    }
+
+    /// Whether it is one of the kernel's own threads.
+    #[must_use]
+    pub fn is_kernel_thread(&self) -> bool {
+        self.flags & PF_KTHREAD != 0
+    }
+
+    /// Whether it exited and was not reaped.
+    #[must_use]
+    pub fn is_zombie(&self) -> bool {
+        self.state == 'Z'
+    }
+}
+
+impl Proc {
+    /// Every process but the kernel's own threads; zombies too.
+    ///
+    /// # Errors
+    /// Where the root cannot be listed.
+    pub fn processes(&self) -> io::Result<Vec<Stat>> {
+        Ok(numbers_in(&self.root)?
+            .filter_map(|pid| self.stat(pid))
+            .filter(|stat| !stat.is_kernel_thread())
+            .collect())
+    }
+
+    /// `/proc/PID/stat` of a process or thread.
+    #[must_use]
+    pub fn stat(&self, pid: u32) -> Option<Stat> {
+        Stat::parse(&self.text_of(pid, "stat")?)
+    }
+
+    /// Who has this pid now.
+    #[must_use]
+    pub fn identity(&self, pid: u32) -> Option<ProcessId> {
+        self.stat(pid).map(|stat| stat.id)
+    }
+
+    /// The threads of a process, the first one included.
+    #[must_use]
+    pub fn threads(&self, pid: u32) -> Vec<ProcessId> {
+        let Ok(numbers) = numbers_in(&self.of(pid, "task")) else {
+            return Vec::new();
+        };
+        numbers
+            .filter_map(|tid| Stat::parse(&self.text_of(pid, &format!("task/{tid}/stat"))?))
+            .map(|stat| stat.id)
+            .collect()
+    }
+
+    /// The children of a process, zombies too.
+    #[must_use]
+    pub fn children(&self, pid: u32) -> Vec<ProcessId> {
+        let listed = numbers_in(&self.of(pid, "task")).ok().and_then(|tids| {
+            // A child belongs to the thread that made it.
+            tids.map(|tid| {
+                super::read_text(&self.of(pid, &format!("task/{tid}/children")), 1 << 20)
+            })
+            .collect::<Option<Vec<String>>>()
+        });
+        let Some(lists) = listed else {
+            return self.children_by_parent(pid);
+        };
+        lists
+            .iter()
+            .flat_map(|list| list.split_ascii_whitespace())
+            .filter_map(|child| self.identity(child.parse().ok()?))
+            .collect()
+    }
+
+    /// For kernels without `CONFIG_PROC_CHILDREN`, or when a thread ended while
+    /// they were listed.
+    fn children_by_parent(&self, pid: u32) -> Vec<ProcessId> {
+        let processes = self.processes().unwrap_or_default();
+        let children = processes.iter().filter(|stat| stat.parent == pid);
+        children.map(|stat| stat.id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    const LINE: &str =
+        "77 (a) S (b) 1) Z 12 77 77 0 -1 4194560 100 0 0 0 1 2 3 4 20 0 9 0 4242 1 2 3";
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let stat = Stat::parse(LINE).unwrap();
+        assert_eq!(stat.comm, "a) S (b) 1");
+        assert_eq!((stat.state, stat.parent, stat.threads), ('Z', 12, 9));
+        assert_eq!(stat.id, ProcessId::new(77, 4242));
+        assert!(stat.is_zombie() && !stat.is_kernel_thread());
+    }
+
+    #[test]
+    fn a_damaged_line_is_none() {
+        for end in 0..LINE.find("4242").unwrap() {
+            assert_eq!(Stat::parse(&LINE[..end]), None, "{end}");
+        }
+        assert_eq!(Stat::parse("1 )x( S"), None);
+    }
+
+    #[test]
+    fn this_process_and_its_threads_are_found() {
+        let proc = Proc::default();
+        let pid = std::process::id();
+        let own = proc.identity(pid).unwrap();
+        assert!(proc.processes().unwrap().iter().any(|stat| stat.id == own));
+        assert!(proc.threads(pid).contains(&own));
+        assert_eq!(proc.identity(u32::MAX), None);
+        assert_eq!(proc.threads(u32::MAX), Vec::new());
+    }
+
+    #[test]
+    fn a_zombie_child_is_listed_until_it_is_reaped() {
+        let proc = Proc::default();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !proc.stat(child.id()).unwrap().is_zombie() {
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+        let identity = proc.identity(child.id()).unwrap();
+        assert!(proc.children(std::process::id()).contains(&identity));
+        assert!(
+            proc.children_by_parent(std::process::id())
+                .contains(&identity)
+        );
+        child.wait().unwrap();
+        assert!(!proc.children(std::process::id()).contains(&identity));
+    }
+
+    #[test]
+    fn kernel_threads_are_left_out() {
+        let proc = Proc::default();
+        assert!(
+            proc.processes()
+                .unwrap()
+                .iter()
+                .all(|stat| stat.comm != "kthreadd")
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! How far the report can be trusted: what was lost, corrected or not seen.
+
+use std::io;
+
+use super::{
+    amounts::{counted, duration},
+    page::{Ink, Page},
+};
+use crate::report::{
+    escape::escape,
+    model::{Health, Report},
+};
+
+/// What weakens the result so much that it belongs beside it.
+pub(super) fn doubt(health: &Health, nothing_found: bool, page: &mut Page) -> io::Result<()> {
+    if health.events == 0 {
+        page.headline(
+            Ink::Suspect,
+            "Nothing was seen:",
+            " not one acquisition or release, so this says nothing about leaks.",
+        )?;
+    }
+    if health.lost > 0 {
+        let records = counted(health.lost, "record was", "records were");
+        let meaning = if nothing_found {
+            "a leak may have gone unseen."
+        } else {
+            "see below what that means."
+        };
+        page.headline(
+            Ink::Suspect,
+            &format!("{records} lost:"),
+            &format!(" {meaning}"),
+        )?;
+    }
+    if nothing_found && !health.uncovered.is_empty() {
+        page.paragraph(0, "Not everything was covered: see below.")?;
+    }
+    Ok(())
+}
+
+pub(super) fn write(report: &Report, page: &mut Page) -> io::Result<()> {
+    let (host, window, health) = (&report.host, &report.window, &report.health);
+    page.blank()?;
+    page.paragraph(
+        0,
+        &format!(
+            "{}, Linux {} {}, {} until {}; {} seen.",
+            escape(&host.hostname),
+            escape(&host.kernel),
+            escape(&host.arch),
+            duration(window.seconds),
+            escape(&window.end),
+            counted(health.events, "event", "events"),
+        ),
+    )?;
+    loss(health, page)?;
+    let notes = [
+        (
+            health.reconciled,
+            "resource was dropped because /proc did not show it any more.",
+            "resources were dropped because /proc did not show them any more.",
+        ),
+        (
+            health.adopted,
+            "resource was found in /proc without its acquisition; it has no stack.",
+            "resources were found in /proc without their acquisition; they have no stack.",
+        ),
+        (
+            health.stacks_truncated,
+            "stack ends before its outermost frame.",
+            "stacks end before their outermost frame.",
+        ),
+    ];
+    for (count, one, many) in notes {
+        if count > 0 {
+            page.paragraph(0, &counted(count, one, many))?;
+        }
+    }
+    if !health.uncovered.is_empty() {
+        page.line("Not covered:")?;
+        for sentence in &health.uncovered {
+            page.paragraph(2, &format!("- {}", escape(sentence)))?;
+        }
+    }
+    Ok(())
+}
+
+fn loss(health: &Health, page: &mut Page) -> io::Result<()> {
+    let causes = health.lost_by_cause.iter().filter(|(_, count)| **count > 0);
+    if health.lost == 0 && causes.clone().count() == 0 {
+        return page.line("Nothing was lost.");
+    }
+    let records = counted(health.lost, "record", "records");
+    page.paragraph(
+        0,
+        &format!(
+            "Lost {records}. Where that may hide a release, the process was compared with /proc \
+             before its verdict, and the verdict is less sure; an acquisition among them is missing \
+             from this report."
+        ),
+    )?;
+    for (cause, count) in causes {
+        let text = match meaning(cause) {
+            Some(meaning) => format!("- {cause} {count}: {meaning}"),
+            None => format!("- {} {count}", escape(cause)),
+        };
+        page.paragraph(2, &text)?;
+    }
+    Ok(())
+}
+
+/// What a cause of loss means, and what to do: the names are those of
+/// [`leak_common::Counter::loss`].
+fn meaning(cause: &str) -> Option<&'static str> {
+    Some(match cause {
+        "ring_full" => "the ring buffer was full; a larger --ring-size or fewer kinds (-k) help",
+        "sites_full" => "the table of sites was full; later sites have no stack",
+        "inflight_full" => "the table of calls in flight was full",
+        "targets_full" => "the table of traced processes was full; some were not traced",
+        "unreadable_memory" => "a caller's memory could not be read when its call ended",
+        "too_many_received" => "one message carried more descriptors than are looked at",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leak_common::Counter;
+
+    #[test]
+    fn every_cause_of_loss_is_explained() {
+        for cause in Counter::ALL.into_iter().filter_map(Counter::loss) {
+            assert!(meaning(cause).is_some(), "{cause}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What processes hold when the trace begins, and which of them are traced.
+
+use leak_common::{Class, Handle, Kind, ProcessId, config::target};
+
+use super::engine::Engine;
+use crate::{
+    bpf::monotonic_now,
+    ledger::BaselineProcess,
+    proc::{Stat, cgroup_members},
+};
+
+impl Engine {
+    /// Reads what every traced process holds. Until that is done, no release
+    /// passes in silence: what is listed here and closed meanwhile is told.
+    pub(super) fn baseline(&mut self) -> anyhow::Result<()> {
+        self.tracer.set_emit_before(u64::MAX)?;
+        let processes = self.proc.processes()?;
+        self.choose(&processes)?;
+        let own = std::process::id();
+        for stat in &processes {
+            if stat.id.pid() != own && self.is_chosen(stat.id) && !stat.is_zombie() {
+                let baseline = self.read_baseline(stat);
+                self.ledger.baseline(&baseline);
+                self.seen_in_proc.insert(stat.id);
+            }
+        }
+        self.tracer.set_emit_before(monotonic_now())?;
+        Ok(())
+    }
+
+    fn read_baseline(&self, stat: &Stat) -> BaselineProcess {
+        let pid = stat.id.pid();
+        let time = monotonic_now();
+        let wants = |kind: Kind| self.kinds & kind.bit() != 0;
+        let task = |class: Class| move |id: ProcessId| Handle::task(class, id);
+        let mut descriptors = self.proc.descriptors(pid).unwrap_or_default();
+        descriptors.retain(|(_, kind)| wants(*kind));
+        let mappings = match wants(Kind::Mapping) {
+            true => self.proc.mapping_ranges(pid).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let threads = match wants(Kind::Thread) && stat.threads > 1 {
+            true => self.proc.threads(pid),
+            false => Vec::new(),
+        };
+        let children = match wants(Kind::Process) {
+            true => self.proc.children(pid),
+            false => Vec::new(),
+        };
+        BaselineProcess {
+            id: stat.id,
+            parent: self.proc.identity(stat.parent),
+            comm: comm(&stat.comm),
+            time,
+            descriptors,
+            mappings,
+            threads: threads
+                .into_iter()
+                .filter(|thread| thread.pid() != pid)
+                .map(task(Class::Thread))
+                .collect(),
+            children: children.into_iter().map(task(Class::Process)).collect(),
+        }
+    }
+
+    /// Tells the kernel side which of the running processes are meant.
+    fn choose(&mut self, processes: &[Stat]) -> anyhow::Result<()> {
+        if self.chosen.comms.is_empty() {
+            return Ok(());
+        }
+        for stat in processes {
+            if self.chosen.comms.contains(&stat.comm) {
+                self.tracer.add_target(stat.id.pid(), target::BY_COMM)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A process can change its name without exec (prctl): look again now and then.
+    pub(super) fn choose_more(&mut self) -> anyhow::Result<()> {
+        if self.chosen.comms.is_empty() {
+            return Ok(());
+        }
+        let processes = self.proc.processes()?;
+        self.choose(&processes)
+    }
+
+    /// Whether a process is traced.
+    pub(super) fn is_chosen(&self, process: ProcessId) -> bool {
+        if self.chosen.everything() {
+            return true;
+        }
+        let pid = process.pid();
+        let mut required = 0;
+        if !self.chosen.pids.is_empty() || self.chosen.own_children {
+            required |= target::BY_PID;
+        }
+        if !self.chosen.comms.is_empty() {
+            required |= target::BY_COMM;
+        }
+        if required != 0 && !self.tracer.is_target(pid, required) {
+            return false;
+        }
+        match &self.chosen.cgroup {
+            Some(cgroup) => cgroup_members(cgroup).contains(&pid),
+            None => true,
+        }
+    }
+}
+
+/// A name as the kernel keeps it.
+fn comm(name: &str) -> [u8; 16] {
+    let mut comm = [0; 16];
+    for (to, from) in comm.iter_mut().take(15).zip(name.bytes()) {
+        *to = from;
+    }
+    comm
+}

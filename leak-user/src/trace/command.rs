@@ -1,0 +1,157 @@
+//! The command of `run`: found, started, waited for.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
+
+use super::{TraceError, signals::Interrupt};
+use crate::report::escape::escape_bytes;
+
+/// What a shell returns for a command that it did not find, or could not run.
+const NOT_FOUND: u8 = 127;
+const NOT_RUN: u8 = 126;
+
+/// A started command.
+#[derive(Debug)]
+pub struct Child {
+    process: tokio::process::Child,
+    pid: libc::pid_t,
+}
+
+impl Child {
+    /// Starts a command; the programs in the kernel follow it from its fork.
+    pub(super) fn spawn(command: &[OsString]) -> Result<Child, TraceError> {
+        let (program, arguments) = command.split_first().expect("a command has a name");
+        let spawned = tokio::process::Command::new(program)
+            .args(arguments)
+            .spawn();
+        let process = spawned.map_err(|error| failed(program, &error))?;
+        let pid = process.id().and_then(|pid| libc::pid_t::try_from(pid).ok());
+        let pid = pid.ok_or_else(|| failed(program, &io::Error::other("it ended at once")))?;
+        Ok(Child { process, pid })
+    }
+
+    /// Waits for the end; for ever where there is no command.
+    pub(super) async fn ended(child: Option<&mut Child>) -> io::Result<u8> {
+        match child {
+            Some(child) => child.wait().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for the command's end.
+    ///
+    /// # Errors
+    /// It can not be waited for.
+    pub async fn wait(&mut self) -> io::Result<u8> {
+        self.process.wait().await.map(exit_code)
+    }
+
+    /// Hands a signal on.
+    pub(super) fn pass_on(&self, signal: Interrupt) -> io::Result<()> {
+        let number = match signal {
+            Interrupt::Interrupt if in_foreground() => return Ok(()),
+            Interrupt::Interrupt => libc::SIGINT,
+            Interrupt::Terminate => libc::SIGTERM,
+        };
+        // SAFETY: numbers only; the child is not reaped yet, so its pid is its own.
+        if unsafe { libc::kill(self.pid, number) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+}
+
+/// Whether a terminal sends its signals to our group, and so to the command.
+fn in_foreground() -> bool {
+    // SAFETY: numbers only.
+    unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) == libc::getpgrp() }
+}
+
+/// The command's code, or 128 and the signal that ended it.
+fn exit_code(status: ExitStatus) -> u8 {
+    let code = match (status.code(), status.signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => 128 + signal,
+        (None, None) => 1,
+    };
+    u8::try_from(code & 0xff).unwrap_or(1)
+}
+
+fn failed(program: &OsStr, error: &io::Error) -> TraceError {
+    let code = if error.kind() == io::ErrorKind::NotFound {
+        NOT_FOUND
+    } else {
+        NOT_RUN
+    };
+    let program = escape_bytes(program.as_encoded_bytes());
+    TraceError::Command {
+        code,
+        message: format!("cannot run {program}: {error}"),
+    }
+}
+
+/// Looks a command up before anything is attached: a mistyped name is told at once.
+pub(super) fn find(program: &OsStr) -> Result<PathBuf, TraceError> {
+    let candidates: Vec<PathBuf> = if program.as_encoded_bytes().contains(&b'/') {
+        vec![PathBuf::from(program)]
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .map(|directory| directory.join(program))
+            .collect()
+    };
+    let mut error = io::Error::from(io::ErrorKind::NotFound);
+    for candidate in candidates {
+        match runnable(&candidate) {
+            Ok(()) => return Ok(candidate),
+            Err(other) if other.kind() != io::ErrorKind::NotFound => error = other,
+            Err(_) => {}
+        }
+    }
+    Err(failed(program, &error))
+}
+
+fn runnable(path: &Path) -> io::Result<()> {
+    let metadata = path.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if metadata.permissions().mode() & 0o111 == 0 {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_mistyped_command_has_the_code_of_a_shell() {
+        match find(OsStr::new("no-such-command-at-all")) {
+            Err(TraceError::Command { code, message }) => {
+                assert_eq!(code, NOT_FOUND);
+                assert!(message.contains("no-such-command-at-all"));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(
+            find(OsStr::new("/etc/passwd")),
+            Err(TraceError::Command { code: NOT_RUN, .. })
+        ));
+        assert!(find(OsStr::new("sh")).unwrap().is_absolute());
+    }
+
+    #[test]
+    fn a_signal_is_128_and_its_number() {
+        assert_eq!(exit_code(ExitStatus::from_raw(9)), 137);
+        assert_eq!(exit_code(ExitStatus::from_raw(3 << 8)), 3);
+        assert_eq!(exit_code(ExitStatus::from_raw(0)), 0);
+    }
+}

@@ -1,0 +1,324 @@
+//! The parts of a running trace, and what is done with a batch, at a tick and at
+//! a sample.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use leak_common::{Counter, ProcessId};
+
+use super::{Plan, TraceError, wall_clock};
+use crate::{
+    bpf::{Tracer, monotonic_now},
+    decode::decode_batch,
+    event::{Event, Nanos, SiteId},
+    judge::{self, Judge},
+    ledger::{Config, Ledger, SiteKey},
+    proc::{Facts, Proc},
+    source::RingReader,
+    symbolize::Symbolizer,
+};
+
+/// A running trace.
+pub(super) struct Engine {
+    pub(super) tracer: Tracer,
+    pub(super) reader: RingReader,
+    pub(super) ledger: Ledger,
+    pub(super) judge: Judge,
+    pub(super) proc: Proc,
+    pub(super) symbolizer: Symbolizer,
+    /// Set of [`leak_common::Kind::bit`].
+    pub(super) kinds: u32,
+    /// Age in nanoseconds from which a resource is old.
+    pub(super) nursery: Nanos,
+    /// A command is traced: processes are looked at as soon as they show up, since
+    /// they may not live long.
+    pub(super) prompt: bool,
+    /// Only some processes are traced.
+    pub(super) chosen: Chosen,
+    pub(super) started: Nanos,
+    pub(super) started_at: SystemTime,
+    /// Names and command lines, kept when the process is gone.
+    pub(super) facts: HashMap<ProcessId, Facts>,
+    /// Processes that exited lately: what the young table holds of them is
+    /// promoted at once.
+    pub(super) exited: HashMap<ProcessId, Nanos>,
+    /// Sites in the kernel's table, by process, to be taken out after its exit.
+    pub(super) kernel_sites: HashMap<ProcessId, Vec<SiteId>>,
+    /// Processes whose descriptors were read from /proc at least once.
+    pub(super) seen_in_proc: HashSet<ProcessId>,
+    /// When a process's code was last looked at.
+    pub(super) learned: HashMap<ProcessId, Nanos>,
+    /// Records that made no sense.
+    pub(super) undecodable: u64,
+    /// Runs of programs that the kernel skipped, as far as it was told the ledger.
+    pub(super) missed: u64,
+    /// Optional hooks that are not in place, one sentence each.
+    pub(super) missing_hooks: Vec<String>,
+    hooks: usize,
+}
+
+/// What selects processes, for the parts that read /proc.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chosen {
+    pub(super) pids: Vec<u32>,
+    pub(super) comms: Vec<String>,
+    pub(super) cgroup: Option<std::path::PathBuf>,
+    pub(super) own_children: bool,
+}
+
+impl Chosen {
+    pub(super) fn everything(&self) -> bool {
+        self.pids.is_empty() && self.comms.is_empty() && self.cgroup.is_none() && !self.own_children
+    }
+}
+
+/// Figures for the progress line.
+pub(super) struct Figures {
+    pub(super) events: u64,
+    pub(super) outstanding: u64,
+    pub(super) processes: usize,
+    pub(super) lost: u64,
+}
+
+/// Least time between two looks at the same process's code.
+const LEARN_AGAIN: Nanos = 100_000_000;
+
+impl Engine {
+    /// Attaches everything and takes the baseline.
+    pub(super) fn start(tracer: Tracer, proc: Proc, plan: &Plan) -> Result<Engine, TraceError> {
+        let mut tracer = tracer;
+        for &pid in &plan.pids {
+            tracer.add_target(pid, leak_common::config::target::BY_PID)?;
+        }
+        let (placed, missing): (Vec<_>, Vec<_>) = tracer
+            .attach()?
+            .iter()
+            .partition(|hook| hook.missing.is_none());
+        let hooks = placed.len();
+        let missing_hooks = missing
+            .iter()
+            .filter_map(|hook| Some(format!("{}: {}", hook.name, hook.missing.as_ref()?)))
+            .collect();
+        let started = monotonic_now();
+        let started_at = wall_clock();
+        let run = !plan.command.is_empty();
+        let reader = RingReader::start(tracer.take_ring()?, run)?;
+        let ledger = Ledger::new(Config {
+            keep_exited: run,
+            ..Config::default()
+        });
+        let nursery = u64::try_from(plan.nursery.as_nanos()).unwrap_or(u64::MAX);
+        let mut engine = Engine {
+            tracer,
+            reader,
+            ledger,
+            judge: Judge::new(judge::Config {
+                nursery,
+                ..judge::Config::default()
+            }),
+            proc,
+            symbolizer: Symbolizer::default(),
+            kinds: plan.kinds.iter().fold(0, |set, kind| set | kind.bit()),
+            nursery,
+            prompt: run,
+            chosen: Chosen {
+                pids: plan.pids.clone(),
+                comms: plan.comms.clone(),
+                cgroup: plan.cgroup.clone(),
+                own_children: run,
+            },
+            started,
+            started_at,
+            facts: HashMap::new(),
+            exited: HashMap::new(),
+            kernel_sites: HashMap::new(),
+            seen_in_proc: HashSet::new(),
+            learned: HashMap::new(),
+            undecodable: 0,
+            missed: 0,
+            missing_hooks,
+            hooks,
+        };
+        engine.baseline()?;
+        Ok(engine)
+    }
+
+    /// Hooks in place.
+    pub(super) fn hooks(&self) -> usize {
+        self.hooks
+    }
+
+    pub(super) async fn next_batch(&mut self) -> anyhow::Result<Bytes> {
+        self.reader
+            .next()
+            .await
+            .ok_or_else(|| anyhow::anyhow!("the ring reader ended"))
+    }
+
+    /// Decodes a batch into the ledger.
+    pub(super) fn take(&mut self, batch: &[u8]) {
+        let undecodable = decode_batch(batch, |event| self.apply(&event));
+        if undecodable > 0 {
+            self.undecodable += undecodable;
+            tracing::error!(undecodable, "records that make no sense");
+            self.ledger.lost(None);
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Acquired(acquired) => {
+                self.acquired(*acquired);
+                return;
+            }
+            Event::Site(site) => {
+                self.kernel_sites
+                    .entry(site.process)
+                    .or_default()
+                    .push(site.id);
+            }
+            Event::Exited { time, process } => {
+                self.exited.insert(*process, *time);
+            }
+            _ => {}
+        }
+        self.ledger.apply(event);
+        match event {
+            Event::Site(site) if self.prompt => self.look_at(site.process, &site.frames),
+            Event::Executed(executed) if self.prompt => {
+                self.learned.remove(&executed.process);
+                self.look_at(executed.process, &[0]);
+                self.remember(executed.process);
+            }
+            Event::Forked(forked) => {
+                let generation = self.generation(forked.parent);
+                self.symbolizer
+                    .inherit((forked.parent, generation), (forked.child, 0));
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads a process's code if a stack is not covered by what is known of it.
+    pub(super) fn look_at(&mut self, process: ProcessId, frames: &[u64]) {
+        let generation = self.generation(process);
+        if self.symbolizer.covers(process, generation, frames) {
+            return;
+        }
+        // Garbage on a stack stays uncovered however often one looks.
+        let now = monotonic_now();
+        let last = self.learned.get(&process).copied();
+        if last.is_some_and(|last| now.saturating_sub(last) < LEARN_AGAIN) && !self.prompt {
+            return;
+        }
+        if self.proc.identity(process.pid()) == Some(process) {
+            self.learned.insert(process, now);
+            self.symbolizer.learn(&self.proc, process, generation);
+        }
+    }
+
+    /// Looks at the code of a site's process.
+    pub(super) fn look_at_site(&mut self, site: SiteId) {
+        let Some(record) = self.ledger.site(SiteKey::Site(site)) else {
+            return;
+        };
+        let (process, frames) = (record.process, record.frames.clone());
+        self.look_at(process, &frames);
+    }
+
+    /// Keeps name and command line of a process for the report.
+    pub(super) fn remember(&mut self, process: ProcessId) {
+        if self.proc.identity(process.pid()) == Some(process)
+            && let Some(facts) = self.proc.status_facts(process.pid())
+        {
+            self.facts.insert(process, facts);
+        }
+    }
+
+    pub(super) fn generation(&self, process: ProcessId) -> u32 {
+        self.ledger.generation(process)
+    }
+
+    /// Promotes what is old, collects losses, and compares with /proc what is in
+    /// doubt.
+    pub(super) fn tick(&mut self) -> anyhow::Result<()> {
+        self.collect_losses()?;
+        self.promote()?;
+        self.reconcile_some()?;
+        self.choose_more()?;
+        Ok(())
+    }
+
+    /// Takes a sample for the judge.
+    pub(super) fn sample(&mut self) -> anyhow::Result<()> {
+        self.count_sites()?;
+        self.judge.sample(monotonic_now(), &self.ledger);
+        self.forget_exited();
+        Ok(())
+    }
+
+    /// Takes over how often each site has acquired.
+    pub(super) fn count_sites(&mut self) -> anyhow::Result<()> {
+        for (site, total) in self.tracer.site_totals()? {
+            self.ledger.site_acquired(site, total);
+        }
+        Ok(())
+    }
+
+    pub(super) fn collect_losses(&mut self) -> anyhow::Result<()> {
+        for (process, count) in self.tracer.take_losses()? {
+            tracing::debug!(pid = process.pid(), count, "records lost");
+            self.ledger
+                .lost((process != ProcessId::NONE).then_some(process));
+        }
+        let missed = self.tracer.missed();
+        if missed > self.missed {
+            self.missed = missed;
+            self.ledger.lost(None);
+        }
+        Ok(())
+    }
+
+    /// Drops what is kept of processes whose exit is long past.
+    fn forget_exited(&mut self) {
+        let horizon = monotonic_now().saturating_sub(2 * self.nursery);
+        let gone: Vec<ProcessId> = self
+            .exited
+            .iter()
+            .filter(|(_, time)| **time < horizon)
+            .map(|(process, _)| *process)
+            .collect();
+        for process in gone {
+            self.exited.remove(&process);
+            self.learned.remove(&process);
+            self.seen_in_proc.remove(&process);
+            for site in self.kernel_sites.remove(&process).unwrap_or_default() {
+                self.tracer.forget_site(site);
+            }
+            if !self.prompt {
+                self.symbolizer.forget(process);
+                self.facts.remove(&process);
+            }
+        }
+    }
+
+    /// Figures for the progress line.
+    pub(super) fn progress(&self) -> Figures {
+        let counters = self.tracer.counters().unwrap_or_default();
+        let (mut outstanding, mut processes) = (0, 0);
+        for process in self.ledger.processes() {
+            let held = process.outstanding.total();
+            outstanding += held;
+            processes += usize::from(held > 0);
+        }
+        Figures {
+            events: counters.get(Counter::Acquired) + counters.get(Counter::Released),
+            outstanding,
+            processes,
+            lost: self.lost().values().sum(),
+        }
+    }
+}

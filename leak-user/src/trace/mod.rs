@@ -1,0 +1,236 @@
+//! A trace from its start to its report: the driver around the pure parts. It
+//! owns the loop, the clock and the signals; what it learns goes to the ledger,
+//! what it is asked goes to the judge.
+
+mod assemble;
+mod baseline;
+mod command;
+mod engine;
+mod progress;
+mod promote;
+mod reconcile;
+mod signals;
+
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use leak_common::Kind;
+
+use crate::{
+    bpf::{self, LoadError, Tracer, monotonic_now},
+    proc::Proc,
+    report::Report,
+};
+use command::Child;
+use engine::Engine;
+use progress::Progress;
+use signals::Interrupts;
+
+/// How often the young table is looked through and losses are collected.
+const TICK: Duration = Duration::from_millis(200);
+
+/// What to trace, and for how long.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Processes to trace, with the descendants they will have; empty for all.
+    pub pids: Vec<u32>,
+    /// Names of processes to trace; empty for all.
+    pub comms: Vec<String>,
+    /// Control group (version 2) to trace; none for all.
+    pub cgroup: Option<PathBuf>,
+    /// Kinds to trace.
+    pub kinds: Vec<Kind>,
+    /// Command to start and trace; empty for none.
+    pub command: Vec<OsString>,
+    /// When to end; `None` at a signal or with the command.
+    pub duration: Option<Duration>,
+    /// Time between the samples that verdicts rest on.
+    pub interval: Duration,
+    /// Age from which a resource is old.
+    pub nursery: Duration,
+    /// Bytes of the ring buffer.
+    pub ring_bytes: u32,
+    /// Whether the programs log.
+    pub verbose: bool,
+    /// Whether progress may be drawn on standard error.
+    pub progress: bool,
+}
+
+/// What came out of a trace.
+#[derive(Debug)]
+pub struct Outcome {
+    pub report: Report,
+    /// The command, if it still runs: its end is to be waited for.
+    pub child: Option<Child>,
+    /// The command's exit code, if it ended: 128 + signal where one ended it.
+    pub exit_code: Option<u8>,
+}
+
+/// Why a trace could not be made.
+#[derive(Debug)]
+pub enum TraceError {
+    /// The kernel side does not start.
+    Load(LoadError),
+    /// The command does not start; its exit code is that of a shell (126 or 127).
+    Command { code: u8, message: String },
+    /// A second interrupt: give up at once.
+    Aborted,
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl From<LoadError> for TraceError {
+    fn from(error: LoadError) -> Self {
+        TraceError::Load(error)
+    }
+}
+
+impl From<anyhow::Error> for TraceError {
+    fn from(error: anyhow::Error) -> Self {
+        TraceError::Other(error)
+    }
+}
+
+impl From<std::io::Error> for TraceError {
+    fn from(error: std::io::Error) -> Self {
+        TraceError::Other(error.into())
+    }
+}
+
+impl std::fmt::Display for TraceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TraceError::Load(error) => error.fmt(f),
+            TraceError::Command { message, .. } => f.write_str(message),
+            TraceError::Aborted => f.write_str("aborted"),
+            TraceError::Other(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+/// Traces as planned. Must run inside a tokio runtime.
+///
+/// # Errors
+/// See [`TraceError`]; nothing stays behind in the kernel.
+pub async fn trace(plan: &Plan) -> Result<Outcome, TraceError> {
+    let proc = Proc::new("/proc");
+    for &pid in &plan.pids {
+        if proc.identity(pid).is_none() {
+            return Err(TraceError::Other(anyhow::anyhow!(
+                "there is no process with pid {pid}"
+            )));
+        }
+    }
+    if let Some(program) = plan.command.first() {
+        command::find(program)?;
+    }
+    let mut interrupts = Interrupts::new()?;
+    let mut tracer = Tracer::load(&options(plan))?;
+    if plan.verbose {
+        bpf::forward_logs(&mut tracer)?;
+    }
+    let mut engine = Engine::start(tracer, proc, plan)?;
+    let mut child = match plan.command.as_slice() {
+        [] => None,
+        command => Some(Child::spawn(command)?),
+    };
+    let progress = Progress::start(plan, engine.hooks());
+    let ended = follow(
+        plan,
+        &mut engine,
+        child.as_mut(),
+        &mut interrupts,
+        &progress,
+    )
+    .await?;
+    progress.finish();
+    let report = tokio::select! {
+        biased;
+        () = interrupts.again() => return Err(TraceError::Aborted),
+        report = engine.finish() => report?,
+    };
+    let exit_code = match ended {
+        Ended::Command(code) => Some(code),
+        Ended::Duration | Ended::Interrupted => None,
+    };
+    let child = child.filter(|_| exit_code.is_none());
+    Ok(Outcome {
+        report,
+        child,
+        exit_code,
+    })
+}
+
+fn options(plan: &Plan) -> bpf::Options {
+    bpf::Options {
+        nursery: plan.nursery,
+        kinds: plan.kinds.iter().fold(0, |set, kind| set | kind.bit()),
+        ring_bytes: plan.ring_bytes,
+        by_pid: !plan.pids.is_empty(),
+        comms: plan.comms.clone(),
+        cgroup: plan.cgroup.clone(),
+        follow_own_children: !plan.command.is_empty(),
+        prompt: !plan.command.is_empty(),
+        all_events: false,
+        verbose: plan.verbose,
+    }
+}
+
+/// Why a trace ended.
+enum Ended {
+    Duration,
+    Interrupted,
+    Command(u8),
+}
+
+/// The loop: batches as they come, ticks between them, until the end.
+async fn follow(
+    plan: &Plan,
+    engine: &mut Engine,
+    mut child: Option<&mut Child>,
+    interrupts: &mut Interrupts,
+    progress: &Progress,
+) -> Result<Ended, TraceError> {
+    let end = async {
+        match plan.duration {
+            Some(duration) => tokio::time::sleep(duration).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(end);
+    let mut ticks =
+        tokio::time::interval(TICK.min(plan.nursery / 2).max(Duration::from_millis(10)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut sample_due = monotonic_now();
+    loop {
+        tokio::select! {
+            biased;
+            signal = interrupts.next() => match child.as_deref() {
+                // The terminal sends Ctrl-C to the command as well; others are for us
+                // alone. The trace ends when the command does.
+                Some(child) => child.pass_on(signal)?,
+                None => return Ok(Ended::Interrupted),
+            },
+            () = &mut end => return Ok(Ended::Duration),
+            code = Child::ended(child.as_deref_mut()) => return Ok(Ended::Command(code?)),
+            batch = engine.next_batch() => engine.take(&batch?),
+            _ = ticks.tick() => {
+                engine.tick()?;
+                let now = monotonic_now();
+                if now >= sample_due {
+                    sample_due = now + u64::try_from(plan.interval.as_nanos()).unwrap_or(u64::MAX);
+                    engine.sample()?;
+                    progress.show(engine);
+                }
+            }
+        }
+    }
+}
+
+/// The wall clock, for the report's window.
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}

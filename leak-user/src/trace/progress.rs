@@ -1,0 +1,86 @@
+//! What standard error shows while a trace runs.
+
+use std::{io::IsTerminal as _, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Plan, engine::Engine};
+
+/// One line when the trace begins, and on a terminal one that is kept up to date.
+pub(super) struct Progress {
+    line: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Says that every hook is in place.
+    pub(super) fn start(plan: &Plan, hooks: usize) -> Progress {
+        eprintln!(
+            "tracing {} ({hooks} hooks in place); {}",
+            scope(plan),
+            until(plan)
+        );
+        let line = (plan.progress && std::io::stderr().is_terminal()).then(|| {
+            let line = ProgressBar::new_spinner();
+            let style = ProgressStyle::with_template("{spinner} {elapsed}  {msg}");
+            line.set_style(style.expect("the template is valid"));
+            line.enable_steady_tick(Duration::from_millis(250));
+            line
+        });
+        Progress { line }
+    }
+
+    pub(super) fn show(&self, engine: &Engine) {
+        if let Some(line) = &self.line {
+            let facts = engine.progress();
+            line.set_message(format!(
+                "{} events, {} outstanding in {} processes, {} lost",
+                facts.events, facts.outstanding, facts.processes, facts.lost
+            ));
+        }
+    }
+
+    pub(super) fn finish(&self) {
+        if let Some(line) = &self.line {
+            line.finish_and_clear();
+        }
+    }
+}
+
+fn scope(plan: &Plan) -> String {
+    use crate::report::escape::{escape, escape_bytes};
+    if let Some(program) = plan.command.first() {
+        return escape_bytes(program.as_encoded_bytes());
+    }
+    let mut chosen = Vec::new();
+    if !plan.pids.is_empty() {
+        let pids: Vec<String> = plan.pids.iter().map(u32::to_string).collect();
+        chosen.push(format!("process {}", pids.join(", ")));
+    }
+    if !plan.comms.is_empty() {
+        chosen.push(format!(
+            "processes named {}",
+            escape(&plan.comms.join(", "))
+        ));
+    }
+    if let Some(cgroup) = &plan.cgroup {
+        chosen.push(format!("cgroup {}", escape(&cgroup.display().to_string())));
+    }
+    if chosen.is_empty() {
+        "the whole host".to_owned()
+    } else {
+        chosen.join(" and ")
+    }
+}
+
+fn until(plan: &Plan) -> String {
+    match (plan.duration, plan.command.is_empty()) {
+        (Some(duration), _) => {
+            format!(
+                "the report comes in {}",
+                humantime::format_duration(duration)
+            )
+        }
+        (None, true) => "Ctrl-C ends with the report".to_owned(),
+        (None, false) => "the report comes when it ends".to_owned(),
+    }
+}

@@ -1,0 +1,124 @@
+//! The ledger against /proc: after an exec, after a loss, and for every process
+//! with a finding before it is shown.
+
+use std::collections::HashMap;
+
+use leak_common::{Class, Handle, Kind, ProcessId};
+
+use super::engine::Engine;
+use crate::{
+    bpf::monotonic_now,
+    ledger::{ProcessView, Snapshot},
+};
+
+/// Processes compared in one tick.
+const AT_ONCE: usize = 32;
+
+impl Engine {
+    /// Compares some of the processes that are in doubt, those whose doubtful
+    /// acquisitions have all arrived.
+    pub(super) fn reconcile_some(&mut self) -> anyhow::Result<()> {
+        let horizon = monotonic_now().saturating_sub(self.nursery);
+        let doubtful: Vec<ProcessId> = self
+            .ledger
+            .in_doubt()
+            .filter_map(|id| self.ledger.process(id))
+            .filter(|view| view.uncertain <= horizon)
+            .take(AT_ONCE)
+            .map(|view| view.id)
+            .collect();
+        self.reconcile(&doubtful)
+    }
+
+    /// Compares every process that holds something acquired during the trace, or
+    /// that is in doubt.
+    pub(super) fn reconcile_all(&mut self) -> anyhow::Result<()> {
+        let holders: Vec<ProcessId> = self
+            .ledger
+            .processes()
+            .filter(|view| view.exited.is_none())
+            .filter(|view| view.needs_reconcile || view.lossy || view.outstanding.total() > 0)
+            .map(|view| view.id)
+            .collect();
+        self.reconcile(&holders)
+    }
+
+    fn reconcile(&mut self, processes: &[ProcessId]) -> anyhow::Result<()> {
+        if processes.is_empty() {
+            return Ok(());
+        }
+        // What /proc shows and is closed a moment later must not vanish in silence.
+        self.tracer.set_emit_before(u64::MAX)?;
+        let snapshots: Vec<(ProcessId, Option<Snapshot>)> = processes
+            .iter()
+            .map(|id| (*id, self.snapshot(*id)))
+            .collect();
+        self.tracer.set_emit_before(monotonic_now())?;
+        let mut young: HashMap<ProcessId, Vec<Handle>> = HashMap::new();
+        for entry in self.tracer.young()? {
+            young
+                .entry(entry.acquired.process)
+                .or_default()
+                .push(entry.key.handle);
+        }
+        for (id, snapshot) in snapshots {
+            match snapshot {
+                Some(mut snapshot) => {
+                    snapshot.young = young.remove(&id).unwrap_or_default();
+                    let result = self.ledger.reconcile(id, &snapshot);
+                    tracing::debug!(pid = id.pid(), ?result, "compared with /proc");
+                    self.seen_in_proc.insert(id);
+                }
+                None => self.ledger.forget(id),
+            }
+        }
+        Ok(())
+    }
+
+    /// What /proc shows of a process, `None` where it is gone.
+    fn snapshot(&self, id: ProcessId) -> Option<Snapshot> {
+        let pid = id.pid();
+        let view = self.ledger.process(id)?;
+        let wants = |kind: Kind| self.kinds & kind.bit() != 0;
+        let time = monotonic_now();
+        let stat = self
+            .proc
+            .stat(pid)
+            .filter(|stat| stat.id == id && !stat.is_zombie())?;
+        let descriptors = self.proc.descriptors(pid).map(|mut descriptors| {
+            descriptors.retain(|(_, kind)| wants(*kind));
+            descriptors
+        });
+        let mappings = match wants(Kind::Mapping) && view.outstanding.get(Kind::Mapping) > 0 {
+            true => self.proc.mapping_ranges(pid),
+            false => None,
+        };
+        let threads = (wants(Kind::Thread) && stat.threads > 0).then(|| {
+            let threads = self.proc.threads(pid).into_iter();
+            threads
+                .map(|thread| Handle::task(Class::Thread, thread))
+                .collect()
+        });
+        // It may have ended while it was read: then the lists are short.
+        self.proc
+            .stat(pid)
+            .filter(|stat| stat.id == id && !stat.is_zombie())?;
+        Some(Snapshot {
+            time,
+            descriptors,
+            mappings,
+            threads,
+            young: Vec::new(),
+            adopt_as_preexisting: self.was_there_before(&view),
+        })
+    }
+
+    /// Whether what is unknown of a process came from before it was traced: its
+    /// first look, nothing lost, and no traced parent that it could be from.
+    fn was_there_before(&self, view: &ProcessView) -> bool {
+        let traced_parent = view
+            .parent
+            .is_some_and(|parent| self.ledger.process(parent).is_some());
+        !self.seen_in_proc.contains(&view.id) && !view.lossy && !traced_parent
+    }
+}

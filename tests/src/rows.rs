@@ -1,0 +1,177 @@
+//! What each row of `victims/rows.c` acquires: the other half of that program.
+
+use crate::proc;
+
+/// A row: `leak_NAME` acquires `count` times and keeps, `twin_NAME` gives back.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub name: &'static str,
+    /// What one acquisition holds in the end, by kind. Of every other kind of
+    /// descriptor it must hold nothing.
+    pub kinds: &'static [(&'static str, u64)],
+    /// Bytes that one acquisition maps, 0 where the kind has no size.
+    pub bytes: u64,
+    pub count: u64,
+    /// Descriptors that one acquisition holds at another site (a peer's end).
+    pub aside: u64,
+    /// The first kernel that has it.
+    pub since: (u32, u32),
+    /// Whether kernels can be configured without it.
+    pub optional: bool,
+    /// Whether aarch64 lacks it.
+    pub x86_64_only: bool,
+}
+
+/// What the mappings of `victims/rows/memory.h` measure.
+const LENGTH: u64 = 8 * 4096;
+
+const fn row(name: &'static str, kinds: &'static [(&'static str, u64)]) -> Row {
+    Row {
+        name,
+        kinds,
+        bytes: 0,
+        count: 5,
+        aside: 0,
+        since: (0, 0),
+        optional: false,
+        x86_64_only: false,
+    }
+}
+
+impl Row {
+    const fn bytes(self, bytes: u64) -> Row {
+        Row { bytes, ..self }
+    }
+    const fn count(self, count: u64) -> Row {
+        Row { count, ..self }
+    }
+    const fn aside(self, aside: u64) -> Row {
+        Row { aside, ..self }
+    }
+    const fn since(self, major: u32, minor: u32) -> Row {
+        Row {
+            since: (major, minor),
+            ..self
+        }
+    }
+    const fn optional(self) -> Row {
+        Row {
+            optional: true,
+            ..self
+        }
+    }
+    const fn x86_64_only(self) -> Row {
+        Row {
+            x86_64_only: true,
+            ..self
+        }
+    }
+
+    /// Whether a victim may say that the kernel lacks it.
+    #[must_use]
+    pub fn may_be_lacking(&self) -> bool {
+        self.optional
+            || proc::kernel() < self.since
+            || (self.x86_64_only && !cfg!(target_arch = "x86_64"))
+    }
+
+    /// How many of a kind the leak holds in the end, at its site.
+    #[must_use]
+    pub fn expected(&self, kind: &str) -> u64 {
+        let each = self.kinds.iter().find(|(name, _)| *name == kind);
+        each.map_or(0, |(_, each)| each * self.count)
+    }
+}
+
+const FILE: &[(&str, u64)] = &[("file", 1)];
+const DIRECTORY: &[(&str, u64)] = &[("directory", 1)];
+const SOCKET: &[(&str, u64)] = &[("socket", 1)];
+const EVENTFD: &[(&str, u64)] = &[("eventfd", 1)];
+const EPOLL: &[(&str, u64)] = &[("epoll", 1)];
+const SIGNALFD: &[(&str, u64)] = &[("signalfd", 1)];
+const INOTIFY: &[(&str, u64)] = &[("inotify", 1)];
+const MEMFD: &[(&str, u64)] = &[("memfd", 1)];
+const PIDFD: &[(&str, u64)] = &[("pidfd", 1)];
+const ANON: &[(&str, u64)] = &[("anon", 1)];
+const PROCESS: &[(&str, u64)] = &[("process", 1)];
+const MAPPING: &[(&str, u64)] = &[("mapping", 1)];
+const TWO_MAPPINGS: &[(&str, u64)] = &[("mapping", 2)];
+
+/// Every row.
+pub const ROWS: &[Row] = &[
+    row("open", FILE).x86_64_only(),
+    row("creat", FILE).x86_64_only(),
+    row("openat", FILE),
+    row("openat_directory", DIRECTORY),
+    row("openat_path", FILE),
+    row("openat_tmpfile", FILE),
+    row("openat2", FILE).since(5, 6),
+    row("open_by_handle_at", FILE),
+    row("open_tree", DIRECTORY).since(5, 2),
+    row("open_tree_attr", DIRECTORY).since(6, 15),
+    row("dup", SOCKET),
+    row("dup2", FILE).x86_64_only(),
+    row("dup2_over", SOCKET).x86_64_only(),
+    row("dup3", EVENTFD),
+    row("fcntl_dupfd", &[("pipe", 1)]),
+    row("fcntl_dupfd_cloexec", EPOLL),
+    row("close_range", FILE).since(5, 9),
+    row("close_range_cloexec", FILE).since(5, 11),
+    row("exec", FILE),
+    row("failing", &[]),
+    row("pipe", &[("pipe", 2)]).x86_64_only(),
+    row("pipe2", &[("pipe", 2)]),
+    row("socket", SOCKET),
+    row("socketpair", &[("socket", 2)]),
+    row("accept", SOCKET).aside(1),
+    row("accept4", SOCKET).aside(1),
+    row("recvmsg", &[("eventfd", 1), ("pipe", 1)]),
+    row("recvmmsg", &[("eventfd", 2)]),
+    row("eventfd", EVENTFD).x86_64_only(),
+    row("eventfd2", EVENTFD),
+    row("epoll_create", EPOLL).x86_64_only(),
+    row("epoll_create1", EPOLL),
+    row("timerfd_create", &[("timerfd", 1)]),
+    row("signalfd", SIGNALFD).x86_64_only(),
+    row("signalfd4", SIGNALFD),
+    row("inotify_init", INOTIFY).x86_64_only(),
+    row("inotify_init1", INOTIFY),
+    row("fanotify_init", ANON).optional(),
+    row("memfd_create", MEMFD),
+    row("memfd_secret", MEMFD).optional(),
+    row("userfaultfd", ANON).optional(),
+    row("pidfd_open", PIDFD).since(5, 3),
+    row("pidfd_getfd", FILE).since(5, 6),
+    row("clone_pidfd", PIDFD).since(5, 2),
+    row("clone3_pidfd", PIDFD).since(5, 3),
+    row("perf_event_open", ANON),
+    row("bpf_map", ANON),
+    row("bpf_prog", ANON),
+    row("fsopen", ANON).since(5, 2),
+    row("fspick", ANON).since(5, 2),
+    row("fsmount", DIRECTORY).since(5, 2),
+    row("landlock_create_ruleset", ANON).optional(),
+    row("seccomp", ANON).count(1),
+    row("mq_open", ANON).optional(),
+    row("io_uring_setup", &[("iouring", 1)]).since(5, 1),
+    row("uring_openat", FILE).since(5, 6),
+    row("uring_openat_async", FILE).since(5, 6),
+    row("uring_socket", SOCKET).since(5, 19),
+    row("uring_accept", SOCKET).aside(1).since(5, 5),
+    row("uring_accept_armed", SOCKET).aside(1).since(5, 5),
+    row("uring_close", FILE).since(5, 6),
+    row("mmap_anonymous", MAPPING).bytes(LENGTH),
+    row("mmap_file", MAPPING).bytes(LENGTH),
+    // Two pages of eight were unmapped in the middle: two pieces.
+    row("mmap_partial", TWO_MAPPINGS).bytes(LENGTH - 2 * 4096),
+    row("mmap_fixed", MAPPING).bytes(LENGTH),
+    row("mremap", MAPPING).bytes(4 * LENGTH),
+    row("munmap_two", TWO_MAPPINGS).bytes(2 * LENGTH),
+    row("shmat", MAPPING).bytes(LENGTH),
+    row("shmget", &[("shm", 1)]).bytes(LENGTH),
+    row("thread", &[("thread", 1), ("mapping", 1)]).bytes(LENGTH),
+    row("process_fork", PROCESS).x86_64_only(),
+    row("process_vfork", PROCESS).x86_64_only(),
+    row("process_clone", PROCESS),
+    row("process_clone3", PROCESS).since(5, 3),
+];

@@ -1,0 +1,261 @@
+//! What goes wrong around the tracer: how it ends, what it says, what it leaves.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use harness::tracer::{binary, command, run, says_tracing};
+use harness::victim::signal;
+use harness::{BRIEF_NURSERY, Ran, Report, Tracer, Victim, alone, bpf, eventually, grow_old, proc};
+use tempfile::TempDir;
+
+fn leaktrace(arguments: &[&str]) -> Ran {
+    run(command().args(arguments))
+}
+
+/// Fails as described, in words for a person, and without having traced.
+fn assert_refuses(ran: &Ran, code: i32, named: &str) {
+    assert_eq!(ran.code, code, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains(named),
+        "{named:?} is not named:\n{}",
+        ran.stderr
+    );
+    assert!(!says_tracing(&ran.stderr), "it traced:\n{}", ran.stderr);
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+}
+
+#[test]
+fn without_privilege_it_names_the_capability() {
+    let _alone = alone();
+    // The build's directory may be closed to others.
+    let directory = TempDir::new().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let copy = directory.path().join("leaktrace");
+    fs::copy(binary(), &copy).unwrap();
+    let ran = run(Command::new("setpriv")
+        .args([
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "--inh-caps=-all",
+        ])
+        .arg(&copy)
+        .args(["trace", "-d", "1s"])
+        .current_dir("/"));
+    assert_refuses(&ran, 5, "CAP_BPF");
+}
+
+#[test]
+fn an_unknown_process_is_named() {
+    let _alone = alone();
+    let pid = proc::unused_pid().to_string();
+    assert_refuses(&leaktrace(&["trace", "-p", &pid, "-d", "1s"]), 1, &pid);
+}
+
+#[test]
+fn an_unknown_kind_is_a_usage_error() {
+    let _alone = alone();
+    let ran = leaktrace(&["trace", "-k", "file,nonsense", "-d", "1s"]);
+    assert_refuses(&ran, 2, "nonsense");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_found_before_tracing() {
+    let _alone = alone();
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("missing/report.json");
+    let path = file.to_str().unwrap();
+    let ran = leaktrace(&["trace", "-d", "1s", "-f", "json", "-o", path]);
+    assert_refuses(&ran, 1, path);
+    // The command of `run` must not have run either.
+    let trace = directory.path().join("ran");
+    let ran = leaktrace(&["run", "-o", path, "--", "touch", trace.to_str().unwrap()]);
+    assert_refuses(&ran, 1, path);
+    assert!(!trace.exists(), "the command ran");
+}
+
+#[test]
+fn a_run_that_fails_leaves_an_older_report_alone() {
+    let _alone = alone();
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("report.json");
+    fs::write(&file, "an older report").unwrap();
+    let path = file.to_str().unwrap();
+    let pid = proc::unused_pid().to_string();
+    let ran = leaktrace(&["trace", "-p", &pid, "-d", "1s", "-f", "json", "-o", path]);
+    assert_refuses(&ran, 1, &pid);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "an older report");
+    // Killed in the middle of a trace, too.
+    let mut child = command()
+        .args(["trace", "-f", "json", "-o", path])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    assert!(
+        eventually(|| !bpf::objects_of(pid).is_empty()),
+        "it loads nothing"
+    );
+    signal(pid as i32, libc::SIGKILL);
+    child.wait().unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "an older report");
+}
+
+#[test]
+fn a_report_is_for_its_owner_alone() {
+    let _alone = alone();
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("report.json");
+    let path = file.to_str().unwrap();
+    let ran = leaktrace(&["trace", "-d", "500ms", "-f", "json", "-o", path]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let report = Report::read(&file, &ran.stderr);
+    assert!(
+        (0.4..5.0).contains(&report.window.seconds),
+        "{:?}",
+        report.window
+    );
+    let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600, "{mode:o}");
+}
+
+#[test]
+fn a_report_goes_to_stdout_and_nothing_else_does() {
+    let _alone = alone();
+    let ran = leaktrace(&["trace", "-d", "500ms", "-f", "json"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let _ = Report::parse(&ran.stdout, &ran.stderr);
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_panic() {
+    let _alone = alone();
+    for format in ["json", "text"] {
+        let mut child = command()
+            .args(["trace", "-d", "500ms", "-f", format])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let ended = eventually(|| child.try_wait().unwrap().is_some());
+        if !ended {
+            signal(child.id() as i32, libc::SIGKILL);
+        }
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(ended, "it does not end:\n{stderr}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        assert_ne!(output.status.code(), Some(101), "{stderr}");
+    }
+}
+
+#[test]
+fn interrupt_and_terminate_end_with_the_report() {
+    let _alone = alone();
+    for with in [libc::SIGINT, libc::SIGTERM] {
+        let tracer = Tracer::start(&BRIEF_NURSERY);
+        let mut victim = Victim::start("rows", &["openat", "leak", "5"]);
+        victim.tell();
+        victim.expect("held");
+        grow_old();
+        let report = tracer.stop_with(with);
+        let pid = victim.pid();
+        assert_eq!(
+            report.outstanding_at(pid, "file", "leak_openat"),
+            5,
+            "signal {with}{}",
+            report.excerpt(pid)
+        );
+    }
+}
+
+#[test]
+fn killed_it_leaves_nothing_in_the_kernel() {
+    let _alone = alone();
+    let tracer = Tracer::start(&[]);
+    let objects = bpf::objects_of(tracer.pid());
+    assert!(
+        objects
+            .iter()
+            .any(|object| matches!(object, bpf::Object::Program(_))),
+        "the tracer holds no program: {objects:?}"
+    );
+    assert!(objects.iter().all(|object| object.exists()), "{objects:?}");
+    tracer.kill();
+    // The kernel frees them a little later.
+    let mut left = Vec::new();
+    let gone = eventually(|| {
+        left = objects.iter().filter(|object| object.exists()).collect();
+        left.is_empty()
+    });
+    assert!(gone, "still there: {left:?}");
+}
+
+#[test]
+fn names_do_not_command_the_terminal() {
+    let _alone = alone();
+    let directory = TempDir::new().unwrap();
+    let mut victim = Victim::start("escapes", &[directory.path().to_str().unwrap()]);
+    let pid = victim.pid().to_string();
+    let trace = command()
+        .args(["trace", "-p", &pid, "-d", "4s", "-f", "text"])
+        .args(["--color", "never", "--all", "--min-age", "0s"])
+        .args(BRIEF_NURSERY)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let tracer = trace.id();
+    assert!(
+        eventually(|| !bpf::objects_of(tracer).is_empty()),
+        "it loads nothing"
+    );
+    victim.tell();
+    let output = trace.wait_with_output().unwrap();
+    for (stream, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+        let text = String::from_utf8(bytes.clone()).expect("output is UTF-8");
+        let control = text.chars().find(|c| c.is_control() && *c != '\n');
+        assert_eq!(control, None, "in {stream}: {}", text.escape_debug());
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("evil"), "the process is not named:\n{text}");
+    assert!(text.contains("wicked"), "the file is not named:\n{text}");
+}
+
+#[test]
+fn a_process_that_ends_is_reported_with_what_it_held() {
+    let _alone = alone();
+    let mut victim = Victim::start("rows", &["openat", "leak", "5"]);
+    let pid = victim.pid();
+    let tracer = Tracer::start(&[&["-p", &pid.to_string()], &BRIEF_NURSERY[..]].concat());
+    victim.tell();
+    victim.expect("held");
+    grow_old();
+    victim.end();
+    // The tracer may take notice and end, or go on: both are fine.
+    std::thread::sleep(Duration::from_millis(300));
+    let report = tracer.stop();
+    let process = report.process(pid).expect("the process is in the report");
+    assert!(process.exited, "{}", report.excerpt(pid));
+    assert_eq!(
+        process.outstanding.get("file"),
+        Some(&5),
+        "{}",
+        report.excerpt(pid)
+    );
+    assert_eq!(
+        report.outstanding_at(pid, "file", "leak_openat"),
+        5,
+        "{}",
+        report.excerpt(pid)
+    );
+}

@@ -1,0 +1,38 @@
+//! Loss is reported, and never becomes a leak.
+
+use harness::report::DESCRIPTOR_KINDS;
+use harness::{BRIEF_NURSERY, Tracer, Victim, alone, grow_old, proc};
+
+#[test]
+fn what_a_small_ring_loses_is_counted_and_put_right() {
+    let _alone = alone();
+    let mut victim = Victim::start("flood", &[]);
+    let pid = victim.pid();
+    let pid_text = pid.to_string();
+    let small = ["--ring-size", "4096", "-p", &pid_text];
+    let tracer = Tracer::start(&[&small, &BRIEF_NURSERY[..]].concat());
+    victim.tell();
+    victim.expect("held");
+    let truth = proc::descriptors(pid);
+    grow_old();
+    let report = tracer.stop();
+    let excerpt = report.excerpt(pid);
+    assert!(report.health.lost > 0, "nothing was lost? {excerpt}");
+    assert_eq!(
+        report.health.lost,
+        report.health.lost_by_cause.values().sum::<u64>(),
+        "{excerpt}"
+    );
+    let process = report.process(pid).expect("the process is in the report");
+    for kind in DESCRIPTOR_KINDS {
+        assert_eq!(
+            process.holds(kind),
+            *truth.get(kind).unwrap_or(&0),
+            "of {kind}; /proc has {truth:?}{excerpt}"
+        );
+    }
+    assert!(
+        report.leaks_of(pid).is_empty(),
+        "what was closed is called a leak: {excerpt}"
+    );
+}

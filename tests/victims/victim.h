@@ -1,0 +1,103 @@
+/* What every victim needs: system calls issued in the function that is to show
+ * up as the site, and the conversation with the test over stdin and stdout.
+ *
+ * The tracer takes stacks by frame pointers and the C library is built without
+ * them: a call through its wrappers would hide the caller. */
+#ifndef VICTIM_H
+#define VICTIM_H
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define INLINE static inline __attribute__((always_inline))
+/* A function that keeps its name and its frame. */
+#define SITE __attribute__((noipa))
+
+INLINE long system_call(long number, long a, long b, long c, long d, long e, long f)
+{
+#if defined(__x86_64__)
+    long result;
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "0"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+#elif defined(__aarch64__)
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : "memory");
+    return x0;
+#else
+#error "no system call sequence for this architecture"
+#endif
+}
+
+/* SYS(number, up to six arguments): the result, or -errno. */
+#define SYS_PICK(number, a, b, c, d, e, f, ...)                                \
+    system_call((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define SYS(...) SYS_PICK(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+
+/* Exit codes: the kernel lacks the call; something else went wrong. */
+enum { LACKS = 77, BROKEN = 99 };
+
+/* The result of a call that has to work. */
+INLINE long must(long result, const char *what)
+{
+    if (result == -ENOSYS || result == -EOPNOTSUPP) {
+        fprintf(stderr, "%s: the kernel lacks it\n", what);
+        exit(LACKS);
+    }
+    if (result < 0) {
+        fprintf(stderr, "%s: %s\n", what, strerror((int)-result));
+        exit(BROKEN);
+    }
+    return result;
+}
+
+static inline void pause_ms(long milliseconds)
+{
+    struct timespec left = {milliseconds / 1000, milliseconds % 1000 * 1000000};
+    while (nanosleep(&left, &left) && errno == EINTR)
+        ;
+}
+
+/* Tells the test where we are: one line. */
+#define SAY(...) (printf(__VA_ARGS__), putchar('\n'), fflush(stdout))
+
+/* Waits for the next line on stdin; its end counts as one, so that a victim
+ * that nobody talks to runs through. */
+static inline void await_word(void)
+{
+    char byte = 0;
+    while (read(0, &byte, 1) == 1 && byte != '\n')
+        ;
+}
+
+/* Says that everything is prepared and waits for the word to begin. */
+static inline void await_start(void)
+{
+    SAY("ready");
+    await_word();
+}
+#endif

@@ -1,0 +1,167 @@
+//! What leaktrace itself takes: processor time under a storm, memory, and the time to begin and to end.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use super::process::Process;
+use super::{Options, load, tracer};
+
+/// Turns of open + close a second.
+pub(super) const STORM: f64 = 300_000.0;
+/// Descriptors that are open before leaktrace starts.
+pub(super) const PREEXISTING: usize = 100_000;
+/// Descriptors that one process holds at most; the limit leaves it a few for itself.
+const HELD_EACH: usize = 18_000;
+
+/// One figure for each round.
+#[derive(Default)]
+pub(super) struct Own {
+    /// Turns a second that the storm reached.
+    pub(super) storm: Vec<f64>,
+    /// Processor seconds of leaktrace per second of storm.
+    pub(super) storm_cpu: Vec<f64>,
+    /// Events that leaktrace says it lost in the storm.
+    pub(super) storm_lost: Vec<f64>,
+    pub(super) quiet: Ends,
+    pub(super) crowded: Ends,
+}
+
+/// Start, size and end of leaktrace.
+#[derive(Default)]
+pub(super) struct Ends {
+    /// Seconds from start to attached.
+    pub(super) start: Vec<f64>,
+    /// Resident memory once attached, in MiB.
+    pub(super) resident: Vec<f64>,
+    /// Seconds from SIGINT to exit.
+    pub(super) end: Vec<f64>,
+}
+
+/// Takes all of them, round by round.
+pub(super) fn measure(options: &Options) -> Result<Own> {
+    let mut own = Own::default();
+    for round in 0..options.rounds() {
+        eprintln!(
+            "xtask: own costs, round {} of {}",
+            round + 1,
+            options.rounds()
+        );
+        own.quiet.add(options)?;
+        own.add_storm(options)?;
+        let holders = hold(options)?;
+        own.crowded.add(options)?;
+        drop(holders);
+    }
+    Ok(own)
+}
+
+impl Own {
+    fn add_storm(&mut self, options: &Options) -> Result<()> {
+        let attached = tracer::leaktrace(options)?;
+        let (before, start) = (processor_seconds(attached.id())?, Instant::now());
+        let reached = load::paced_open(options, STORM, options.loop_seconds() * 5.0)?;
+        let used = processor_seconds(attached.id())? - before;
+        self.storm_cpu.push(used / start.elapsed().as_secs_f64());
+        self.storm.push(reached);
+        self.storm_lost.push(attached.stop()?.lost as f64);
+        Ok(())
+    }
+}
+
+impl Ends {
+    fn add(&mut self, options: &Options) -> Result<()> {
+        let attached = tracer::leaktrace(options)?;
+        self.start.push(attached.started_in.as_secs_f64());
+        // Long enough for a first look at /proc to be over.
+        std::thread::sleep(Duration::from_secs(2));
+        self.resident.push(resident_mib(attached.id())?);
+        self.end.push(attached.stop()?.took.as_secs_f64());
+        Ok(())
+    }
+}
+
+/// Processes that hold `PREEXISTING` descriptors between them.
+fn hold(options: &Options) -> Result<Vec<Process>> {
+    let mut holders = Vec::new();
+    let mut left = PREEXISTING;
+    let each = HELD_EACH.min(descriptor_limit().saturating_sub(64)).max(1);
+    while left > 0 {
+        let count = left.min(each);
+        left -= count;
+        let mut holder = Process::start(
+            Command::new(&options.bench_loop)
+                .args(["hold", &count.to_string()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped()),
+        )?;
+        holder.wait_for_stdout("ready")?;
+        holders.push(holder);
+    }
+    Ok(holders)
+}
+
+/// The soft limit of open descriptors, raised to the hard one first.
+fn descriptor_limit() -> usize {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: both calls get the address of a limit that outlives them.
+    let failed = unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) != 0 {
+            true
+        } else {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) != 0
+        }
+    };
+    if failed {
+        return 1024;
+    }
+    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
+}
+
+/// User and system time of a process, all its threads.
+fn processor_seconds(id: u32) -> Result<f64> {
+    let path = format!("/proc/{id}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let ticks = ticks(&stat).with_context(|| format!("{path} does not read as expected"))?;
+    // SAFETY: sysconf takes no pointers.
+    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Ok(ticks as f64 / per_second as f64)
+}
+
+/// utime + stime, fields 14 and 15; the name before them may hold anything, but ends with the last parenthesis.
+fn ticks(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+fn resident_mib(id: u32) -> Result<f64> {
+    let path = format!("/proc/{id}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let kib: f64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|value| value.trim().strip_suffix("kB")?.trim().parse().ok())
+        .with_context(|| format!("{path} does not tell VmRSS"))?;
+    Ok(kib / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_read_behind_any_name() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 21 13 0 0 20 0 1 0 99 0";
+        assert_eq!(ticks(stat), Some(34));
+        assert_eq!(ticks("7 (a) S 1"), None);
+    }
+}

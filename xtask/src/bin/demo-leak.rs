@@ -1,0 +1,53 @@
+//! Leaks a file every 200 ms and a socket every 300 ms, and uses as many of each properly: the program that
+//! `cargo xtask run` traces. Runs until killed; after ten minutes it ends by itself.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::mem;
+use std::net::UdpSocket;
+use std::thread;
+use std::time::Duration;
+
+const TICK: Duration = Duration::from_millis(100);
+const TICKS: u32 = 6000;
+
+fn main() -> io::Result<()> {
+    for tick in 0..TICKS {
+        if tick % 2 == 0 {
+            load_settings_and_forget_the_file()?;
+            load_settings()?;
+        }
+        if tick % 3 == 0 {
+            query_server_and_forget_the_socket()?;
+            query_server()?;
+        }
+        thread::sleep(TICK);
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn load_settings_and_forget_the_file() -> io::Result<()> {
+    let mut file = File::open("/etc/passwd")?;
+    file.read_exact(&mut [0])?;
+    mem::forget(file);
+    Ok(())
+}
+
+#[inline(never)]
+fn load_settings() -> io::Result<()> {
+    File::open("/etc/passwd")?.read_exact(&mut [0])
+}
+
+#[inline(never)]
+fn query_server_and_forget_the_socket() -> io::Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.connect("127.0.0.1:9")?;
+    mem::forget(socket);
+    Ok(())
+}
+
+#[inline(never)]
+fn query_server() -> io::Result<()> {
+    UdpSocket::bind("127.0.0.1:0")?.connect("127.0.0.1:9")
+}

@@ -1,0 +1,19 @@
+//! Builds what runs in user space.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::command::{cargo, run};
+use crate::workspace;
+
+/// Builds leaktrace with the eBPF object built before; returns where it is.
+pub(crate) fn build(release: bool) -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args(["build", "--package", "leak-user"]);
+    if release {
+        command.arg("--release");
+    }
+    run(&mut command)?;
+    Ok(workspace::host_binary("leaktrace", release))
+}

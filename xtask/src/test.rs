@@ -1,0 +1,73 @@
+//! `cargo xtask test`: unit tests as the user, the tests against the running kernel as root.
+
+use std::env::{self, consts};
+use std::ffi::OsString;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::command::{self, Settings, cargo};
+use crate::{bpf, packages, workspace};
+
+/// Tracing tests share the host: a few at a time keep each other's load low.
+const KERNEL_TEST_THREADS: &str = "--test-threads=2";
+
+/// Builds everything, then runs the tests whose names contain `filter`; `args` go to the test programs.
+pub(crate) fn run(
+    settings: Settings,
+    release: bool,
+    filter: Option<&str>,
+    args: &[OsString],
+) -> Result<()> {
+    // The programs that leak for the tests are written in C.
+    packages::ensure_program(settings, "gcc", &["gcc", "libc6-dev"])?;
+    // Tests of real servers skip where those are missing. A machine that is thrown away may have them installed, others
+    // not: Debian starts a server that it installs.
+    if env::var_os("CI").is_some() && packages::has_apt() {
+        let servers = ["python3", "nginx-light", "redis-server"];
+        packages::ensure(settings, "servers to trace", &servers)?;
+    }
+    bpf::build(settings)?;
+
+    // The same selection of packages as for the tests, so that nothing is built twice with other features.
+    let mut build = cargo();
+    build.args(["build", "--workspace", "--exclude", "leak-ebpf"]);
+    command::run(profile(&mut build, release))?;
+
+    let mut unit = cargo();
+    unit.args(["test", "--no-fail-fast", "--workspace"]);
+    unit.args(["--exclude", "leak-ebpf", "--exclude", "tests"]);
+    profile(&mut unit, release)
+        .args(filter)
+        .arg("--")
+        .args(args);
+    let unit = command::run(&mut unit);
+
+    let mut kernel = cargo();
+    kernel.args(["test", "--package", "tests"]).env(
+        "LEAKTRACE_BIN",
+        workspace::host_binary("leaktrace", release),
+    );
+    if !command::is_root() {
+        // Cargo and the compiler stay with the user, only the test programs become root.
+        let triple = format!("{}-unknown-linux-gnu", consts::ARCH);
+        let variable = triple.to_uppercase().replace('-', "_");
+        kernel.env(format!("CARGO_TARGET_{variable}_RUNNER"), "sudo -E --");
+    }
+    profile(&mut kernel, release).args(filter).arg("--");
+    if !args.iter().any(chooses_threads) {
+        kernel.arg(KERNEL_TEST_THREADS);
+    }
+    command::run(kernel.args(args)).and(unit)
+}
+
+fn chooses_threads(argument: &OsString) -> bool {
+    argument.to_string_lossy().starts_with("--test-threads")
+}
+
+fn profile(command: &mut Command, release: bool) -> &mut Command {
+    if release {
+        command.arg("--release");
+    }
+    command
+}
