@@ -61,11 +61,17 @@ pub(crate) static UNCOVERED: LruHashMap<u64, u32> = LruHashMap::with_max_entries
 pub(crate) static CLONING: LruHashMap<u64, YoungKey> =
     LruHashMap::with_max_entries(INFLIGHT_ENTRIES, 0);
 
+/// When a process last mapped something at a fixed address.
+#[map]
+pub(crate) static FIXED: LruHashMap<ProcessId, u64> = LruHashMap::with_max_entries(4096, 0);
+
 /// An io_uring request between its submission and its completion.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct UringRequest {
     pub(crate) process: ProcessId,
+    /// Owner of the descriptor's key in the young table.
+    pub(crate) owner: ProcessId,
     pub(crate) site: u64,
     pub(crate) kind: u32,
     pub(crate) tid: u32,

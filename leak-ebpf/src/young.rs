@@ -12,6 +12,7 @@ use crate::{
     count::count,
     emit,
     maps::{EMIT_BEFORE, YOUNG},
+    task::Task,
 };
 
 /// What is acquired.
@@ -26,21 +27,31 @@ pub(crate) struct Acquisition {
     pub(crate) flags: u32,
 }
 
-/// Key of a resource: those that are released by others than their owner are
-/// looked up without one.
+/// Key of a resource of the current process. Descriptors belong to a descriptor
+/// table, by its address, since processes may share one; those that are released
+/// by others than their owner are looked up without one.
 #[inline(always)]
 pub(crate) fn key(process: ProcessId, handle: Handle) -> YoungKey {
     let class = (handle.0 >> 56) as u32;
-    let shared = class == Class::Process as u32 || class == Class::Shm as u32;
-    YoungKey {
-        owner: if shared { ProcessId::NONE } else { process },
-        handle,
-    }
+    let owner = if class == Class::Descriptor as u32 {
+        ProcessId(Task::current().files().unwrap_or(0))
+    } else if class == Class::Process as u32 || class == Class::Shm as u32 {
+        ProcessId::NONE
+    } else {
+        process
+    };
+    YoungKey { owner, handle }
 }
 
 /// Records an acquisition that happens now.
 #[inline(always)]
 pub(crate) fn acquire(acquisition: Acquisition) {
+    acquire_as(key(acquisition.process, acquisition.handle), acquisition);
+}
+
+/// Records an acquisition that happens now, perhaps for another process.
+#[inline(always)]
+pub(crate) fn acquire_as(key: YoungKey, acquisition: Acquisition) {
     count(Counter::Acquired);
     let time = unsafe { bpf_ktime_get_ns() };
     let Acquisition {
@@ -60,7 +71,7 @@ pub(crate) fn acquire(acquisition: Acquisition) {
             kind,
             flags,
         };
-        if YOUNG.insert(key(process, handle), young, 0).is_ok() {
+        if YOUNG.insert(key, young, 0).is_ok() {
             return;
         }
         // No room: it is sent at once, and nothing is lost.
@@ -90,9 +101,19 @@ pub(crate) fn take(process: ProcessId, handle: Handle, time: u64) -> Found {
     let Some(young) = YOUNG.get_ptr(key) else {
         return Found::Nothing;
     };
-    let acquired = unsafe { (*young).time };
+    // SAFETY: an entry of the map.
+    let Young {
+        time: acquired,
+        process: acquirer,
+        ..
+    } = unsafe { *young };
     let _ = YOUNG.remove(key);
-    if is_silent(acquired, time) {
+    let descriptor = (handle.0 >> 56) as u32 == Class::Descriptor as u32;
+    if descriptor && acquirer != process {
+        // A shared table, or the table of a process that is gone at the same
+        // address: user space knows what this releases.
+        Found::Nothing
+    } else if is_silent(acquired, time) {
         count(Counter::DiedYoung);
         Found::Young
     } else {
@@ -121,6 +142,26 @@ pub(crate) fn release(process: ProcessId, handle: Handle) {
         Found::Old { acquired } => emit::released(process, time, handle, acquired),
         Found::Nothing => emit::released(process, time, handle, 0),
     }
+}
+
+/// Sends a young resource on, if it is there: what happens to it next is for user
+/// space to follow.
+#[inline(always)]
+pub(crate) fn promote(key: YoungKey) {
+    let Some(young) = YOUNG.get_ptr(key) else {
+        return;
+    };
+    // SAFETY: an entry of the map.
+    let Young {
+        time,
+        site,
+        process,
+        size,
+        kind,
+        flags,
+    } = unsafe { *young };
+    emit::acquired(kind, process, time, key.handle, site, size, flags);
+    let _ = YOUNG.remove(key);
 }
 
 /// Whether this kind is traced with its stack.

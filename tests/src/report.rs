@@ -165,33 +165,38 @@ impl Report {
             .collect()
     }
 
-    /// The part that concerns a process, for messages.
+    /// The part that concerns a process, for messages: a line for each finding.
     #[must_use]
     pub fn excerpt(&self, pid: u32) -> String {
-        let of_pid = |list: &Value| -> Vec<Value> {
-            let list = list.as_array().cloned().unwrap_or_default();
-            list.into_iter()
+        let of_pid = |key: &str| -> Vec<String> {
+            let entries = self.document[key].as_array().into_iter().flatten();
+            entries
                 .filter(|entry| entry["pid"] == json!(pid))
-                .map(abridged)
+                .map(|entry| abridged(entry.clone()).to_string())
                 .collect()
         };
-        let excerpt = json!({
-            "health": self.document["health"],
-            "processes": of_pid(&self.document["processes"]),
-            "findings": of_pid(&self.document["findings"]),
-        });
-        let text = serde_json::to_string_pretty(&excerpt).unwrap_or_default();
-        let end = text.floor_char_boundary(8000);
-        format!("\nreport on {pid}: {}", &text[..end])
+        format!(
+            "\nhealth: {}\nprocesses {pid}:\n  {}\nfindings:\n  {}",
+            self.document["health"],
+            of_pid("processes").join("\n  "),
+            of_pid("findings").join("\n  "),
+        )
     }
 }
 
-/// An entry without the outer frames and all but one of its examples.
+/// An entry without what takes room: of a stack the names, of examples the first.
 fn abridged(mut entry: Value) -> Value {
-    for (list, length) in [("stack", 4), ("examples", 1)] {
-        if let Some(list) = entry.get_mut(list).and_then(Value::as_array_mut) {
-            list.truncate(length);
-        }
+    if let Some(stack) = entry.get_mut("stack") {
+        let frames = stack.as_array().cloned().unwrap_or_default();
+        let names = frames.iter().take(8).map(|frame| frame["symbol"].clone());
+        *stack = names.collect();
+    }
+    if let Some(examples) = entry.get_mut("examples").and_then(Value::as_array_mut) {
+        examples.truncate(1);
+    }
+    if let Some(process) = entry.as_object_mut() {
+        process.remove("cmdline");
+        process.remove("limits");
     }
     entry
 }

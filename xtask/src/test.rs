@@ -19,8 +19,9 @@ pub(crate) fn run(
     filter: Option<&str>,
     args: &[OsString],
 ) -> Result<()> {
-    // The programs that leak for the tests are written in C.
+    // The programs that leak for the tests are written in C, one whose symbols are read in C++.
     packages::ensure_program(settings, "gcc", &["gcc", "libc6-dev"])?;
+    packages::ensure_program(settings, "g++", &["g++"])?;
     // Tests of real servers skip where those are missing. A machine that is thrown away may have them installed, others
     // not: Debian starts a server that it installs.
     if env::var_os("CI").is_some() && packages::has_apt() {
@@ -44,10 +45,12 @@ pub(crate) fn run(
     let unit = command::run(&mut unit);
 
     let mut kernel = cargo();
-    kernel.args(["test", "--package", "tests"]).env(
-        "LEAKTRACE_BIN",
-        workspace::host_binary("leaktrace", release),
-    );
+    kernel
+        .args(["test", "--no-fail-fast", "--package", "tests"])
+        .env(
+            "LEAKTRACE_BIN",
+            workspace::host_binary("leaktrace", release),
+        );
     if !command::is_root() {
         // Cargo and the compiler stay with the user, only the test programs become root.
         let triple = format!("{}-unknown-linux-gnu", consts::ARCH);

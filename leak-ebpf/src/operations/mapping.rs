@@ -9,7 +9,7 @@ use leak_common::{
 use super::{Acquiring, Call};
 use crate::{
     emit::{self, emit, head},
-    maps::YOUNG,
+    maps::{FIXED, YOUNG},
     young::{self, Found},
 };
 
@@ -46,6 +46,8 @@ pub(crate) fn maps(call: Call) -> Option<Acquiring> {
     if flags & MAP_FIXED != 0 && flags & MAP_FIXED_NOREPLACE == 0 {
         // Whatever was mapped there is gone.
         unmapped(call.process, call.result, length);
+        let time = unsafe { bpf_ktime_get_ns() };
+        let _ = FIXED.insert(call.process, time, 0);
     }
     Some(mapping(call.result, length))
 }
@@ -58,18 +60,27 @@ pub(crate) fn unmaps(process: ProcessId, address: u64, length: u64) {
     }
     let length = round(length);
     let handle = Handle::new(Class::Mapping, address);
-    let young = YOUNG.get_ptr(young::key(process, handle));
-    let exact = match young {
-        Some(young) => unsafe { (*young).size == length },
+    // Silent only for a whole young mapping that nothing was mapped into since.
+    let whole = match YOUNG.get_ptr(young::key(process, handle)) {
+        Some(young) => unsafe { (*young).size == length && !mapped_into(process, (*young).time) },
         None => false,
     };
-    if !exact {
+    if !whole {
         unmapped(process, address, length);
         return;
     }
     let time = unsafe { bpf_ktime_get_ns() };
     if let Found::Old { acquired } = young::take(process, handle, time) {
         emit::released(process, time, handle, acquired);
+    }
+}
+
+/// Whether a process has mapped at a fixed address since a time.
+#[inline(always)]
+fn mapped_into(process: ProcessId, since: u64) -> bool {
+    match FIXED.get_ptr(process) {
+        Some(time) => unsafe { *time >= since },
+        None => false,
     }
 }
 
@@ -84,8 +95,7 @@ fn unmapped(process: ProcessId, address: u64, length: u64) {
     emit(&record, process);
 }
 
-/// mremap: user space moves what it knows; a young mapping that was moved is
-/// found by it through the record's time. An old length of 0 maps the same pages
+/// mremap: user space moves what it knows, so a young mapping is sent first. An old length of 0 maps the same pages
 /// a second time.
 #[inline(always)]
 pub(crate) fn remaps(call: Call) -> Option<Acquiring> {
@@ -98,6 +108,8 @@ pub(crate) fn remaps(call: Call) -> Option<Acquiring> {
     if old_length == 0 {
         return Some(mapping(call.result, new_length));
     }
+    let old = Handle::new(Class::Mapping, registers.argument(0));
+    young::promote(young::key(call.process, old));
     let record = Remapped {
         head: head(RecordType::Remapped, Class::Mapping as u32, call.process),
         old: registers.argument(0),

@@ -22,8 +22,10 @@ use crate::{
 /// (kernel/trace/trace_syscalls.c, perf_call_bpf_enter).
 #[repr(C)]
 struct Enter {
-    registers: u64,
-    number: u64,
+    entry: u64,
+    /// What follows it up to the next field is not set by the kernel.
+    number: u32,
+    padding: u32,
     first: u64,
 }
 
@@ -33,7 +35,7 @@ pub(crate) fn syscall_enter(ctx: TracePointContext) -> u32 {
     let enter = ctx.as_ptr().cast::<Enter>();
     // SAFETY: the context of this type of program; the verifier checks the fields.
     let (number, first) = unsafe { ((*enter).number, (*enter).first) };
-    let Some(action) = action(number) else {
+    let Some(action) = action(u64::from(number)) else {
         return 0;
     };
     // The kernel refuses a program with plain loads beyond the arguments of the

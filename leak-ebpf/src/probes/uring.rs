@@ -12,9 +12,9 @@ use aya_ebpf::{
     programs::TracePointContext,
 };
 use leak_common::{
-    Class, Counter, Handle, Kind,
+    Counter, Kind,
     config::{ABSENT, flags},
-    wire::{acquired, uncovered},
+    wire::{YoungKey, acquired, uncovered},
 };
 
 use crate::{
@@ -74,6 +74,7 @@ fn submit(ctx: &TracePointContext) -> Option<()> {
         return None;
     }
     let process = Task::current().process()?;
+    let owner = young::key(process, descriptor::handle(0)).owner;
     let kind = kind as u32;
     let site = site::visit(
         site::take(Slot::Uring, registers(), process)?,
@@ -93,6 +94,7 @@ fn submit(ctx: &TracePointContext) -> Option<()> {
         key,
         UringRequest {
             process,
+            owner,
             site,
             kind,
             tid,
@@ -158,14 +160,22 @@ fn complete(ctx: &TracePointContext) -> Option<()> {
     if result < 0 {
         return None;
     }
-    young::acquire(Acquisition {
-        process: request.process,
-        handle: Handle::new(Class::Descriptor, result as u64),
-        site: request.site,
-        size: 0,
-        kind: request.kind,
-        flags: acquired::KIND_GUESSED,
-    });
+    let handle = descriptor::handle(result as u64);
+    let key = YoungKey {
+        owner: request.owner,
+        handle,
+    };
+    young::acquire_as(
+        key,
+        Acquisition {
+            process: request.process,
+            handle,
+            site: request.site,
+            size: 0,
+            kind: request.kind,
+            flags: acquired::KIND_GUESSED,
+        },
+    );
     Some(())
 }
 

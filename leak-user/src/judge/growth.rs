@@ -106,15 +106,17 @@ impl Growth {
     }
 
     /// Whether the least held rose from each quarter to the next, by more than
-    /// what it goes up and down anyhow.
+    /// what it goes up and down anyhow, and the most held with it: where turnover
+    /// evens out, only the least rises.
     fn minima_rise(&self) -> bool {
-        let Some(Minima { least, noise }) = self.minima else {
+        let Some(Minima { least, most, noise }) = self.minima else {
             return false;
         };
         let rises = least.is_sorted_by(|a, b| a < b);
         rises
             && self.risen as f64 >= self.least
             && self.risen.saturating_mul(2) >= noise
+            && most[3].saturating_sub(most[0]).saturating_mul(2) >= self.risen
             && goes_on([
                 0,
                 least[1].saturating_sub(least[0]),

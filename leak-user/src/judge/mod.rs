@@ -1,6 +1,6 @@
 //! Verdicts on sites: does what a site holds grow and not come down? One rule a
-//! file: [`growth`] for running processes, [`exit`] for what was held at an exit,
-//! [`zombies`] for children not reaped.
+//! file: `growth` for running processes, `exit` for what was held at an exit,
+//! `zombies` for children not reaped.
 //!
 //! The judge reads the ledger and knows no clock. Nothing it says is certain: a
 //! long life is not a leak, and every verdict carries its evidence in words.
@@ -71,7 +71,8 @@ pub struct Judged {
     pub process: ProcessId,
     pub kind: Kind,
     pub verdict: Verdict,
-    /// 0 to 1; see [`confidence`](self) for how it is made up.
+    /// 0 to 1. Of a leak: 0.5, and more for what grew, for how long it was
+    /// observed and for how little was released; less where events were lost.
     pub confidence: f64,
     /// All acquisitions here, those that died young included.
     pub acquired: u64,
@@ -196,7 +197,9 @@ impl Judge {
             Some(held) => {
                 let born = ledger
                     .process(record.process)
-                    .map_or(record.first_seen, |process| process.first_seen);
+                    .map_or(record.first_seen, |process| {
+                        process.executed.unwrap_or(process.first_seen)
+                    });
                 exit::judge(held, born.max(site.window_start), record.release_ratio())
             }
             None => growth::judge(&self.config, site),

@@ -16,11 +16,12 @@ struct Point {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Series(Vec<Point>);
 
-/// The least in each quarter of a period, and how far apart least and most were
-/// within one quarter.
+/// The least and the most in each quarter of a period, and how far apart they
+/// were within one quarter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Minima {
     pub(super) least: [u64; 4],
+    pub(super) most: [u64; 4],
     pub(super) noise: u64,
 }
 
@@ -59,11 +60,13 @@ impl Series {
         }
         let mut minima = Minima {
             least: [0; 4],
+            most: [0; 4],
             noise: 0,
         };
         for (index, found) in found.into_iter().enumerate() {
             let (least, most) = found?;
             minima.least[index] = least;
+            minima.most[index] = most;
             minima.noise = minima.noise.max(most - least);
         }
         Some(minima)

@@ -305,7 +305,7 @@ fn fork_findings(ledger: &Ledger, now: Nanos) -> Verdict {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn an_even_leak_is_called_one(

@@ -3,9 +3,9 @@
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 
+use super::addresses::{self, Addresses};
 use super::descriptors::{self, Effect, Fate, Slots};
 use super::entry::{Entry, Origin, Relation};
-use super::mappings::{self, Addresses};
 use super::process::Loose;
 use super::releases::{Change, Log};
 use super::sites::{Books, Outcome};
@@ -352,7 +352,7 @@ fn lead_ranges(
                 journey.fate = end(at_exit, keep, time);
                 break;
             }
-            change => mappings::on_mapping(&change, start, &mut ranges),
+            change => addresses::on_mapping(&change, start, &mut ranges),
         }
         if ranges.is_empty() {
             journey.fate = Fate::Gone;

@@ -24,6 +24,7 @@ impl Ledger {
         let memory = self.memory_for_child(forked);
         let mut child = Process::new(forked.time, table, memory);
         child.comm = forked.comm;
+        child.fork_told = true;
         child.parent = Some(forked.parent);
         match doubts {
             // A copy is as uncertain as what it was made of.
@@ -81,10 +82,10 @@ impl Ledger {
         let Some(process) = self.processes.get_mut(&child) else {
             return;
         };
-        let told_again = process.parent.is_some() && process.first_seen <= time;
-        if told_again || forked.parent == child || process.exited.is_some() {
+        if process.fork_told || forked.parent == child || process.exited.is_some() {
             return;
         }
+        process.fork_told = true;
         process.parent = Some(forked.parent);
         let (table, memory) = (process.table, process.memory);
         if forked.shares_files && self.tables.share(from_table, child) {
@@ -146,8 +147,7 @@ impl Ledger {
         };
         self.leave_table(from, id, time, false);
         if let Some(process) = self.processes.get_mut(&id) {
-            process.former_tables.push((time, from));
-            process.table = to;
+            process.change_table(time, to);
         }
         true
     }
@@ -167,8 +167,7 @@ impl Ledger {
         self.log_memory(from, time, Change::Copied { to, executing });
         self.leave_memory(from, id, time, false);
         if let Some(process) = self.processes.get_mut(&id) {
-            process.former_memories.push((time, from));
-            process.memory = to;
+            process.change_memory(time, to);
         }
     }
 
@@ -225,8 +224,8 @@ impl Ledger {
         let Some(process) = self.processes.get_mut(&id) else {
             return;
         };
-        let old = std::mem::replace(&mut process.memory, new);
-        process.former_memories.push((time, old));
+        let old = process.memory;
+        process.change_memory(time, new);
         self.leave_memory(old, id, time, false);
     }
 

@@ -3,10 +3,12 @@
 //! Acquisitions arrive about a second late (they are promoted from the kernel's
 //! young table), everything else at once. So descriptor tables and memories keep
 //! a short log of what happened to them, and a late acquisition is led through it
-//! ([`acquire`]). The ledger reads no clock and no file: `/proc` comes to it as
-//! snapshots ([`Ledger::reconcile`]). All its tables are bounded.
+//! (`acquire`). The ledger reads no clock and no file: `/proc` comes to it as
+//! snapshots ([`Ledger::reconcile`]). Logs, processes and sites are bounded here, what
+//! is outstanding by the kernel's own limits.
 
 mod acquire;
+mod addresses;
 mod descriptors;
 mod entry;
 mod lifecycle;

@@ -12,6 +12,9 @@ use crate::event::{Nanos, Uncovered};
 /// A name as the kernel keeps it, zero-padded.
 pub type Comm = [u8; 16];
 
+/// Tables or memories remembered that a process used before.
+const MAX_FORMER: usize = 64;
+
 /// The resources that live in a memory.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -43,6 +46,8 @@ pub(super) struct Process {
     pub(super) former_tables: Vec<(Nanos, SpaceId)>,
     pub(super) former_memories: Vec<(Nanos, SpaceId)>,
     pub(super) threads: HashMap<Handle, Entry>,
+    /// Its fork was told.
+    pub(super) fork_told: bool,
     /// Threads that ended lately: those that end with the process are held at its exit.
     pub(super) ended_threads: Vec<(Nanos, Handle, Entry)>,
     pub(super) children: HashSet<Handle>,
@@ -70,6 +75,7 @@ impl Process {
             former_tables: Vec::new(),
             former_memories: Vec::new(),
             threads: HashMap::new(),
+            fork_told: false,
             ended_threads: Vec::new(),
             children: HashSet::new(),
             tally: Tally::default(),
@@ -97,10 +103,29 @@ impl Process {
         self.uncertain = self.uncertain.max(time);
     }
 
+    /// Uses another descriptor table from `time` on.
+    pub(super) fn change_table(&mut self, time: Nanos, table: SpaceId) {
+        remember(&mut self.former_tables, time, self.table);
+        self.table = table;
+    }
+
+    /// Uses another memory from `time` on.
+    pub(super) fn change_memory(&mut self, time: Nanos, memory: SpaceId) {
+        remember(&mut self.former_memories, time, self.memory);
+        self.memory = memory;
+    }
+
     pub(super) fn prune(&mut self, horizon: Nanos) {
         self.former_tables.retain(|&(until, _)| until > horizon);
         self.former_memories.retain(|&(until, _)| until > horizon);
     }
+}
+
+fn remember(former: &mut Vec<(Nanos, SpaceId)>, until: Nanos, space: SpaceId) {
+    if former.len() >= MAX_FORMER {
+        former.remove(0);
+    }
+    former.push((until, space));
 }
 
 fn at(former: &[(Nanos, SpaceId)], time: Nanos) -> Option<SpaceId> {

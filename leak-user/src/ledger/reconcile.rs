@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 
+use super::addresses::Addresses;
 use super::entry::{Entry, Origin};
-use super::mappings::Addresses;
 use super::process::{Comm, Loose};
 use super::sites::Outcome;
 use super::spaces::SpaceId;

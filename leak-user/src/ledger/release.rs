@@ -2,7 +2,7 @@
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 
-use super::mappings::Move;
+use super::addresses::Move;
 use super::releases::Change;
 use super::sites::Outcome;
 use super::{Ledger, SpaceId};

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::{mappings::Move, spaces::SpaceId};
+use super::{addresses::Move, spaces::SpaceId};
 use crate::event::Nanos;
 
 /// Changes kept of one space. 64 bytes each: 64 KiB at most.

@@ -56,7 +56,7 @@ impl Held {
             self.samples.push(sample);
         }
         self.count += 1;
-        self.bytes += sample.size;
+        self.bytes = self.bytes.saturating_add(sample.size);
     }
 }
 
@@ -214,7 +214,7 @@ impl Sites {
     pub(super) fn counted(&mut self, site: SiteId, total: u64) {
         if let Some(record) = self.records.get_mut(&SiteKey::Site(site)) {
             if total < record.counted {
-                record.counted_before += record.counted;
+                record.counted_before = record.counted_before.saturating_add(record.counted);
             }
             record.counted = total;
         }
@@ -244,7 +244,7 @@ impl Books<'_> {
         tally.add(entry.origin_in(self.space), entry.kind);
         if let Some(record) = self.record(entry) {
             record.outstanding += 1;
-            record.bytes += entry.size;
+            record.bytes = record.bytes.saturating_add(entry.size);
             if entry.origin == Origin::Adopted {
                 record.adopted += 1;
             }
@@ -278,7 +278,7 @@ impl Books<'_> {
     /// What is left of an entry grew or shrank, in bytes.
     pub(super) fn resize(&mut self, entry: &Entry, from: u64, to: u64) {
         if let Some(record) = self.record(entry) {
-            record.bytes = (record.bytes + to).saturating_sub(from);
+            record.bytes = record.bytes.saturating_add(to).saturating_sub(from);
         }
     }
 

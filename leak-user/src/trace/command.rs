@@ -105,7 +105,7 @@ pub(super) fn find(program: &OsStr) -> Result<PathBuf, TraceError> {
             .map(|directory| directory.join(program))
             .collect()
     };
-    let mut error = io::Error::from(io::ErrorKind::NotFound);
+    let mut error = io::Error::from_raw_os_error(libc::ENOENT);
     for candidate in candidates {
         match runnable(&candidate) {
             Ok(()) => return Ok(candidate),

@@ -142,7 +142,10 @@ fn own_table(own: &Own) -> String {
         format!("{:.0}", median(&own.storm_lost)),
     );
     let crowd = format!("{} descriptors open before", own::PREEXISTING);
-    for (ends, when) in [(&own.quiet, "a quiet host"), (&own.crowded, crowd.as_str())] {
+    for (ends, when) in [
+        (&own.quiet, "the host as it is"),
+        (&own.crowded, crowd.as_str()),
+    ] {
         let Ends {
             start,
             resident,

@@ -106,6 +106,7 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
     if !command::is_root() {
         bail!("measuring needs root");
     }
+    warn_of_company();
     let loops = load::loops(options);
     let by_loop = interleaved(options, "loops", &loops)?;
     let servers = servers::start(options)?;
@@ -117,6 +118,15 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
         figures::document(options, &by_loop, &by_server, &own)?
     );
     Ok(())
+}
+
+/// Figures taken beside other busy programs are worth little; the kernel says how busy the last minute was.
+fn warn_of_company() {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let busy = load.split(' ').next().and_then(|load| load.parse().ok());
+    if let Some(busy) = busy.filter(|&busy: &f64| busy > 0.5) {
+        eprintln!("xtask: other programs were busy until now (load average {busy}): expect noise");
+    }
 }
 
 /// Takes every load under every tracer, round by round.

@@ -434,7 +434,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// One munmap of exactly a young mapping's original range can hit others that
     /// have taken parts of it: those cases are left to `/proc`.
