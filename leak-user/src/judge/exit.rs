@@ -10,6 +10,9 @@ use crate::report::model::Verdict;
 /// Fewer than this are no pattern.
 const LEAST: u64 = 4;
 
+/// So many are a pattern even in a life of less than a second.
+const PLENTY: u64 = 10;
+
 /// Of what lived long, the share that was released, at most.
 const RATIO: f64 = 0.2;
 
@@ -21,7 +24,7 @@ pub(super) fn judge(held: &Held, born: Nanos, ratio: f64) -> Opinion {
     let counts = quarters(times.iter().copied(), born, held.exit);
     let filled = counts.iter().filter(|&&count| count > 0).count();
     let throughout = filled == 4 && goes_on(counts) && held.count >= LEAST && ratio < RATIO;
-    let verdict = if throughout && life >= SECOND {
+    let verdict = if throughout && (life >= SECOND || held.count >= PLENTY) {
         Verdict::Leak
     } else if throughout || (filled >= 2 && counts[3] > 0 && held.count >= LEAST && ratio < 0.5) {
         Verdict::Suspect

@@ -8,6 +8,7 @@
 mod confidence;
 mod exit;
 mod growth;
+mod memory;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -206,6 +207,9 @@ impl Judge {
         };
         if !dead.is_empty() {
             zombies::judge(dead, site.now, &mut opinion);
+        }
+        if record.kind == Kind::Mapping {
+            memory::temper(&mut opinion, held.is_some());
         }
         let known = matches!(key, SiteKey::Site(_));
         let ratio = record.release_ratio();

@@ -76,6 +76,9 @@ impl Ledger {
                 .ensure_site(SiteKey::Site(site), process, kind, time)
                 .is_some()
         {
+            if !acquired.kind_guessed {
+                self.sites.corrected(site, kind);
+            }
             return site;
         }
         // Where this fails too, the entry is counted with its process only.

@@ -203,10 +203,23 @@ impl Sites {
 
     pub(super) fn describe(&mut self, site: event::Site) {
         if let Some(record) = self.records.get_mut(&SiteKey::Site(site.id)) {
-            record.kind = site.kind;
+            if record.promoted == 0 {
+                record.kind = site.kind;
+            }
             record.frames = site.frames;
             record.end = site.end;
             record.tid = site.tid;
+        }
+    }
+
+    /// Takes the kind of a site's first resource, which `/proc` knew better than the
+    /// call that acquired it.
+    pub(super) fn corrected(&mut self, site: SiteId, kind: Kind) {
+        if let Some(record) = self.records.get_mut(&SiteKey::Site(site))
+            && record.promoted == 0
+            && record.kind.class() == kind.class()
+        {
+            record.kind = kind;
         }
     }
 
