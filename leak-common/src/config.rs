@@ -98,7 +98,8 @@ pub struct Offsets {
     pub uring_open_slot: u32,
     pub uring_accept_slot: u32,
     pub uring_socket_slot: u32,
-    pub reserved: u32,
+    /// `thread_info.status` of a task (x86-64 only).
+    pub task_status: u32,
 }
 
 impl Offsets {
@@ -135,7 +136,7 @@ impl Offsets {
         uring_open_slot: ABSENT,
         uring_accept_slot: ABSENT,
         uring_socket_slot: ABSENT,
-        reserved: ABSENT,
+        task_status: ABSENT,
     };
 }
 

@@ -4,6 +4,7 @@ use aya_ebpf::{
     bindings::{BPF_ANY, BPF_RB_NO_WAKEUP},
     helpers::{bpf_ktime_get_ns, generated::bpf_ringbuf_output},
 };
+use aya_log_ebpf::info;
 use leak_common::{
     Counter, Handle, ProcessId,
     config::flags,
@@ -148,6 +149,10 @@ pub(crate) fn uncovered(cause: u32, tgid: u32, process: impl FnOnce() -> Option<
         return;
     }
     if let Some(process) = process() {
+        info!(
+            (),
+            "process {} makes calls that are not covered (cause {})", tgid, cause
+        );
         let _ = UNCOVERED.insert(key, 1u32, u64::from(BPF_ANY));
         emit(
             &Uncovered {

@@ -1,6 +1,7 @@
 //! Which processes are traced.
 
 use aya_ebpf::helpers::bpf_get_current_comm;
+use aya_log_ebpf::warn;
 use leak_common::{
     Counter,
     config::{flags, target},
@@ -90,6 +91,7 @@ pub(crate) fn freed(tgid: u32) {
 #[inline(always)]
 fn set(tgid: u32, bits: u32) {
     if TARGETS.insert(tgid, bits, 0).is_err() {
+        warn!((), "no room to trace process {}", tgid);
         count(Counter::TargetsFull);
     }
 }

@@ -57,6 +57,14 @@ impl Task {
         load::<u32>(self.0, config!(offsets.task_flags)).is_none_or(|set| set & KERNEL_THREAD != 0)
     }
 
+    /// Whether it is in a 32-bit system call, which 64-bit code can make too
+    /// (`int 0x80`): `TS_COMPAT`, arch/x86/include/asm/thread_info.h.
+    #[inline(always)]
+    pub(crate) fn in_compat_call(self) -> bool {
+        const TS_COMPAT: u32 = 2;
+        load::<u32>(self.0, config!(offsets.task_status)).is_some_and(|set| set & TS_COMPAT != 0)
+    }
+
     /// Address of its descriptor table, to compare.
     #[inline(always)]
     pub(crate) fn files(self) -> Option<u64> {

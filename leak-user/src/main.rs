@@ -88,11 +88,13 @@ fn escape_lines(text: &str) -> String {
     text.lines().map(escape).collect::<Vec<_>>().join("\n")
 }
 
+/// Logs go to standard error; the programs' own come through the `log` facade, which
+/// `init` connects.
 fn start_logging(verbose: u8) {
     let level = match verbose {
         0 => "warn",
         1 => "info",
-        2 => "debug",
+        2 => "debug,aya=info,aya_obj=info",
         _ => "trace",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("LEAKTRACE_LOG")
@@ -102,9 +104,6 @@ fn start_logging(verbose: u8) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
-    // The programs' own log comes through the `log` facade. It can be set once only,
-    // and this is the one place.
-    let _ = tracing_log::LogTracer::init();
 }
 
 /// What is traced.

@@ -1,6 +1,7 @@
 //! Processes and threads: made, replaced, ended, reaped.
 
 use aya_ebpf::{bindings::task_struct, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_log_ebpf::debug;
 use leak_common::{
     Class, Handle, Kind, ProcessId,
     wire::{Executed, Exited, Forked, RecordType, forked},
@@ -88,6 +89,7 @@ fn exec(task: Task) -> Option<()> {
         return None;
     }
     let process = task.process()?;
+    debug!((), "process {} runs a new program", tgid);
     let record = Executed {
         head: head(RecordType::Executed, 0, process),
         comm: task.comm(),

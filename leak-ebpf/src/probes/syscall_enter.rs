@@ -54,7 +54,8 @@ pub(crate) fn syscall_enter_all(ctx: BtfTracePointContext) -> i32 {
     let Some(action) = action(number) else {
         return 0;
     };
-    if registers.is_compat() {
+    if registers.is_compat() || cfg!(bpf_target_arch = "x86_64") && Task::current().in_compat_call()
+    {
         return 0;
     }
     // On aarch64 the saved first argument is set before this tracepoint too.

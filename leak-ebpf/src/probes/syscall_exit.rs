@@ -44,7 +44,12 @@ fn body(ctx: &BtfTracePointContext) -> Option<()> {
     if !filter::traced(tgid) {
         return None;
     }
-    let process = Task::current().process()?;
+    let task = Task::current();
+    if cfg!(bpf_target_arch = "x86_64") && task.in_compat_call() {
+        compat();
+        return None;
+    }
+    let process = task.process()?;
     let call = Call {
         registers,
         process,

@@ -84,6 +84,13 @@ impl KernelTypes {
             inode_mode: need("inode", "i_mode")?,
             nsproxy_ipc: need("nsproxy", "ipc_ns")?,
             ipc_inum: need("ipc_namespace", "ns")? + need("ns_common", "inum")?,
+            task_status: match (
+                self.offset("task_struct", "thread_info"),
+                self.offset("thread_info", "status"),
+            ) {
+                (Some(info), Some(status)) => info + status,
+                _ => ABSENT,
+            },
             uring_close_fd: may("io_close", "fd"),
             uring_open_slot: may("io_open", "file_slot"),
             uring_accept_slot: may("io_accept", "file_slot"),
