@@ -95,7 +95,6 @@ const PIDFD: &[(&str, u64)] = &[("pidfd", 1)];
 const ANON: &[(&str, u64)] = &[("anon", 1)];
 const PROCESS: &[(&str, u64)] = &[("process", 1)];
 const MAPPING: &[(&str, u64)] = &[("mapping", 1)];
-const TWO_MAPPINGS: &[(&str, u64)] = &[("mapping", 2)];
 
 /// Every row.
 pub const ROWS: &[Row] = &[
@@ -162,11 +161,11 @@ pub const ROWS: &[Row] = &[
     row("uring_close", FILE).since(5, 6),
     row("mmap_anonymous", MAPPING).bytes(LENGTH),
     row("mmap_file", MAPPING).bytes(LENGTH),
-    // Two pages of eight were unmapped in the middle: two pieces.
-    row("mmap_partial", TWO_MAPPINGS).bytes(LENGTH - 2 * 4096),
+    // Two pages of eight were unmapped in the middle: two pieces of one mapping.
+    row("mmap_partial", MAPPING).bytes(LENGTH - 2 * 4096),
     row("mmap_fixed", MAPPING).bytes(LENGTH),
     row("mremap", MAPPING).bytes(4 * LENGTH),
-    row("munmap_two", TWO_MAPPINGS).bytes(2 * LENGTH),
+    row("munmap_two", &[("mapping", 2)]).bytes(2 * LENGTH),
     row("shmat", MAPPING).bytes(LENGTH),
     row("shmget", &[("shm", 1)]).bytes(LENGTH),
     row("thread", &[("thread", 1), ("mapping", 1)]).bytes(LENGTH),

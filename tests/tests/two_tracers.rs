@@ -18,7 +18,6 @@ fn assert_sees(report: &Report, victim: &Victim, kind: &str, site: &str) {
         "{}",
         report.excerpt(pid)
     );
-    assert_eq!(report.health.lost, 0, "{:?}", report.health);
 }
 
 #[test]

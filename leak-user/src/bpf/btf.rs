@@ -1,6 +1,7 @@
-//! Where this kernel's structures keep their fields, from its own type information.
+//! Where this kernel's structures keep their fields, from its own type information
+//! (Documentation/bpf/btf.rst). Only structures and the way through the other
+//! types are read; a damaged file yields no offsets.
 
-use btf_rs::{Btf, Member, Type};
 use leak_common::config::{ABSENT, Offsets};
 
 use super::LoadError;
@@ -8,47 +9,113 @@ use super::LoadError;
 /// Depth of anonymous structs and unions that is searched.
 const MAX_NESTING: usize = 8;
 
+/// Larger than any kernel's.
+const MAX_BYTES: u64 = 64 << 20;
+
+const MAGIC: u16 = 0xeb9f;
+const TYPE_BYTES: usize = 12;
+const MEMBER_BYTES: usize = 12;
+
+const STRUCT: u32 = 4;
+const UNION: u32 = 5;
+
 /// The running kernel's types.
-pub(super) struct KernelTypes(Btf);
+pub(super) struct KernelTypes {
+    bytes: Vec<u8>,
+    /// Where each type begins; type ids count from 1.
+    types: Vec<usize>,
+    /// Where the strings begin.
+    strings: usize,
+}
 
 impl KernelTypes {
     /// Reads `/sys/kernel/btf/vmlinux`.
     pub(super) fn read() -> Result<KernelTypes, LoadError> {
-        Btf::from_file("/sys/kernel/btf/vmlinux")
-            .map(KernelTypes)
-            .map_err(|error| LoadError::kernel("readable BTF (/sys/kernel/btf/vmlinux)", &error))
+        use std::io::Read as _;
+        let mut bytes = Vec::new();
+        std::fs::File::open("/sys/kernel/btf/vmlinux")
+            .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
+            .map_err(|error| LoadError::kernel("readable BTF (/sys/kernel/btf/vmlinux)", &error))?;
+        KernelTypes::parse(bytes).ok_or_else(|| {
+            LoadError::kernel(
+                "BTF that this program understands",
+                &"it is of another format",
+            )
+        })
+    }
+
+    fn parse(bytes: Vec<u8>) -> Option<KernelTypes> {
+        if u16_at(&bytes, 0)? != MAGIC {
+            return None;
+        }
+        let [header, types_at, types_length, strings_at] =
+            [4, 8, 12, 16].map(|offset| u32_at(&bytes, offset).map(|number| number as usize));
+        let header = header?;
+        let mut at = header.checked_add(types_at?)?;
+        let end = at.checked_add(types_length?)?;
+        let strings = header.checked_add(strings_at?)?;
+        let mut types = Vec::new();
+        while at < end {
+            types.push(at);
+            let info = u32_at(&bytes, at + 4)?;
+            at += TYPE_BYTES + extra_bytes(info)?;
+        }
+        Some(KernelTypes {
+            bytes,
+            types,
+            strings,
+        })
     }
 
     /// Offset in bytes of `field` in `structure`, also through anonymous members.
     pub(super) fn offset(&self, structure: &str, field: &str) -> Option<u32> {
-        self.0
-            .resolve_types_by_name(structure)
-            .ok()?
+        self.types
             .iter()
-            .find_map(|found| match found {
-                Type::Struct(found) | Type::Union(found) => self.find(&found.members, field, 0),
-                _ => None,
-            })
+            .filter(|at| self.is_aggregate(**at) && self.is_named(**at, structure))
+            .find_map(|at| self.find(*at, field, 0))
     }
 
-    fn find(&self, members: &[Member], field: &str, depth: usize) -> Option<u32> {
-        members.iter().find_map(|member| {
-            let offset = member.bit_offset() / 8;
-            match self.0.resolve_name(member) {
-                Ok(name) if name == field => return Some(offset),
-                Ok(name) if !name.is_empty() => return None,
-                _ => {}
+    fn find(&self, at: usize, field: &str, depth: usize) -> Option<u32> {
+        let info = u32_at(&self.bytes, at + 4)?;
+        (0..(info & 0xffff) as usize).find_map(|index| {
+            let member = at + TYPE_BYTES + index * MEMBER_BYTES;
+            let bits = u32_at(&self.bytes, member + 8)?;
+            // With the kind flag the upper byte is the size of a bit field.
+            let bits = if info >> 31 != 0 {
+                bits & 0x00ff_ffff
+            } else {
+                bits
+            };
+            if self.is_named(member, field) {
+                return Some(bits / 8);
             }
-            if depth >= MAX_NESTING {
+            if !self.is_named(member, "") || depth >= MAX_NESTING {
                 return None;
             }
-            match self.0.resolve_chained_type(member).ok()? {
-                Type::Struct(inner) | Type::Union(inner) => {
-                    Some(offset + self.find(&inner.members, field, depth + 1)?)
-                }
-                _ => None,
-            }
+            let inner = u32_at(&self.bytes, member + 4)?.checked_sub(1)? as usize;
+            let inner = *self.types.get(inner)?;
+            self.is_aggregate(inner)
+                .then(|| self.find(inner, field, depth + 1))
+                .flatten()
+                .map(|offset| bits / 8 + offset)
         })
+    }
+
+    fn is_aggregate(&self, at: usize) -> bool {
+        matches!(u32_at(&self.bytes, at + 4).map(kind), Some(STRUCT | UNION))
+    }
+
+    /// Whether the name of a type or member (its first word) is this one.
+    fn is_named(&self, at: usize, name: &str) -> bool {
+        let Some(offset) = u32_at(&self.bytes, at) else {
+            return false;
+        };
+        let start = self.strings.saturating_add(offset as usize);
+        let Some(rest) = self.bytes.get(start..) else {
+            return false;
+        };
+        rest.strip_prefix(name.as_bytes())
+            .is_some_and(|rest| rest.first() == Some(&0))
     }
 
     /// Every offset that the programs need.
@@ -100,6 +167,38 @@ impl KernelTypes {
     }
 }
 
+fn kind(info: u32) -> u32 {
+    info >> 24 & 0x1f
+}
+
+/// What follows a type of this kind; `None` for kinds that are not known.
+fn extra_bytes(info: u32) -> Option<usize> {
+    let number = (info & 0xffff) as usize;
+    Some(match kind(info) {
+        // Integer, variable, declaration tag.
+        1 | 14 | 17 => 4,
+        // Pointer, forward, typedef, volatile, const, restrict, function, float, type tag.
+        2 | 7..=12 | 16 | 18 => 0,
+        // Array.
+        3 => 12,
+        // Struct, union, section, 64-bit enumeration.
+        STRUCT | UNION | 15 | 19 => 12 * number,
+        // Enumeration, prototype.
+        6 | 13 => 8 * number,
+        _ => return None,
+    })
+}
+
+fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+    let field = bytes.get(offset..)?.first_chunk::<2>()?;
+    Some(u16::from_ne_bytes(*field))
+}
+
+fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    let field = bytes.get(offset..)?.first_chunk::<4>()?;
+    Some(u32::from_ne_bytes(*field))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -115,5 +214,18 @@ mod tests {
         // Inside an anonymous union.
         assert!(types.offset("sk_buff", "next").is_some());
         types.offsets().unwrap();
+    }
+
+    #[test]
+    fn damaged_types_are_refused_or_lack_fields() {
+        let bytes = std::fs::read("/sys/kernel/btf/vmlinux").unwrap();
+        for length in (0..4096).chain([bytes.len() / 2, bytes.len() - 1]) {
+            if let Some(types) = KernelTypes::parse(bytes[..length].to_vec()) {
+                let _ = types.offset("task_struct", "pid");
+            }
+        }
+        let mut odd = bytes;
+        odd[0] = 0;
+        assert!(KernelTypes::parse(odd).is_none());
     }
 }

@@ -66,7 +66,7 @@ fn missing_in(set: u64) -> Vec<Capability> {
     let has = |bit: u32| set >> bit & 1 != 0;
     NEEDED
         .into_iter()
-        .filter(|needed| !has(needed.bit) && !(needed.by_admin && has(SYS_ADMIN)))
+        .filter(|needed| !(has(needed.bit) || needed.by_admin && has(SYS_ADMIN)))
         .collect()
 }
 

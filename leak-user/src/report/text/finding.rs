@@ -139,7 +139,9 @@ fn describe(example: &Example, room: usize) -> String {
 
 fn addresses(socket: &Socket, description: &str) -> String {
     let ends = match (socket.local.as_str(), socket.peer.as_str()) {
-        ("", "") => description.to_owned(),
+        // Then the description says all there is.
+        ("", "") if !description.is_empty() => return description.to_owned(),
+        ("", "") => String::new(),
         (local, "") => local.to_owned(),
         ("", peer) => format!("-> {peer}"),
         (local, peer) => format!("{local} -> {peer}"),

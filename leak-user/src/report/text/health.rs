@@ -120,6 +120,11 @@ fn meaning(cause: &str) -> Option<&'static str> {
         "targets_full" => "the table of traced processes was full; some were not traced",
         "unreadable_memory" => "a caller's memory could not be read when its call ended",
         "too_many_received" => "one message carried more descriptors than are looked at",
+        "undecodable" => "records of the kernel side made no sense; please report this",
+        "program_busy" => "the kernel skipped a program that was running on that CPU already",
+        "log_overflow" => "more was released at once than is remembered for late acquisitions",
+        "sites_refused" => "there were more sites than are kept; later ones have no stack",
+        "processes_refused" => "there were more processes than are kept; some were not followed",
         _ => return None,
     })
 }
