@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use super::{addresses::Move, spaces::SpaceId};
 use crate::event::Nanos;
 
-/// Changes kept of one space. 64 bytes each: 64 KiB at most.
-pub(super) const LOG_ENTRIES: usize = 1024;
+/// Changes kept of one space. 64 bytes each: 512 KiB at most, of a space where all
+/// of it happens within the nursery.
+pub(super) const LOG_ENTRIES: usize = 8192;
 
 /// What happened in a space to acquisitions before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

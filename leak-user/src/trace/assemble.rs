@@ -28,6 +28,7 @@ impl Engine {
         self.promote()?;
         self.count_sites()?;
         self.reconcile_all()?;
+        self.check_children();
         let now = monotonic_now();
         self.judge.sample(now, &self.ledger);
         let judged = self.judge.findings(now, self.started, &self.ledger);
@@ -117,7 +118,10 @@ impl Engine {
                 .unwrap_or_default(),
             SiteKey::Unknown(..) => Box::default(),
         };
-        let generation = self.generation(process);
+        let generation = match judged.key {
+            SiteKey::Site(site) => self.site_generation(site),
+            SiteKey::Unknown(..) => 0,
+        };
         let stack = self
             .symbolizer
             .symbolize(process, generation, &frames)

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{TraceError, signals::Interrupt};
-use crate::report::escape::escape_bytes;
+use crate::{bpf::original_descriptor_limit, report::escape::escape_bytes};
 
 /// What a shell returns for a command that it did not find, or could not run.
 const NOT_FOUND: u8 = 127;
@@ -23,15 +23,31 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a command; the programs in the kernel follow it from its fork.
-    pub(super) fn spawn(command: &[OsString]) -> Result<Child, TraceError> {
+    /// Starts a command; the programs in the kernel follow it from its fork. `held`
+    /// is called with its pid while it waits before its first instruction: a brief
+    /// program's code can be looked at then, and perhaps never again.
+    pub(super) fn spawn(command: &[OsString], held: impl FnOnce(u32)) -> Result<Child, TraceError> {
         let (program, arguments) = command.split_first().expect("a command has a name");
-        let spawned = tokio::process::Command::new(program)
-            .args(arguments)
-            .spawn();
-        let process = spawned.map_err(|error| failed(program, &error))?;
+        let mut command = tokio::process::Command::new(program);
+        command.args(arguments);
+        let original = original_descriptor_limit();
+        // SAFETY: between fork and exec only system calls are made.
+        unsafe {
+            command.pre_exec(move || {
+                restore_descriptor_limit(original);
+                // Stops at exec. Where that is not allowed, the command starts at once.
+                libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
+                Ok(())
+            });
+        }
+        let process = command.spawn().map_err(|error| failed(program, &error))?;
         let pid = process.id().and_then(|pid| libc::pid_t::try_from(pid).ok());
         let pid = pid.ok_or_else(|| failed(program, &io::Error::other("it ended at once")))?;
+        if stops_at_exec(pid) {
+            held(pid.unsigned_abs());
+            // SAFETY: numbers only; the command is stopped and traced by this thread.
+            unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, 0, 0) };
+        }
         Ok(Child { process, pid })
     }
 
@@ -63,6 +79,41 @@ impl Child {
             return Err(io::Error::last_os_error());
         }
         Ok(())
+    }
+}
+
+/// Waits until the command stops at its exec; false where it does not.
+fn stops_at_exec(pid: libc::pid_t) -> bool {
+    let mut status = 0;
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let options = libc::WEXITED | libc::WSTOPPED | libc::WNOWAIT;
+    // SAFETY: one live object; looks at the state without taking it.
+    let waited =
+        unsafe { libc::waitid(libc::P_PID, pid.unsigned_abs(), info.as_mut_ptr(), options) };
+    if waited != 0 {
+        return false;
+    }
+    // SAFETY: waitid filled it.
+    let stopped = unsafe { info.assume_init() }.si_code == libc::CLD_TRAPPED;
+    if stopped {
+        // SAFETY: one live object; takes the stop that was just seen.
+        unsafe { libc::waitpid(pid, &raw mut status, libc::WUNTRACED) };
+    }
+    stopped
+}
+
+/// Gives the command the limit of descriptors that we were started with.
+fn restore_descriptor_limit(soft: u64) {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: one live object.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = soft;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
     }
 }
 

@@ -45,6 +45,10 @@ pub(super) struct Engine {
     /// Processes that exited lately: what the young table holds of them is
     /// promoted at once.
     pub(super) exited: HashMap<ProcessId, Nanos>,
+    /// Which of its process's programs a site belongs to, where that is not the first.
+    pub(super) site_generations: HashMap<SiteId, u32>,
+    /// Promoted resources that the kernel counted at another site, of another kind.
+    pub(super) moved: HashMap<SiteId, u64>,
     /// Sites in the kernel's table, by process, to be taken out after its exit.
     pub(super) kernel_sites: HashMap<ProcessId, Vec<SiteId>>,
     /// Processes whose descriptors were read from /proc at least once.
@@ -106,8 +110,15 @@ impl Engine {
         let started_at = wall_clock();
         let run = !plan.command.is_empty();
         let reader = RingReader::start(tracer.take_ring()?, run)?;
+        let chosen = Chosen {
+            pids: plan.pids.clone(),
+            comms: plan.comms.clone(),
+            cgroup: plan.cgroup.clone(),
+            own_children: run,
+        };
         let ledger = Ledger::new(Config {
-            keep_exited: run,
+            // Whoever chose a process wants to know what it left.
+            keep_exited: !chosen.everything(),
             ..Config::default()
         });
         let nursery = u64::try_from(plan.nursery.as_nanos()).unwrap_or(u64::MAX);
@@ -124,16 +135,13 @@ impl Engine {
             kinds: plan.kinds.iter().fold(0, |set, kind| set | kind.bit()),
             nursery,
             prompt: run,
-            chosen: Chosen {
-                pids: plan.pids.clone(),
-                comms: plan.comms.clone(),
-                cgroup: plan.cgroup.clone(),
-                own_children: run,
-            },
+            chosen,
             started,
             started_at,
             facts: HashMap::new(),
             exited: HashMap::new(),
+            site_generations: HashMap::new(),
+            moved: HashMap::new(),
             kernel_sites: HashMap::new(),
             seen_in_proc: HashSet::new(),
             learned: HashMap::new(),
@@ -179,6 +187,10 @@ impl Engine {
                     .entry(site.process)
                     .or_default()
                     .push(site.id);
+                let generation = self.generation(site.process);
+                if generation > 0 {
+                    self.site_generations.insert(site.id, generation);
+                }
             }
             Event::Exited { time, process } => {
                 self.exited.insert(*process, *time);
@@ -226,7 +238,10 @@ impl Engine {
             return;
         };
         let (process, frames) = (record.process, record.frames.clone());
-        self.look_at(process, &frames);
+        // The code of a program that was replaced is gone.
+        if self.site_generation(site) == self.generation(process) {
+            self.look_at(process, &frames);
+        }
     }
 
     /// Keeps name and command line of a process for the report.
@@ -242,6 +257,20 @@ impl Engine {
         self.ledger.generation(process)
     }
 
+    /// Which of its process's programs a site belongs to.
+    pub(super) fn site_generation(&self, site: SiteId) -> u32 {
+        self.site_generations.get(&site).copied().unwrap_or(0)
+    }
+
+    /// Learns the code of a command that is held before its first instruction.
+    pub(super) fn learn_command(&mut self, pid: u32) {
+        if let Some(process) = self.proc.identity(pid) {
+            // Its exec is the first program after the fork.
+            self.symbolizer.learn(&self.proc, process, 1);
+            self.remember(process);
+        }
+    }
+
     /// Promotes what is old, collects losses, and compares with /proc what is in
     /// doubt.
     pub(super) fn tick(&mut self) -> anyhow::Result<()> {
@@ -255,6 +284,7 @@ impl Engine {
     /// Takes a sample for the judge.
     pub(super) fn sample(&mut self) -> anyhow::Result<()> {
         self.count_sites()?;
+        self.check_children();
         self.judge.sample(monotonic_now(), &self.ledger);
         self.forget_exited();
         Ok(())
@@ -263,7 +293,8 @@ impl Engine {
     /// Takes over how often each site has acquired.
     pub(super) fn count_sites(&mut self) -> anyhow::Result<()> {
         for (site, total) in self.tracer.site_totals()? {
-            self.ledger.site_acquired(site, total);
+            let moved = self.moved.get(&site).copied().unwrap_or(0);
+            self.ledger.site_acquired(site, total.saturating_sub(moved));
         }
         Ok(())
     }
@@ -297,6 +328,10 @@ impl Engine {
             self.seen_in_proc.remove(&process);
             for site in self.kernel_sites.remove(&process).unwrap_or_default() {
                 self.tracer.forget_site(site);
+                self.moved.remove(&site);
+                if !self.prompt {
+                    self.site_generations.remove(&site);
+                }
             }
             if !self.prompt {
                 self.symbolizer.forget(process);

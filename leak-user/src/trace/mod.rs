@@ -135,7 +135,7 @@ pub async fn trace(plan: &Plan) -> Result<Outcome, TraceError> {
     let mut engine = Engine::start(tracer, proc, plan)?;
     let mut child = match plan.command.as_slice() {
         [] => None,
-        command => Some(Child::spawn(command)?),
+        command => Some(Child::spawn(command, |pid| engine.learn_command(pid))?),
     };
     let progress = Progress::start(plan, engine.hooks());
     let ended = follow(

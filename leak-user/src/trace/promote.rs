@@ -1,12 +1,13 @@
 //! From the young table to the ledger: what has lived long enough, and what its
 //! process left when it exited.
 
-use leak_common::Handle;
+use leak_common::{Handle, Kind};
 
 use super::engine::Engine;
 use crate::{
     bpf::{YoungEntry, monotonic_now},
-    event::{Acquired, Event},
+    event::{Acquired, Event, Site, SiteId},
+    ledger::SiteKey,
 };
 
 impl Engine {
@@ -16,9 +17,7 @@ impl Engine {
         let entries = self.tracer.young()?;
         let promoted: Vec<YoungEntry> = entries
             .into_iter()
-            .filter(|entry| {
-                entry.acquired.time <= old || self.exited.contains_key(&entry.acquired.process)
-            })
+            .filter(|entry| entry.acquired.time <= old || self.ended_with_its_process(entry))
             .collect();
         for entry in &promoted {
             self.acquired(entry.acquired);
@@ -28,6 +27,13 @@ impl Engine {
         // its acquisition, and is in the ring behind this.
         self.ledger.horizon(old);
         Ok(())
+    }
+
+    /// Whether a young resource ended with its process: nothing will release it any
+    /// more. Children and segments do not.
+    fn ended_with_its_process(&self, entry: &YoungEntry) -> bool {
+        self.exited.contains_key(&entry.acquired.process)
+            && !matches!(entry.acquired.kind, Kind::Process | Kind::Shm)
     }
 
     /// Passes an acquisition to the ledger, with its kind from /proc where that is
@@ -44,15 +50,59 @@ impl Engine {
             acquired.kind = kind;
             acquired.kind_guessed = false;
         }
+        if acquired.kind == Kind::Mapping && acquired.size == 0 {
+            acquired.size = self.attached_bytes(&acquired);
+        }
         if self.kinds & acquired.kind.bit() == 0 || acquired.maybe_existed && !self.made(&acquired)
         {
             return;
         }
+        acquired.site = self.site_of_kind(&acquired);
         self.ledger.apply(&Event::Acquired(acquired));
         self.look_at_site(acquired.site);
         if !self.facts.contains_key(&acquired.process) {
             self.remember(acquired.process);
         }
+    }
+
+    /// A site has one kind. Where one place acquires several (descriptors of all
+    /// sorts arrive in messages), each kind but the first gets a site of its own.
+    fn site_of_kind(&mut self, acquired: &Acquired) -> SiteId {
+        let Some(record) = self.ledger.site(SiteKey::Site(acquired.site)) else {
+            return acquired.site;
+        };
+        if record.kind == acquired.kind || record.promoted == 0 {
+            return acquired.site;
+        }
+        // The kernel's hash is well mixed; the kind picks another point of it.
+        let id = SiteId(acquired.site.0.rotate_left(acquired.kind as u32 + 1) | 1);
+        if self.ledger.site(SiteKey::Site(id)).is_none() {
+            let site = Site {
+                time: acquired.time,
+                process: record.process,
+                kind: acquired.kind,
+                id,
+                tid: record.tid,
+                frames: record.frames.clone(),
+                end: record.end,
+            };
+            let generation = self.site_generation(acquired.site);
+            self.site_generations.insert(id, generation);
+            self.ledger.apply(&Event::Site(site));
+        }
+        *self.moved.entry(acquired.site).or_default() += 1;
+        id
+    }
+
+    /// Size of a shared memory attachment: shmat(2) does not say it.
+    fn attached_bytes(&self, acquired: &Acquired) -> u64 {
+        let start = acquired.handle.value();
+        let mappings = self
+            .proc
+            .mappings(acquired.process.pid())
+            .unwrap_or_default();
+        let found = mappings.iter().find(|mapping| mapping.start == start);
+        found.map_or(0, |mapping| mapping.end - mapping.start)
     }
 
     /// Whether the process made the segment it asked for: the kernel keeps the

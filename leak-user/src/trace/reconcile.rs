@@ -8,11 +8,16 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 use super::engine::Engine;
 use crate::{
     bpf::monotonic_now,
+    event::{Event, Released},
     ledger::{ProcessView, Snapshot},
 };
 
 /// Processes compared in one tick.
 const AT_ONCE: usize = 32;
+
+/// Parents, and resources of each, that are looked through for reaped children.
+const MAX_PARENTS: usize = 256;
+const MAX_CHILDREN: usize = 4096;
 
 impl Engine {
     /// Compares some of the processes that are in doubt, those whose doubtful
@@ -41,6 +46,34 @@ impl Engine {
             .map(|view| view.id)
             .collect();
         self.reconcile(&holders)
+    }
+
+    /// The kernel tells that a child is gone when the last reference to it is, which
+    /// can be seconds after its parent waited for it. /proc knows sooner.
+    pub(super) fn check_children(&mut self) {
+        let parents: Vec<ProcessId> = self
+            .ledger
+            .processes()
+            .filter(|view| view.outstanding.get(Kind::Process) > 0)
+            .take(MAX_PARENTS)
+            .map(|view| view.id)
+            .collect();
+        let time = monotonic_now();
+        for parent in parents {
+            for holding in self.ledger.holdings(parent).into_iter().take(MAX_CHILDREN) {
+                let Some(child) = holding.handle.as_task() else {
+                    continue;
+                };
+                if holding.kind == Kind::Process && self.proc.identity(child.pid()) != Some(child) {
+                    self.ledger.apply(&Event::Released(Released {
+                        time,
+                        process: ProcessId::NONE,
+                        handle: holding.handle,
+                        acquired: None,
+                    }));
+                }
+            }
+        }
     }
 
     fn reconcile(&mut self, processes: &[ProcessId]) -> anyhow::Result<()> {
