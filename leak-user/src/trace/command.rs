@@ -2,7 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io,
+    io::{self, Read as _, Write as _},
     os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
     path::{Path, PathBuf},
     process::ExitStatus,
@@ -31,19 +31,25 @@ impl Child {
         let mut command = tokio::process::Command::new(program);
         command.args(arguments);
         let original = original_descriptor_limit();
+        let (mut is_traced, traced) = io::pipe()?;
         // SAFETY: between fork and exec only system calls are made.
         unsafe {
             command.pre_exec(move || {
                 restore_descriptor_limit(original);
-                // Stops at exec. Where that is not allowed, the command starts at once.
-                libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
+                // It stops at its exec then. Where that is not allowed (in a sandbox, under
+                // a debugger) the command starts at once.
+                if libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) == 0 {
+                    (&traced).write_all(&[1])?;
+                }
                 Ok(())
             });
         }
         let process = command.spawn().map_err(|error| failed(program, &error))?;
+        // Our end for writing goes with the command's closure, the child's at its exec.
+        drop(command);
         let pid = process.id().and_then(|pid| libc::pid_t::try_from(pid).ok());
         let pid = pid.ok_or_else(|| failed(program, &io::Error::other("it ended at once")))?;
-        if stops_at_exec(pid) {
+        if is_traced.read(&mut [0])? == 1 && stops_at_exec(pid) {
             held(pid.unsigned_abs());
             // SAFETY: numbers only; the command is stopped and traced by this thread.
             unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, 0, 0) };
