@@ -12,10 +12,11 @@ const TICK: Duration = Duration::from_millis(100);
 const TICKS: u32 = 6000;
 
 fn main() -> io::Result<()> {
+    let settings = File::open("/etc/passwd")?;
     for tick in 0..TICKS {
         if tick % 2 == 0 {
-            load_settings_and_forget_the_file()?;
-            load_settings()?;
+            share_settings_and_forget_the_file(&settings)?;
+            share_settings(&settings)?;
         }
         if tick % 3 == 0 {
             query_server_and_forget_the_socket()?;
@@ -27,16 +28,16 @@ fn main() -> io::Result<()> {
 }
 
 #[inline(never)]
-fn load_settings_and_forget_the_file() -> io::Result<()> {
-    let mut file = File::open("/etc/passwd")?;
-    file.read_exact(&mut [0])?;
+fn share_settings_and_forget_the_file(settings: &File) -> io::Result<()> {
+    let mut file = settings.try_clone()?;
+    let _ = file.read(&mut [0])?;
     mem::forget(file);
     Ok(())
 }
 
 #[inline(never)]
-fn load_settings() -> io::Result<()> {
-    File::open("/etc/passwd")?.read_exact(&mut [0])
+fn share_settings(settings: &File) -> io::Result<()> {
+    settings.try_clone()?.read(&mut [0]).map(drop)
 }
 
 #[inline(never)]
