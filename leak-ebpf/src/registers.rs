@@ -52,13 +52,12 @@ impl Registers {
     pub(crate) fn is_compat(self) -> bool {
         #[cfg(bpf_target_arch = "x86_64")]
         {
-            // __USER32_CS, arch/x86/include/asm/segment.h. x32 calls have bit 30 in
-            // the number (which is -1 where there is none, as after a signal).
-            self.word(layout::CS) & 0xffff == 0x23 || self.number() & 0xffff_f000 == 0x4000_0000
+            // __USER32_CS, arch/x86/include/asm/segment.h.
+            self.word(layout::CS) & 0xffff == 0x23
         }
         #[cfg(bpf_target_arch = "aarch64")]
         {
-            // PSR_MODE32_BIT, arch/arm64/include/uapi/asm/ptrace.h
+            // PSR_MODE32_BIT, arch/arm64/include/uapi/asm/ptrace.h.
             self.word(layout::PSTATE) & 0x10 != 0
         }
     }
@@ -80,4 +79,12 @@ impl Registers {
     pub(crate) fn frame(self) -> u64 {
         self.word(layout::FP)
     }
+}
+
+/// Whether a number is that of an x32 call: `__X32_SYSCALL_BIT`,
+/// arch/x86/include/uapi/asm/unistd.h. (It is -1 where there is none, as after a
+/// signal.)
+#[inline(always)]
+pub(crate) fn is_x32(number: u64) -> bool {
+    cfg!(bpf_target_arch = "x86_64") && number & 0xffff_f000 == 0x4000_0000
 }

@@ -8,6 +8,7 @@ use crate::maps::YOUNG;
 
 /// Arguments of the run: owner, handle, time of the acquisition.
 #[raw_tracepoint(tracepoint = "sys_enter")]
+#[inline(always)]
 pub(crate) fn expire(ctx: RawTracePointContext) -> i32 {
     let arguments = ctx.as_ptr().cast::<u64>();
     // SAFETY: the context of a test run is the array that user space passed; the

@@ -18,6 +18,7 @@ use crate::{
 
 /// `TP_PROTO(struct task_struct *parent, struct task_struct *child)`.
 #[btf_tracepoint(function = "sched_process_fork")]
+#[inline(always)]
 pub(crate) fn process_fork(ctx: BtfTracePointContext) -> i32 {
     let parent = Task::new(ctx.arg::<*const task_struct>(0));
     let child = Task::new(ctx.arg::<*const task_struct>(1));
@@ -76,6 +77,7 @@ fn fork(parent: Task, child: Task) -> Option<()> {
 
 /// `TP_PROTO(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`.
 #[btf_tracepoint(function = "sched_process_exec")]
+#[inline(always)]
 pub(crate) fn process_exec(ctx: BtfTracePointContext) -> i32 {
     exec(Task::new(ctx.arg::<*const task_struct>(0)));
     0
@@ -100,6 +102,7 @@ fn exec(task: Task) -> Option<()> {
 
 /// `TP_PROTO(struct task_struct *p)`, and since 6.16 whether the group is dead.
 #[btf_tracepoint(function = "sched_process_exit")]
+#[inline(always)]
 pub(crate) fn process_exit(ctx: BtfTracePointContext) -> i32 {
     exit(Task::new(ctx.arg::<*const task_struct>(0)));
     0
@@ -129,6 +132,7 @@ fn exit(task: Task) -> Option<()> {
 /// `TP_PROTO(struct task_struct *p)`: the last reference is gone, so somebody
 /// waited for it (or nobody ever had to). Runs in whatever context that was.
 #[btf_tracepoint(function = "sched_process_free")]
+#[inline(always)]
 pub(crate) fn process_free(ctx: BtfTracePointContext) -> i32 {
     free(Task::new(ctx.arg::<*const task_struct>(0)));
     0

@@ -31,6 +31,7 @@ struct Enter {
 
 /// `syscalls:sys_enter_close` and its like. These skip 32-bit callers by themselves.
 #[tracepoint]
+#[inline(always)]
 pub(crate) fn syscall_enter(ctx: TracePointContext) -> u32 {
     let enter = ctx.as_ptr().cast::<Enter>();
     // SAFETY: the context of this type of program; the verifier checks the fields.
@@ -48,6 +49,7 @@ pub(crate) fn syscall_enter(ctx: TracePointContext) -> u32 {
 
 /// `TP_PROTO(struct pt_regs *regs, long id)`: every call of the host.
 #[btf_tracepoint(function = "sys_enter")]
+#[inline(always)]
 pub(crate) fn syscall_enter_all(ctx: BtfTracePointContext) -> i32 {
     let registers = Registers::new(ctx.arg(0));
     let number: u64 = ctx.arg(1);

@@ -13,7 +13,7 @@ use crate::{
     emit, filter,
     maps::SCRATCH,
     operations::{Acquiring, Call, clone, descriptor, mapping, message, segment},
-    registers::Registers,
+    registers::{Registers, is_x32},
     site::{self, Slot},
     task::Task,
 };
@@ -23,6 +23,7 @@ const FIRST_ERROR: u64 = 4096u64.wrapping_neg() + 1;
 
 /// `TP_PROTO(struct pt_regs *regs, long ret)`.
 #[btf_tracepoint(function = "sys_exit")]
+#[inline(always)]
 pub(crate) fn syscall_exit(ctx: BtfTracePointContext) -> i32 {
     body(&ctx);
     0
@@ -31,11 +32,13 @@ pub(crate) fn syscall_exit(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn body(ctx: &BtfTracePointContext) -> Option<()> {
     let registers = Registers::new(ctx.arg(0));
-    if registers.is_compat() {
-        compat();
+    let number = registers.number();
+    let Some(action) = action(number) else {
+        if is_x32(number) {
+            compat();
+        }
         return None;
-    }
-    let action = action(registers.number())?;
+    };
     let result: u64 = ctx.arg(1);
     if result >= FIRST_ERROR {
         return None;
@@ -45,7 +48,7 @@ fn body(ctx: &BtfTracePointContext) -> Option<()> {
         return None;
     }
     let task = Task::current();
-    if cfg!(bpf_target_arch = "x86_64") && task.in_compat_call() {
+    if registers.is_compat() || cfg!(bpf_target_arch = "x86_64") && task.in_compat_call() {
         compat();
         return None;
     }

@@ -42,6 +42,7 @@ const MORE: u32 = 2;
 
 /// A request is submitted.
 #[tracepoint]
+#[inline(always)]
 pub(crate) fn uring_submit(ctx: TracePointContext) -> u32 {
     submit(&ctx);
     0
@@ -130,6 +131,7 @@ fn close(tgid: u32, request: Option<u64>) -> Option<()> {
 
 /// A request is complete.
 #[tracepoint]
+#[inline(always)]
 pub(crate) fn uring_complete(ctx: TracePointContext) -> u32 {
     complete(&ctx);
     0
