@@ -1,4 +1,55 @@
 //! leaktrace finds resource leaks across a whole Linux host.
+//!
+//! # Data flow
+//!
+//! ```text
+//! kernel                                         user space
+//! syscalls of the table ──────┐   young table    ring buffer    decode ─> ledger ─> judge ─> report ─> text | json
+//! sched fork/exec/exit/free ──┼─> (pairs that ──────────────>     ^          ^
+//! io_uring submit/complete ───┘   die young                       │          └ /proc: baseline, reconciliation
+//!                                 cancel here)                    └ promotion of what lived long enough
+//! ```
+//!
+//! * **Acquisitions** are taken at the end of system calls, **releases** at their beginning: when close(2) returns,
+//!   another thread may own the number already. What a call does is a row of a table
+//!   ([`leak_common::syscalls::TABLE`]); two programs serve all rows.
+//! * **The young table** (a hash map in the kernel) takes each acquisition. A release that finds it there within the
+//!   nursery's age (1 s) deletes it, and nobody hears of it. [`trace`] looks through the table every 200 ms, passes
+//!   what is older to the ledger, and has the kernel take it out again unless the key has been acquired anew. So the
+//!   ring carries survivors and their releases, not the churn.
+//! * **A release is silent only if user space can not know the resource**: it is younger than the nursery's age, and
+//!   was acquired after the last time that `/proc` was read (the time in the map `EMIT_BEFORE`). That one rule makes
+//!   promotion, baseline and reconciliation free of races with the programs.
+//! * **Sites travel once.** The kernel hashes process, kind and frames; the first sight of a site sends its frames,
+//!   after that it only counts. A site whose record did not fit the ring is sent again.
+//! * **Loss is counted where it happens**, by cause, with the process it may have hit; that process is compared with
+//!   `/proc` before it is judged, and trusted less until then. A process's promotions and the records of the ring come
+//!   out of order by about a second; the ledger keeps a log of what happened meanwhile and leads late acquisitions
+//!   through it.
+//!
+//! # Modules
+//!
+//! * [`bpf`]: loads and attaches the programs, reads their maps. Alone imports aya.
+//! * [`source`]: where batches of records come from. [`decode`]: bytes to [`event`]s.
+//! * [`ledger`]: what is outstanding, per process. [`judge`]: verdicts, one rule per file.
+//! * [`symbolize`]: names for addresses, also after a process's end. [`proc`]: everything read from `/proc`, over a
+//!   root path.
+//! * [`report`]: the model and a writer per format. [`output`]: where reports go.
+//! * [`trace`]: the driver; it owns the loop, the clock and the signals. [`doctor`]: what a machine allows.
+//! * [`cli`]: the command line's types.
+//!
+//! # Invariants
+//!
+//! * decode, ledger, judge and report are pure: no files, no clock, no aya, tokio or clap. Time is an argument.
+//! * Every queue and table has a bound, and a counter for what did not fit.
+//! * What traced processes wrote (names, paths, symbols) is untrusted: it reaches a terminal only through
+//!   [`report::escape`], and nothing in it makes a parser panic, wait or take memory without bound.
+//! * A tracer that dies leaves nothing behind: programs, maps and the mount of tracefs end with its descriptors.
+//!
+//! # Absent on purpose
+//!
+//! No kprobes, fentry or LSM programs (some kernels forbid them), no `bpf_get_stackid` (its collisions drop or corrupt
+//! stacks), no pinned maps, no sampling: half of a pair is worse than none.
 
 pub mod bpf;
 pub mod cli;

@@ -240,3 +240,19 @@ fn there_is_a_completion_script_for_every_shell() {
         assert!(script.contains("leaktrace"), "{shell}");
     }
 }
+
+#[test]
+fn every_command_of_the_readme_parses() {
+    let readme = include_str!("../../../README.md");
+    let commands: Vec<&str> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ ").or(Some(line)))
+        .filter(|line| line.starts_with("leaktrace "))
+        .map(|line| line.split("  ").next().unwrap_or(line))
+        .collect();
+    assert!(commands.len() >= 5, "{commands:?}");
+    for command in commands {
+        let parsed = Cli::from_args(command.split_ascii_whitespace());
+        assert!(parsed.is_ok(), "{command}: {parsed:?}");
+    }
+}

@@ -8,9 +8,10 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{engine::Engine, wall_clock};
 use crate::{
     bpf::monotonic_now,
-    event::{Nanos, Uncovered},
+    event::{Nanos, SiteId, Uncovered},
     judge::Judged,
     ledger::{Counts, ProcessView, SiteKey},
+    proc::Description,
     report::model::{Example, Finding, Health, Limit, Process, Report, SCHEMA, Verdict, Window},
 };
 
@@ -168,12 +169,12 @@ impl Engine {
             .map(|sample| (sample.handle, judged.kind))
             .collect();
         let live = self.proc.identity(pid) == Some(judged.process);
-        let mut described = if live {
-            self.proc.describe_many(pid, &resources)
-        } else {
-            Vec::new()
-        }
-        .into_iter();
+        let described = match (live, judged.key) {
+            (true, _) => self.proc.describe_many(pid, &resources),
+            (false, SiteKey::Site(site)) => self.described_early(site, &resources),
+            (false, SiteKey::Unknown(..)) => Vec::new(),
+        };
+        let mut described = described.into_iter();
         judged
             .samples
             .iter()
@@ -185,6 +186,20 @@ impl Engine {
                     description: description.text,
                     socket: description.socket,
                 }
+            })
+            .collect()
+    }
+
+    /// What was noted of resources while their process lived.
+    fn described_early(&self, site: SiteId, resources: &[(Handle, Kind)]) -> Vec<Description> {
+        let noted = self.described.get(&site).map_or(&[][..], Vec::as_slice);
+        resources
+            .iter()
+            .map(|(handle, _)| {
+                let found = noted.iter().find(|(other, _)| other == handle);
+                found
+                    .map(|(_, description)| description.clone())
+                    .unwrap_or_default()
             })
             .collect()
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use leak_common::{Counter, ProcessId};
+use leak_common::{Counter, Handle, ProcessId};
 
 use super::{Plan, TraceError, wall_clock};
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     event::{Event, Nanos, SiteId},
     judge::{self, Judge},
     ledger::{Config, Ledger, SiteKey},
-    proc::{Facts, Proc},
+    proc::{Description, Facts, Proc},
     source::RingReader,
     symbolize::Symbolizer,
 };
@@ -42,6 +42,8 @@ pub(super) struct Engine {
     pub(super) started_at: SystemTime,
     /// Names and command lines, kept when the process is gone.
     pub(super) facts: HashMap<ProcessId, Facts>,
+    /// What a site's first resources were, for processes that may exit.
+    pub(super) described: HashMap<SiteId, Vec<(Handle, Description)>>,
     /// Processes that exited lately: what the young table holds of them is
     /// promoted at once.
     pub(super) exited: HashMap<ProcessId, Nanos>,
@@ -139,6 +141,7 @@ impl Engine {
             started,
             started_at,
             facts: HashMap::new(),
+            described: HashMap::new(),
             exited: HashMap::new(),
             site_generations: HashMap::new(),
             moved: HashMap::new(),

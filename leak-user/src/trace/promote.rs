@@ -10,6 +10,9 @@ use crate::{
     ledger::SiteKey,
 };
 
+/// Resources of a site that are described before they are asked for.
+const DESCRIBED_EARLY: usize = 3;
+
 impl Engine {
     /// Promotes what is old.
     pub(super) fn promote(&mut self) -> anyhow::Result<()> {
@@ -60,8 +63,23 @@ impl Engine {
         acquired.site = self.site_of_kind(&acquired);
         self.ledger.apply(&Event::Acquired(acquired));
         self.look_at_site(acquired.site);
+        self.describe_early(&acquired);
         if !self.facts.contains_key(&acquired.process) {
             self.remember(acquired.process);
+        }
+    }
+
+    /// Looks at a site's first resources while they last: the report may come after
+    /// their process.
+    fn describe_early(&mut self, acquired: &Acquired) {
+        if self.chosen.everything() || self.exited.contains_key(&acquired.process) {
+            return;
+        }
+        let described = self.described.entry(acquired.site).or_default();
+        if described.len() < DESCRIBED_EARLY {
+            let pid = acquired.process.pid();
+            let description = self.proc.describe(pid, acquired.handle, acquired.kind);
+            described.push((acquired.handle, description));
         }
     }
 
