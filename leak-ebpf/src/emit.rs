@@ -1,5 +1,7 @@
 //! The only writer of the ring. What does not fit is counted, with its process.
 
+use core::ffi::c_void;
+
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_RB_NO_WAKEUP},
     helpers::{bpf_ktime_get_ns, generated::bpf_ringbuf_output},
@@ -16,6 +18,7 @@ use crate::{
     config::has,
     count::{count, lost},
     maps::{RING, SiteScratch, UNCOVERED},
+    stack::opaque,
 };
 
 /// Nobody is woken: user space looks every few milliseconds anyway, and a wake-up
@@ -40,33 +43,14 @@ pub(crate) fn head(record: RecordType, kind: u32, process: ProcessId) -> Head {
     }
 }
 
-/// Writes a record.
+/// Writes `size` bytes from `start`; whether they fit.
+///
+/// # Safety
+/// They must be there, in memory that the verifier knows.
 #[inline(always)]
-pub(crate) fn emit<T>(record: &T, process: ProcessId) {
-    if RING.output::<T>(record, wake()).is_ok() {
-        count(Counter::Emitted);
-    } else {
-        lost(Counter::RingFull, process);
-    }
-}
-
-/// Writes a site with its frames. Whether it fit.
-#[inline(always)]
-pub(crate) fn emit_site(scratch: &mut SiteScratch, frames: u64, process: ProcessId) -> bool {
-    let frames = crate::stack::opaque(frames) & (MAX_FRAMES as u64);
-    let size = size_of::<Site>() as u64 + frames * 8;
-    let start = core::ptr::from_mut(scratch);
-    // SAFETY: `size` is at most the record and MAX_FRAMES frames, which the
-    // scratch holds one after the other.
-    let result = unsafe {
-        bpf_ringbuf_output(
-            (&raw const RING).cast_mut().cast(),
-            start.cast(),
-            size,
-            wake(),
-        )
-    };
-    if result == 0 {
+unsafe fn write(start: *mut c_void, size: u64, process: ProcessId) -> bool {
+    let ring = (&raw const RING).cast_mut().cast();
+    if unsafe { bpf_ringbuf_output(ring, start, size, wake()) } == 0 {
         count(Counter::Emitted);
         true
     } else {
@@ -75,26 +59,30 @@ pub(crate) fn emit_site(scratch: &mut SiteScratch, frames: u64, process: Process
     }
 }
 
+/// Writes a record.
+#[inline(always)]
+pub(crate) fn emit<T>(record: &T, process: ProcessId) {
+    let start = core::ptr::from_ref(record).cast_mut().cast();
+    // SAFETY: a whole record.
+    unsafe { write(start, size_of::<T>() as u64, process) };
+}
+
+/// Writes a site with its frames. Whether it fit.
+#[inline(always)]
+pub(crate) fn emit_site(scratch: &mut SiteScratch, frames: u64, process: ProcessId) -> bool {
+    let size = size_of::<Site>() as u64 + (opaque(frames) & MAX_FRAMES as u64) * 8;
+    // SAFETY: at most the record and MAX_FRAMES frames, which the scratch holds one
+    // after the other.
+    unsafe { write((&raw mut scratch.record).cast(), size, process) }
+}
+
 /// Writes received descriptors.
 #[inline(always)]
 pub(crate) fn emit_received(scratch: &mut SiteScratch, number: u64, process: ProcessId) {
-    let size = size_of::<Received>() as u64 + (crate::stack::opaque(number) & 0xff) * 4;
-    let start = &raw mut scratch.received;
-    // SAFETY: `size` is at most the record and 255 numbers, which the scratch holds
-    // one after the other.
-    let result = unsafe {
-        bpf_ringbuf_output(
-            (&raw const RING).cast_mut().cast(),
-            start.cast(),
-            size,
-            wake(),
-        )
-    };
-    if result == 0 {
-        count(Counter::Emitted);
-    } else {
-        lost(Counter::RingFull, process);
-    }
+    let size = size_of::<Received>() as u64 + (opaque(number) & 0xff) * 4;
+    // SAFETY: at most the record and 255 numbers, which the scratch holds one after
+    // the other.
+    unsafe { write((&raw mut scratch.received).cast(), size, process) };
 }
 
 /// Sends an acquisition that does not go through the young table.

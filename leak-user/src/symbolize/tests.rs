@@ -359,31 +359,6 @@ fn damaged_programs_do_no_harm() {
 }
 
 #[test]
-#[ignore = "a measurement: cargo test --release -- --ignored --nocapture learning"]
-fn learning_takes_milliseconds() {
-    let proc = Proc::default();
-    let mut symbolizer = Symbolizer::default();
-    for stat in proc.processes().unwrap() {
-        let began = std::time::Instant::now();
-        if symbolizer.learn(&proc, stat.id, 0) {
-            eprintln!("{}: learned in {:?}", stat.comm, began.elapsed());
-        }
-    }
-    let own = proc.identity(std::process::id()).unwrap();
-    let began = std::time::Instant::now();
-    symbolizer.symbolize(own, 0, &[known_function()]);
-    eprintln!("first address: {:?}", began.elapsed());
-    let began = std::time::Instant::now();
-    for offset in 0..1000 {
-        symbolizer.symbolize(own, 0, &[known_function() - 50_000 + 100 * offset]);
-    }
-    eprintln!("1000 more: {:?}", began.elapsed());
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let memory = status.lines().filter(|line| line.starts_with("Rss"));
-    eprintln!("{:?}", memory.collect::<Vec<_>>());
-}
-
-#[test]
 fn functions_of_a_stripped_library_have_names() {
     let proc = Proc::default();
     let own = proc.identity(std::process::id()).unwrap();
