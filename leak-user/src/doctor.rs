@@ -139,43 +139,71 @@ fn tracefs() -> Check {
     }
 }
 
-/// Loads and attaches everything, then lets go of it.
+/// Loads and attaches everything, then lets go of it: once for the whole host, and
+/// once with filters, which makes other programs of the same code.
 fn programs() -> Vec<Check> {
-    let options = Options::default();
-    let mut tracer = match Tracer::load(&options) {
-        Ok(tracer) => tracer,
-        Err(error) => return vec![failed("programs", &error)],
+    let whole = Options::default();
+    let filtered = Options {
+        by_pid: true,
+        comms: vec!["leaktrace".to_owned()],
+        ..Options::default()
     };
-    let ring = check(
+    let mut checks = vec![check(
         "ring buffer",
         Status::Pass,
-        format!("{} MiB could be had", options.ring_bytes >> 20),
+        format!("{} MiB asked for", whole.ring_bytes >> 20),
         None,
-    );
-    let hooks = match tracer.attach() {
-        Ok(hooks) => hooks,
-        Err(error) => return vec![ring, failed("hooks", &error)],
-    };
-    let mut checks = vec![ring];
-    checks.extend(hooks.iter().map(|hook| {
-        let name = format!("hook {}", hook.name);
-        match &hook.missing {
-            None => {
-                let detail = match hook.verified_instructions {
-                    0 => "loads and attaches".to_owned(),
-                    number => format!("loads and attaches ({number} instructions verified)"),
-                };
-                check(&name, Status::Pass, detail, None)
-            }
-            Some(reason) => check(
-                &name,
-                Status::Warn,
-                format!("not in place: {reason}"),
-                Some("the trace works without it; what it would show is reported as not covered"),
-            ),
+    )];
+    match attach(&whole) {
+        Ok(hooks) => checks.extend(hooks),
+        Err(error) => {
+            checks.push(failed("hooks", &error));
+            return checks;
         }
-    }));
+    }
+    checks.push(match attach(&filtered) {
+        Ok(hooks) => match hooks.into_iter().find(|hook| hook.status != Status::Pass) {
+            None => check("filters", Status::Pass, "every hook works with them", None),
+            Some(hook) => Check {
+                name: format!("filters, {}", hook.name),
+                ..hook
+            },
+        },
+        Err(error) => failed("filters", &error),
+    });
     checks
+}
+
+/// Attaches every hook for a moment.
+fn attach(options: &Options) -> Result<Vec<Check>, LoadError> {
+    let mut tracer = Tracer::load(options)?;
+    let hooks = tracer.attach()?;
+    Ok(hooks
+        .iter()
+        .map(|hook| {
+            let name = format!("hook {}", hook.name);
+            match &hook.missing {
+                None => {
+                    let detail = match hook.verified_instructions {
+                        0 => "loads and attaches".to_owned(),
+                        number => {
+                            format!("loads and attaches ({number} instructions verified)")
+                        }
+                    };
+                    check(&name, Status::Pass, detail, None)
+                }
+                Some(reason) => check(
+                    &name,
+                    Status::Warn,
+                    format!("not in place: {reason}"),
+                    Some(
+                        "the trace works without it; what it would show is reported as not \
+                         covered",
+                    ),
+                ),
+            }
+        })
+        .collect())
 }
 
 fn failed(name: &str, error: &LoadError) -> Check {

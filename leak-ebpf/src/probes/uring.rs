@@ -63,15 +63,14 @@ fn submit(ctx: &TracePointContext) -> Option<()> {
     if !filter::traced(tgid) {
         return None;
     }
-    let request: Option<u64> = field(ctx, config!(offsets.uring_submit_req));
+    // 0 where this kernel does not tell: the payload of an empty Option is a register
+    // that nothing was written to, which the verifier refuses to see saved.
+    let request: u64 = field(ctx, config!(offsets.uring_submit_req)).unwrap_or(0);
     if opcode == CLOSE {
         return close(tgid, request);
     }
     // A direct descriptor goes into the ring's own table, not into the process's.
-    if let Some(request) = request
-        && slot != ABSENT
-        && read::<u32>(request, slot).is_some_and(|slot| slot != 0)
-    {
+    if request != 0 && slot != ABSENT && read::<u32>(request, slot).is_some_and(|slot| slot != 0) {
         return None;
     }
     let process = Task::current().process()?;
@@ -83,13 +82,15 @@ fn submit(ctx: &TracePointContext) -> Option<()> {
         kind,
         1,
     );
-    let key = request.or_else(|| {
+    let key = if request != 0 {
+        request
+    } else {
         identity(
             ctx,
             config!(offsets.uring_submit_ctx),
             config!(offsets.uring_submit_user_data),
-        )
-    })?;
+        )?
+    };
     // An LRU table makes room by itself.
     let _ = URING.insert(
         key,
@@ -107,11 +108,12 @@ fn submit(ctx: &TracePointContext) -> Option<()> {
 
 /// A close is taken at its submission, like the call.
 #[inline(always)]
-fn close(tgid: u32, request: Option<u64>) -> Option<()> {
+fn close(tgid: u32, request: u64) -> Option<()> {
     let at = config!(offsets.uring_close_fd);
-    let descriptor = match request {
-        Some(request) if at != ABSENT => read::<u32>(request, at),
-        _ => None,
+    let descriptor = if request != 0 && at != ABSENT {
+        read::<u32>(request, at)
+    } else {
+        None
     };
     let Some(descriptor) = descriptor else {
         count(Counter::UringCloseUnseen);
@@ -119,10 +121,7 @@ fn close(tgid: u32, request: Option<u64>) -> Option<()> {
         return None;
     };
     // `file_slot` follows `fd` in struct io_close (io_uring/openclose.c).
-    if request
-        .and_then(|request| read::<u32>(request, at + 4))
-        .is_some_and(|slot| slot != 0)
-    {
+    if read::<u32>(request, at + 4).is_some_and(|slot| slot != 0) {
         return None;
     }
     descriptor::close(Task::current().process()?, u64::from(descriptor));
