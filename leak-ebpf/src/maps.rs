@@ -56,9 +56,18 @@ pub(crate) static LOSSES: HashMap<ProcessId, u64> = HashMap::with_max_entries(LO
 #[map]
 pub(crate) static UNCOVERED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
 
-/// A child made by the thread in the key, until its clone call returns.
+/// A thread or child between the fork tracepoint and the end of the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Cloned {
+    pub(crate) key: YoungKey,
+    /// When it was recorded.
+    pub(crate) time: u64,
+}
+
+/// What the thread in the key has made, until its clone call returns.
 #[map]
-pub(crate) static CLONING: LruHashMap<u64, YoungKey> =
+pub(crate) static CLONING: LruHashMap<u64, Cloned> =
     LruHashMap::with_max_entries(INFLIGHT_ENTRIES, 0);
 
 /// When a process last mapped something at a fixed address.

@@ -43,15 +43,15 @@ pub(crate) fn key(process: ProcessId, handle: Handle) -> YoungKey {
     YoungKey { owner, handle }
 }
 
-/// Records an acquisition that happens now.
+/// Records an acquisition that happens now; returns its time.
 #[inline(always)]
-pub(crate) fn acquire(acquisition: Acquisition) {
-    acquire_as(key(acquisition.process, acquisition.handle), acquisition);
+pub(crate) fn acquire(acquisition: Acquisition) -> u64 {
+    acquire_as(key(acquisition.process, acquisition.handle), acquisition)
 }
 
 /// Records an acquisition that happens now, perhaps for another process.
 #[inline(always)]
-pub(crate) fn acquire_as(key: YoungKey, acquisition: Acquisition) {
+pub(crate) fn acquire_as(key: YoungKey, acquisition: Acquisition) -> u64 {
     count(Counter::Acquired);
     let time = unsafe { bpf_ktime_get_ns() };
     let Acquisition {
@@ -62,7 +62,9 @@ pub(crate) fn acquire_as(key: YoungKey, acquisition: Acquisition) {
         kind,
         flags,
     } = acquisition;
-    if !has(flags::ALL_EVENTS) {
+    // A thread or child waits here for its clone call to return even then: only that
+    // knows the stack.
+    if !has(flags::ALL_EVENTS) || is_task(handle) {
         let young = Young {
             time,
             site,
@@ -72,12 +74,19 @@ pub(crate) fn acquire_as(key: YoungKey, acquisition: Acquisition) {
             flags,
         };
         if YOUNG.insert(key, young, 0).is_ok() {
-            return;
+            return time;
         }
         // No room: it is sent at once, and nothing is lost.
         count(Counter::YoungFull);
     }
     emit::acquired(kind, process, time, handle, site, size, flags);
+    time
+}
+
+#[inline(always)]
+fn is_task(handle: Handle) -> bool {
+    let class = (handle.0 >> 56) as u32;
+    class == Class::Thread as u32 || class == Class::Process as u32
 }
 
 /// What the young table knew of a released resource.
@@ -94,10 +103,13 @@ pub(crate) enum Found {
 #[inline(always)]
 pub(crate) fn take(process: ProcessId, handle: Handle, time: u64) -> Found {
     count(Counter::Released);
+    let key = key(process, handle);
     if has(flags::ALL_EVENTS) {
+        if is_task(handle) {
+            promote(key);
+        }
         return Found::Nothing;
     }
-    let key = key(process, handle);
     let Some(young) = YOUNG.get_ptr(key) else {
         return Found::Nothing;
     };

@@ -133,6 +133,7 @@ fn trace_command(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resul
         interval: options.interval(),
         nursery: options.nursery,
         ring_bytes: options.ring_size,
+        all_events: options.all_events,
         verbose: cli.verbose > 0,
         progress: cli.verbose == 0,
     };

@@ -103,9 +103,18 @@ fn complaints(report: &Report, done: &Done) -> Vec<String> {
 
 #[test]
 fn every_leak_is_seen_where_it_happened_and_no_twin_is() {
+    check_every_row(&BRIEF_NURSERY);
+}
+
+#[test]
+fn the_same_is_seen_with_every_event_in_the_ring() {
+    check_every_row(&[&["--all-events"], &BRIEF_NURSERY[..]].concat());
+}
+
+fn check_every_row(options: &[&str]) {
     let _alone = alone();
     let mut failures = Vec::new();
-    let tracer = Tracer::start(&BRIEF_NURSERY);
+    let tracer = Tracer::start(options);
     let done = run_all(&mut failures);
     grow_old();
     let report = tracer.stop();

@@ -1,19 +1,15 @@
 //! Threads and child processes. The fork tracepoint makes the entry; the end of
 //! the parent's call adds the stack, which only it can take on every kernel.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
-use leak_common::{
-    Counter, Handle, Kind, ProcessId,
-    config::flags,
-    wire::{YoungKey, acquired},
-};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user};
+use leak_common::{Counter, Handle, Kind, ProcessId, config::flags, wire::acquired};
 
 use super::{Acquiring, Call, descriptor};
 use crate::{
     config::has,
     count::lost,
     emit,
-    maps::{CLONING, YOUNG},
+    maps::{CLONING, Cloned, YOUNG},
     site::{self, Taken},
     young::{self, Acquisition},
 };
@@ -28,7 +24,7 @@ pub(crate) fn forked(owner: ProcessId, kind: Kind, task: ProcessId) {
         return;
     }
     let handle = Handle::task(kind.class(), task);
-    young::acquire(Acquisition {
+    let time = young::acquire(Acquisition {
         process: owner,
         handle,
         site: 0,
@@ -36,9 +32,14 @@ pub(crate) fn forked(owner: ProcessId, kind: Kind, task: ProcessId) {
         kind: kind as u32,
         flags: 0,
     });
-    let caller = bpf_get_current_pid_tgid();
-    let key = young::key(owner, handle);
-    if CLONING.insert(caller, key, 0).is_err() {
+    let cloned = Cloned {
+        key: young::key(owner, handle),
+        time,
+    };
+    if CLONING
+        .insert(bpf_get_current_pid_tgid(), cloned, 0)
+        .is_err()
+    {
         lost(Counter::InflightFull, owner);
     }
 }
@@ -87,16 +88,19 @@ fn made(call: Call, pidfd_at: Option<u64>) -> Option<Acquiring> {
     })
 }
 
-/// Gives the entry of the fork tracepoint its site, if it still lives.
+/// Gives the entry of the fork tracepoint its site. A thread may have ended by now,
+/// and its entry with it; the entry of a child may have been promoted, since vfork
+/// returns when the child lets go of the memory.
 #[inline(always)]
 pub(crate) fn returned(call: Call, taken: Taken) {
     let caller = bpf_get_current_pid_tgid();
-    let Some(key) = CLONING.get_ptr(caller) else {
+    let Some(cloned) = CLONING.get_ptr(caller) else {
         return;
     };
-    let key: YoungKey = unsafe { *key };
+    let Cloned { key, time } = unsafe { *cloned };
     let _ = CLONING.remove(caller);
-    let kind = if key.owner == ProcessId::NONE {
+    let is_process = key.owner == ProcessId::NONE;
+    let kind = if is_process {
         Kind::Process
     } else {
         Kind::Thread
@@ -104,8 +108,11 @@ pub(crate) fn returned(call: Call, taken: Taken) {
     let site = site::visit(taken, call.process, kind, 1);
     if let Some(young) = YOUNG.get_ptr_mut(key) {
         // SAFETY: an entry of this very task; user space reads the word whole.
-        unsafe { (*young).site = site }
-    } else if has(flags::ALL_EVENTS) {
-        emit::acquired(kind, call.process, 0, key.handle, site, 0, 0);
+        unsafe { (*young).site = site };
+        if has(flags::ALL_EVENTS) {
+            young::promote(key);
+        }
+    } else if is_process && !young::is_silent(time, unsafe { bpf_ktime_get_ns() }) {
+        emit::acquired(kind, call.process, time, key.handle, site, 0, 0);
     }
 }

@@ -111,6 +111,11 @@ pub struct TraceOptions {
     #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = values::ring_size,
           display_order = 13)]
     pub ring_size: u32,
+
+    /// Send every acquisition and release through the ring, also those that would
+    /// cancel in the kernel: to look into leaktrace itself
+    #[arg(long, hide = true)]
+    pub all_events: bool,
 }
 
 const _: () = assert!(limits::RING_BYTES == 16 << 20);

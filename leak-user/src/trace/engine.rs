@@ -329,14 +329,17 @@ impl Engine {
             self.exited.remove(&process);
             self.learned.remove(&process);
             self.seen_in_proc.remove(&process);
+            // The ledger remembers a bounded number of those that left something.
+            let kept = self.ledger.process(process).is_some();
             for site in self.kernel_sites.remove(&process).unwrap_or_default() {
                 self.tracer.forget_site(site);
                 self.moved.remove(&site);
-                if !self.prompt {
+                if !kept {
                     self.site_generations.remove(&site);
+                    self.described.remove(&site);
                 }
             }
-            if !self.prompt {
+            if !kept {
                 self.symbolizer.forget(process);
                 self.facts.remove(&process);
             }

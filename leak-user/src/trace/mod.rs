@@ -53,6 +53,8 @@ pub struct Plan {
     pub nursery: Duration,
     /// Bytes of the ring buffer.
     pub ring_bytes: u32,
+    /// Every acquisition and release goes through the ring.
+    pub all_events: bool,
     /// Whether the programs log.
     pub verbose: bool,
     /// Whether progress may be drawn on standard error.
@@ -174,7 +176,7 @@ fn options(plan: &Plan) -> bpf::Options {
         cgroup: plan.cgroup.clone(),
         follow_own_children: !plan.command.is_empty(),
         prompt: !plan.command.is_empty(),
-        all_events: false,
+        all_events: plan.all_events,
         verbose: plan.verbose,
     }
 }

@@ -535,7 +535,7 @@ fn sites_without_room_count_as_unknown() {
 #[test]
 fn a_log_that_overflows_asks_for_a_reconciliation() {
     let mut ledger = ledger();
-    for time in 10..2000 {
+    for time in 10..2 * crate::ledger::releases::LOG_ENTRIES as u64 {
         let range = range(time, Class::Descriptor, 100, 200);
         ledger.apply(&Event::RangeReleased(range));
     }
