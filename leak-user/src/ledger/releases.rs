@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use super::{addresses::Move, spaces::SpaceId};
 use crate::event::Nanos;
 
-/// Changes kept of one space. 64 bytes each: 512 KiB at most, of a space where all
+/// Changes kept of one space. 64 bytes each: 256 KiB at most, of a space where all
 /// of it happens within the nursery.
-pub(super) const LOG_ENTRIES: usize = 8192;
+pub(super) const LOG_ENTRIES: usize = 4096;
 
 /// What happened in a space to acquisitions before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
