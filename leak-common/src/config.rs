@@ -43,11 +43,9 @@ pub mod flags {
     pub const TYPED_TASK: u32 = 1 << 4;
     /// `bpf_task_pt_regs` exists (5.15).
     pub const TASK_REGISTERS: u32 = 1 << 5;
-    /// The programs log what is odd through aya-log.
-    pub const VERBOSE: u32 = 1 << 6;
     /// The reader is woken for each record: it wants to look at processes that may
     /// not live long.
-    pub const PROMPT: u32 = 1 << 7;
+    pub const PROMPT: u32 = 1 << 6;
 }
 
 /// Bits of an entry of the target table.

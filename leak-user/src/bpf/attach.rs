@@ -12,7 +12,7 @@ use leak_common::{
     syscalls::TABLE,
 };
 
-use super::{LoadError, TraceFs, sys, tracefs::URING_SUBMIT};
+use super::{LoadError, TraceFs, sys};
 
 /// What a hook serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,10 +214,7 @@ fn attach_uring(
         ));
         return;
     }
-    let submit = URING_SUBMIT
-        .into_iter()
-        .find(|name| tracefs.id("io_uring", name).is_ok())
-        .unwrap_or(URING_SUBMIT[0]);
+    let submit = tracefs.uring_submit();
     let mut place = |program: &str, name: &str| -> Result<Attached, anyhow::Error> {
         load_classic(ebpf, program)?;
         let id = tracefs.id("io_uring", name)?;

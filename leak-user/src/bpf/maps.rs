@@ -203,9 +203,13 @@ impl Tracer {
         Ok(())
     }
 
-    /// Whether a process is selected by the filters in force.
+    /// Whether a process is selected by the filters of pids and names; true without any.
     #[must_use]
-    pub fn is_target(&self, tgid: u32, required: u32) -> bool {
+    pub fn is_target(&self, tgid: u32) -> bool {
+        let required = self.required_targets;
+        if required == 0 {
+            return true;
+        }
         HashMap::<_, u32, u32>::try_from(self.map("TARGETS"))
             .and_then(|targets| targets.get(&tgid, 0))
             .is_ok_and(|bits| bits & required == required)

@@ -81,6 +81,9 @@ impl Default for Options {
 /// does the end of the process, however it comes.
 pub struct Tracer {
     ebpf: Ebpf,
+    btf: aya::Btf,
+    /// Bits that the entry of a traced process must have; 0 without such filters.
+    required_targets: u32,
     offsets: Offsets,
     tracefs: Option<TraceFs>,
     hooks: Vec<Attached>,
@@ -140,6 +143,8 @@ impl Tracer {
             .map_err(|error| LoadError::from_aya("the eBPF object", error))?;
         let mut tracer = Tracer {
             ebpf,
+            btf,
+            required_targets: config.0.required_targets,
             offsets,
             tracefs,
             hooks: Vec::new(),
@@ -156,9 +161,12 @@ impl Tracer {
     /// # Errors
     /// An essential hook can not be attached.
     pub fn attach(&mut self) -> Result<&[Attached], LoadError> {
-        let btf = aya::Btf::from_sys_fs().map_err(|error| LoadError::kernel("BTF", &error))?;
-        self.hooks =
-            attach::attach_all(&mut self.ebpf, &btf, self.tracefs.as_ref(), &self.offsets)?;
+        self.hooks = attach::attach_all(
+            &mut self.ebpf,
+            &self.btf,
+            self.tracefs.as_ref(),
+            &self.offsets,
+        )?;
         Ok(&self.hooks)
     }
 
@@ -202,7 +210,6 @@ fn config(options: &Options, offsets: Offsets) -> Config {
     bit(options.cgroup.is_some(), flags::FILTER_CGROUP);
     bit(options.follow_own_children, flags::FOLLOW_OWN_CHILDREN);
     bit(options.prompt, flags::PROMPT);
-    bit(options.verbose, flags::VERBOSE);
     bit(features::has_typed_task(), flags::TYPED_TASK);
     bit(features::has_task_registers(), flags::TASK_REGISTERS);
     if options.by_pid || options.follow_own_children {

@@ -64,6 +64,17 @@ impl TraceFs {
         )
     }
 
+    /// The tracepoint of io_uring submissions: its name changed in 6.3.
+    pub(super) fn uring_submit(&self) -> &'static str {
+        let old = "io_uring_submit_sqe";
+        let new = "io_uring_submit_req";
+        if self.id("io_uring", new).is_err() && self.id("io_uring", old).is_ok() {
+            old
+        } else {
+            new
+        }
+    }
+
     fn read(&self, path: &str) -> io::Result<String> {
         let path = CString::new(path)?;
         // SAFETY: a live descriptor and a terminated string.
@@ -137,15 +148,9 @@ fn field_offset(format: &str, field: &str) -> Option<u32> {
     })
 }
 
-/// The tracepoint of io_uring submissions: its name changed in 6.3.
-pub(super) const URING_SUBMIT: [&str; 2] = ["io_uring_submit_req", "io_uring_submit_sqe"];
-
 /// Fills in where the io_uring tracepoints keep their fields.
 pub(super) fn uring_offsets(tracefs: &TraceFs, offsets: &mut Offsets) {
-    let submit = URING_SUBMIT
-        .into_iter()
-        .find(|name| tracefs.id("io_uring", name).is_ok())
-        .unwrap_or(URING_SUBMIT[0]);
+    let submit = tracefs.uring_submit();
     let field = |name: &str, field: &str| tracefs.field("io_uring", name, field).unwrap_or(ABSENT);
     offsets.uring_submit_ctx = field(submit, "ctx");
     offsets.uring_submit_req = field(submit, "req");

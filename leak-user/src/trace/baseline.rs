@@ -1,10 +1,12 @@
 //! What processes hold when the trace begins, and which of them are traced.
 
+use std::collections::HashSet;
+
 use leak_common::{Class, Handle, Kind, ProcessId, config::target};
 
 use super::engine::Engine;
 use crate::{
-    bpf::monotonic_now,
+    bpf::{Tracer, monotonic_now},
     ledger::BaselineProcess,
     proc::{Stat, cgroup_members},
 };
@@ -17,8 +19,17 @@ impl Engine {
         let processes = self.proc.processes()?;
         self.choose(&processes)?;
         let own = std::process::id();
+        let cgroup: Option<HashSet<u32>> = self
+            .chosen
+            .cgroup
+            .as_deref()
+            .map(|cgroup| cgroup_members(cgroup).into_iter().collect());
+        let is_chosen = |pid: u32, tracer: &Tracer| {
+            tracer.is_target(pid) && cgroup.as_ref().is_none_or(|members| members.contains(&pid))
+        };
         for stat in &processes {
-            if stat.id.pid() != own && self.is_chosen(stat.id) && !stat.is_zombie() {
+            let pid = stat.id.pid();
+            if pid != own && !stat.is_zombie() && is_chosen(pid, &self.tracer) {
                 let baseline = self.read_baseline(stat);
                 self.ledger.baseline(&baseline);
                 self.seen_in_proc.insert(stat.id);
@@ -83,28 +94,6 @@ impl Engine {
         }
         let processes = self.proc.processes()?;
         self.choose(&processes)
-    }
-
-    /// Whether a process is traced.
-    pub(super) fn is_chosen(&self, process: ProcessId) -> bool {
-        if self.chosen.everything() {
-            return true;
-        }
-        let pid = process.pid();
-        let mut required = 0;
-        if !self.chosen.pids.is_empty() || self.chosen.own_children {
-            required |= target::BY_PID;
-        }
-        if !self.chosen.comms.is_empty() {
-            required |= target::BY_COMM;
-        }
-        if required != 0 && !self.tracer.is_target(pid, required) {
-            return false;
-        }
-        match &self.chosen.cgroup {
-            Some(cgroup) => cgroup_members(cgroup).contains(&pid),
-            None => true,
-        }
     }
 }
 
