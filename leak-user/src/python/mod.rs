@@ -1,0 +1,1 @@
+//! CPython: where an interpreter keeps its frames, and what its code is called.
