@@ -46,6 +46,9 @@ pub mod flags {
     /// The reader is woken for each record: it wants to look at processes that may
     /// not live long.
     pub const PROMPT: u32 = 1 << 6;
+    /// Each stack goes through the ring with the registers and memory it was taken
+    /// from, to be compared with another unwinder's.
+    pub const SNAPSHOTS: u32 = 1 << 7;
 }
 
 /// Bits of an entry of the target table.
@@ -98,6 +101,25 @@ pub struct Offsets {
     pub uring_socket_slot: u32,
     /// `thread_info.status` of a task (x86-64 only).
     pub task_status: u32,
+    /// The thread pointer (`fsbase`, `tp_value`) of a task that is not running.
+    pub task_thread_pointer: u32,
+    /// Where the vDSO is mapped.
+    pub mm_vdso: u32,
+    /// Root of the mappings' tree, before 6.1.
+    pub mm_tree: u32,
+    pub vma_start: u32,
+    pub vma_end: u32,
+    pub vma_offset: u32,
+    pub vma_flags: u32,
+    pub vma_file: u32,
+    /// Node in the mappings' tree, before 6.1.
+    pub vma_node: u32,
+    pub inode_number: u32,
+    pub inode_super: u32,
+    /// Time of the last change: seconds, and nanoseconds in 32 bits.
+    pub inode_changed_seconds: u32,
+    pub inode_changed_nanoseconds: u32,
+    pub super_device: u32,
 }
 
 impl Offsets {
@@ -135,6 +157,20 @@ impl Offsets {
         uring_accept_slot: ABSENT,
         uring_socket_slot: ABSENT,
         task_status: ABSENT,
+        task_thread_pointer: ABSENT,
+        mm_vdso: ABSENT,
+        mm_tree: ABSENT,
+        vma_start: ABSENT,
+        vma_end: ABSENT,
+        vma_offset: ABSENT,
+        vma_flags: ABSENT,
+        vma_file: ABSENT,
+        vma_node: ABSENT,
+        inode_number: ABSENT,
+        inode_super: ABSENT,
+        inode_changed_seconds: ABSENT,
+        inode_changed_nanoseconds: ABSENT,
+        super_device: ABSENT,
     };
 }
 
@@ -152,5 +188,5 @@ impl Config {
     };
 }
 
-const _: () = assert!(size_of::<Offsets>() == 32 * 4);
+const _: () = assert!(size_of::<Offsets>() == 46 * 4);
 const _: () = assert!(size_of::<Config>() == 24 + 16 * MAX_COMMS + size_of::<Offsets>());

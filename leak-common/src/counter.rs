@@ -32,11 +32,20 @@ pub enum Counter {
     StackTruncated = 12,
     /// io_uring closes whose descriptor this kernel does not show.
     UringCloseUnseen = 13,
+    /// Stacks of new sites that ended for a reason of [`StackEnd`](crate::wire::StackEnd),
+    /// from the second on, in the order of their numbers.
+    StackBroken = 14,
+    StackUnreadable = 15,
+    StackTooDeep = 16,
+    StackNotTaken = 17,
+    StackNoTable = 18,
+    StackEvicted = 19,
+    StackLocked = 20,
 }
 
 impl Counter {
     /// How many there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 21;
 
     /// Every counter, in the order of their numbers.
     pub const ALL: [Counter; Self::COUNT] = [
@@ -54,6 +63,13 @@ impl Counter {
         Counter::Compat,
         Counter::StackTruncated,
         Counter::UringCloseUnseen,
+        Counter::StackBroken,
+        Counter::StackUnreadable,
+        Counter::StackTooDeep,
+        Counter::StackNotTaken,
+        Counter::StackNoTable,
+        Counter::StackEvicted,
+        Counter::StackLocked,
     ];
 
     /// The name of the loss, for those counters that count one.
@@ -73,7 +89,14 @@ impl Counter {
             | Counter::YoungFull
             | Counter::Compat
             | Counter::StackTruncated
-            | Counter::UringCloseUnseen => None,
+            | Counter::UringCloseUnseen
+            | Counter::StackBroken
+            | Counter::StackUnreadable
+            | Counter::StackTooDeep
+            | Counter::StackNotTaken
+            | Counter::StackNoTable
+            | Counter::StackEvicted
+            | Counter::StackLocked => None,
         }
     }
 }

@@ -34,3 +34,19 @@ pub const MAX_COMMS: usize = 8;
 
 /// Rows of the table of system calls: numbers end below 512 on x86-64 and aarch64.
 pub const SYSCALLS: usize = 512;
+
+/// Frames of an interpreter on one stack at most.
+pub const MAX_PYTHON_FRAMES: usize = 127;
+
+/// Files whose unwind tables are known: 48 + 24 + 40 bytes and a bucket each, 2 MiB.
+pub const FILE_ENTRIES: u32 = 16_384;
+
+/// Pages of code that were met on stacks, per process: 48 + 16 + 8 bytes and a
+/// bucket each, 5.5 MiB.
+pub const CODE_PAGE_ENTRIES: u32 = 65_536;
+
+/// Processes whose code was met on a stack: 48 + 8 + 24 bytes and a bucket each, 1.5 MiB.
+pub const SPACE_ENTRIES: u32 = 16_384;
+
+/// Stack rules that a processor remembers by address, 24 bytes each.
+pub const REMEMBERED_RULES: usize = 1024;

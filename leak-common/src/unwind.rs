@@ -219,7 +219,8 @@ pub struct PythonLayout {
     /// `PyInterpreterState`: next one, and first thread.
     pub interpreter_next: u32,
     pub interpreter_threads: u32,
-    /// `PyThreadState`: next one, pthread_self of the thread, and its frame.
+    /// `PyThreadState`: next one, pthread_self of the thread, and its frame. A thread
+    /// has a state in each interpreter it ever ran; one without a frame does not count.
     pub thread_next: u32,
     pub thread_id: u32,
     pub thread_frame: u32,
@@ -237,14 +238,22 @@ pub struct PythonLayout {
     pub frame_entry_value: u32,
     /// The place in the code is an index of 32 bits (to 3.10).
     pub lasti: u32,
-    pub reserved: u32,
+    /// An entry is a frame of its own, without code, outside of the function's
+    /// (from 3.12 on): programs pass it on as it is, user space takes it out.
+    pub entry_apart: u32,
+}
+
+impl PythonLayout {
+    /// All fields of a frame lie in so many bytes of it: 3.9 has them the farthest in.
+    pub const FRAME_BYTES: u32 = 112;
 }
 
 /// A frame of an interpreter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct PythonFrame {
-    /// Address of the code object.
+    /// Address of the code object; its lower three bits may be the interpreter's
+    /// own marks (from 3.14 on).
     pub code: u64,
     /// The instruction (address, or index up to 3.10) in the lower 63 bits; the
     /// upper bit is set where native code entered the interpreter.

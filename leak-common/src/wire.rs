@@ -4,7 +4,11 @@
 //! bytes are named, numbers that name a kind, class or cause stay raw here.
 //! Times are nanoseconds of `CLOCK_MONOTONIC`.
 
-use crate::identity::{Handle, ProcessId};
+use crate::{
+    identity::{Handle, ProcessId},
+    limits::MAX_FRAMES,
+    unwind::FileKey,
+};
 
 /// What a record is. The numbers are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +24,9 @@ pub enum RecordType {
     Exited = 8,
     Uncovered = 9,
     Received = 10,
+    CodeWanted = 11,
+    Interpreted = 12,
+    Snapshot = 13,
 }
 
 impl RecordType {
@@ -37,6 +44,9 @@ impl RecordType {
             8 => RecordType::Exited,
             9 => RecordType::Uncovered,
             10 => RecordType::Received,
+            11 => RecordType::CodeWanted,
+            12 => RecordType::Interpreted,
+            13 => RecordType::Snapshot,
             _ => return None,
         })
     }
@@ -79,7 +89,7 @@ pub struct Site {
 pub enum StackEnd {
     /// At the outermost frame.
     Complete = 0,
-    /// The next frame pointer does not point further up the stack.
+    /// What should be the caller is no code, or not further up the stack.
     Broken = 1,
     /// The stack's memory could not be read.
     Unreadable = 2,
@@ -87,6 +97,12 @@ pub enum StackEnd {
     TooDeep = 3,
     /// No user registers: none was taken.
     NotTaken = 4,
+    /// The unwind tables of a file were not there yet.
+    NoTable = 5,
+    /// The unwind tables of a file had been dropped to make room.
+    Evicted = 6,
+    /// The process's mappings were being changed and could not be read.
+    Locked = 7,
 }
 
 impl StackEnd {
@@ -99,8 +115,38 @@ impl StackEnd {
             2 => StackEnd::Unreadable,
             3 => StackEnd::TooDeep,
             4 => StackEnd::NotTaken,
+            5 => StackEnd::NoTable,
+            6 => StackEnd::Evicted,
+            7 => StackEnd::Locked,
             _ => return None,
         })
+    }
+
+    /// Every end, in the order of their numbers.
+    pub const ALL: [StackEnd; 8] = [
+        StackEnd::Complete,
+        StackEnd::Broken,
+        StackEnd::Unreadable,
+        StackEnd::TooDeep,
+        StackEnd::NotTaken,
+        StackEnd::NoTable,
+        StackEnd::Evicted,
+        StackEnd::Locked,
+    ];
+
+    /// What the reports call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            StackEnd::Complete => "complete",
+            StackEnd::Broken => "broken",
+            StackEnd::Unreadable => "unreadable",
+            StackEnd::TooDeep => "too_deep",
+            StackEnd::NotTaken => "not_taken",
+            StackEnd::NoTable => "no_table",
+            StackEnd::Evicted => "evicted",
+            StackEnd::Locked => "locked",
+        }
     }
 }
 
@@ -246,6 +292,57 @@ pub struct Received {
     pub number: u32,
 }
 
+/// A file's code was met on a stack, and there are no tables for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct CodeWanted {
+    pub head: Head,
+    pub file: FileKey,
+    /// Where the process has it mapped: first address, end, and the offset in the
+    /// file in bytes.
+    pub start: u64,
+    pub end: u64,
+    pub offset: u64,
+}
+
+/// Frames of an interpreter, innermost first, for the site that follows. `frames`
+/// [`PythonFrame`](crate::unwind::PythonFrame)s follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Interpreted {
+    pub head: Head,
+    pub site: u64,
+    /// Number of the interpreter's layout.
+    pub layout: u32,
+    /// How many frames follow, at most
+    /// [`MAX_PYTHON_FRAMES`](crate::limits::MAX_PYTHON_FRAMES).
+    pub frames: u32,
+}
+
+/// A stack and what it was taken from, to be compared with another unwinder's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Snapshot {
+    pub head: Head,
+    pub instruction: u64,
+    pub stack_pointer: u64,
+    pub frame_pointer: u64,
+    /// First argument's register (`rdi`), or the link register.
+    pub link: u64,
+    pub tid: u32,
+    /// How many of `frames` there are.
+    pub count: u16,
+    /// A [`StackEnd`].
+    pub end: u16,
+    /// Bytes of `memory`, which begins at the stack pointer.
+    pub length: u64,
+    pub frames: [u64; MAX_FRAMES + 1],
+    pub memory: [u8; SNAPSHOT_BYTES],
+}
+
+/// Bytes of stack in a [`Snapshot`].
+pub const SNAPSHOT_BYTES: usize = 32_768;
+
 /// Key of the young table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
@@ -284,5 +381,8 @@ const _: () = assert!(size_of::<Executed>() == 40);
 const _: () = assert!(size_of::<Exited>() == 24);
 const _: () = assert!(size_of::<Uncovered>() == 24);
 const _: () = assert!(size_of::<Received>() == 40);
+const _: () = assert!(size_of::<CodeWanted>() == 72);
+const _: () = assert!(size_of::<Interpreted>() == 40);
+const _: () = assert!(size_of::<Snapshot>() == 72 + (MAX_FRAMES + 1) * 8 + SNAPSHOT_BYTES);
 const _: () = assert!(size_of::<YoungKey>() == 16);
 const _: () = assert!(size_of::<Young>() == 40);

@@ -8,7 +8,13 @@ use crate::maps::{COUNTERS, LOSSES};
 /// Adds one to a counter of this CPU.
 #[inline(always)]
 pub(crate) fn count(counter: Counter) {
-    if let Some(value) = COUNTERS.get_ptr_mut(counter as u32) {
+    count_at(counter as u64);
+}
+
+/// Adds one to the counter with a number.
+#[inline(always)]
+pub(crate) fn count_at(number: u64) {
+    if let Some(value) = COUNTERS.get_ptr_mut(number as u32) {
         // SAFETY: a slot of this CPU; a nested program may lose an increment of
         // its own interruption, which only statistics see.
         unsafe { *value += 1 }

@@ -10,8 +10,9 @@ use aya_log_ebpf::info;
 use leak_common::{
     Counter, Handle, ProcessId,
     config::flags,
-    limits::MAX_FRAMES,
-    wire::{Acquired, Head, Received, RecordType, Released, Site, Uncovered},
+    limits::{MAX_FRAMES, MAX_PYTHON_FRAMES},
+    unwind::PythonFrame,
+    wire::{Acquired, Head, Interpreted, Received, RecordType, Released, Site, Uncovered},
 };
 
 use crate::{
@@ -74,6 +75,16 @@ pub(crate) fn emit_site(scratch: &mut SiteScratch, frames: u64, process: Process
     // SAFETY: at most the record and MAX_FRAMES frames, which the scratch holds one
     // after the other.
     unsafe { write((&raw mut scratch.record).cast(), size, process) }
+}
+
+/// Writes the frames of an interpreter.
+#[inline(always)]
+pub(crate) fn emit_interpreted(scratch: &mut SiteScratch, frames: u64, process: ProcessId) {
+    let frames = opaque(frames) & MAX_PYTHON_FRAMES as u64;
+    let size = size_of::<Interpreted>() as u64 + frames * size_of::<PythonFrame>() as u64;
+    // SAFETY: at most the record and MAX_PYTHON_FRAMES frames, which the scratch
+    // holds one after the other.
+    unsafe { write((&raw mut scratch.interpreted).cast(), size, process) };
 }
 
 /// Writes received descriptors.

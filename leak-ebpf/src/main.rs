@@ -21,6 +21,7 @@ mod operations;
 mod probes;
 mod registers;
 mod site;
+mod snapshot;
 mod stack;
 mod task;
 mod young;

@@ -9,13 +9,20 @@ use aya_ebpf::{
 use leak_common::{
     Counter, ProcessId,
     limits::{
-        INFLIGHT_ENTRIES, LOSS_ENTRIES, MAX_FRAMES, MAX_RECEIVED, RING_BYTES, SITE_ENTRIES,
+        CODE_PAGE_ENTRIES, FILE_ENTRIES, SPACE_ENTRIES, INFLIGHT_ENTRIES, LOSS_ENTRIES, MAX_FRAMES, MAX_PYTHON_FRAMES, MAX_RECEIVED, RING_BYTES, SITE_ENTRIES,
         TARGET_ENTRIES, YOUNG_ENTRIES,
     },
-    wire::{Received, Site, Young, YoungKey},
+    unwind::{
+        CHUNK_PAGES, CHUNK_ROWS, FileCode, FileKey, MAX_PYTHON_LAYOUTS, MAX_RULES, Page,
+        PythonFrame, PythonLayout, Row, Rule,
+    },
+    wire::{Interpreted, Received, Site, Young, YoungKey},
 };
 
-use crate::{operations::Acquiring, stack::Stack};
+use crate::{
+    operations::Acquiring,
+    stack::{CodePage, Remembered, Space, Stack, StackScratch},
+};
 
 /// Records to user space. Only `emit` writes here.
 #[map]
@@ -83,7 +90,7 @@ pub(crate) struct UringRequest {
     pub(crate) owner: ProcessId,
     pub(crate) site: u64,
     pub(crate) kind: u32,
-    pub(crate) tid: u32,
+    pub(crate) reserved: u32,
 }
 
 #[map]
@@ -99,8 +106,53 @@ pub(crate) struct SiteScratch {
     pub(crate) numbers: [u32; MAX_RECEIVED + 3],
     pub(crate) acquiring: Acquiring,
     pub(crate) stack: Stack,
+    pub(crate) walk: StackScratch,
+    pub(crate) interpreted: Interpreted,
+    pub(crate) python_frames: [PythonFrame; MAX_PYTHON_FRAMES + 1],
 }
 
 /// Slot per kind of program: a program never interrupts itself on one CPU.
 #[map]
 pub(crate) static SCRATCH: PerCpuArray<SiteScratch> = PerCpuArray::with_max_entries(2, 0);
+
+/// Rules that a processor remembers; slots as in `SCRATCH`.
+#[map]
+pub(crate) static REMEMBERED: PerCpuArray<Remembered> = PerCpuArray::with_max_entries(2, 0);
+
+/// User space writes the tables through a mapping of the maps (5.5).
+const MAPPABLE: u32 = aya_ebpf::bindings::BPF_F_MMAPABLE;
+
+/// Rows of the unwind tables, in chunks of 1 MiB; user space says how many.
+#[map]
+pub(crate) static ROWS: Array<[Row; CHUNK_ROWS]> = Array::with_max_entries(1, MAPPABLE);
+
+/// Directory of the unwind tables, in chunks of 2 MiB; user space says how many.
+#[map]
+pub(crate) static DIRECTORY: Array<[Page; CHUNK_PAGES]> = Array::with_max_entries(1, MAPPABLE);
+
+/// The rules that rows name.
+#[map]
+pub(crate) static RULES: Array<[Rule; MAX_RULES]> = Array::with_max_entries(1, MAPPABLE);
+
+/// What is known of files whose code was met, or may be.
+#[map]
+pub(crate) static FILES: HashMap<FileKey, FileCode> = HashMap::with_max_entries(FILE_ENTRIES, 0);
+
+/// Number in the directory of a page of a process's code.
+#[map]
+pub(crate) static CODE_PAGES: LruHashMap<CodePage, u64> =
+    LruHashMap::with_max_entries(CODE_PAGE_ENTRIES, 0);
+
+/// The code of processes.
+#[map]
+pub(crate) static SPACES: LruHashMap<ProcessId, Space> =
+    LruHashMap::with_max_entries(SPACE_ENTRIES, 0);
+
+/// Where interpreters keep their frames.
+#[map]
+pub(crate) static PYTHON_LAYOUTS: Array<PythonLayout> =
+    Array::with_max_entries(MAX_PYTHON_LAYOUTS as u32, 0);
+
+/// The interpreter's state of a thread.
+#[map]
+pub(crate) static PYTHON_THREADS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(4096, 0);

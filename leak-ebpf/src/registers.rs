@@ -14,6 +14,28 @@ mod layout {
     pub(super) const CS: usize = 17;
     pub(super) const SP: usize = 19;
     pub(super) const FP: usize = 4;
+    /// First argument of a function: where glibc's vfork keeps its return address.
+    pub(super) const LINK: usize = 14;
+}
+
+/// Offsets in the frame that a signal handler returns to: `struct ucontext` of
+/// arch/x86/include/uapi/asm, at the stack pointer after the handler's return.
+#[cfg(bpf_target_arch = "x86_64")]
+pub(crate) mod signal_frame {
+    pub(crate) const LINK: u64 = 104;
+    pub(crate) const FP: u64 = 120;
+    pub(crate) const SP: u64 = 160;
+    pub(crate) const IP: u64 = 168;
+}
+
+/// Offsets in the frame that a signal handler returns to: `struct rt_sigframe` of
+/// arch/arm64/kernel/signal.c, with 128 bytes of siginfo before the ucontext.
+#[cfg(bpf_target_arch = "aarch64")]
+pub(crate) mod signal_frame {
+    pub(crate) const FP: u64 = 544;
+    pub(crate) const LINK: u64 = 552;
+    pub(crate) const SP: u64 = 560;
+    pub(crate) const IP: u64 = 568;
 }
 
 #[cfg(bpf_target_arch = "aarch64")]
@@ -27,6 +49,7 @@ mod layout {
     pub(super) const PSTATE: usize = 33;
     pub(super) const SP: usize = 31;
     pub(super) const FP: usize = 29;
+    pub(super) const LINK: usize = 30;
 }
 
 impl Registers {
@@ -78,6 +101,22 @@ impl Registers {
 
     pub(crate) fn frame(self) -> u64 {
         self.word(layout::FP)
+    }
+
+    /// Where a function that was just called may have its return address.
+    pub(crate) fn link(self) -> u64 {
+        self.word(layout::LINK)
+    }
+}
+
+/// A return address without its signature (aarch64 pointer authentication: user
+/// addresses have 48 bits unless a program asks for more).
+#[inline(always)]
+pub(crate) fn strip(address: u64) -> u64 {
+    if cfg!(bpf_target_arch = "aarch64") {
+        address & 0xffff_ffff_ffff
+    } else {
+        address
     }
 }
 

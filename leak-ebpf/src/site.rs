@@ -2,15 +2,18 @@
 
 use leak_common::{
     Counter, ProcessId,
-    wire::{RecordType, Site, StackEnd},
+    config::flags,
+    wire::{Interpreted, RecordType, Site, StackEnd},
 };
 
 use crate::{
-    count::{count, current, lost},
-    emit::{emit_site, head},
+    config::has,
+    count::{count, count_at, current, lost},
+    emit::{emit_interpreted, emit_site, head},
     maps::{SCRATCH, SITES},
     registers::Registers,
-    stack::{self, Stack},
+    snapshot,
+    stack::{self, Mappings, Stack},
     young,
 };
 
@@ -30,11 +33,21 @@ pub(crate) struct Taken {
 
 /// Takes the user's stack: once per call, however many resources it acquires.
 #[inline(always)]
-pub(crate) fn take(slot: Slot, registers: Option<Registers>, process: ProcessId) -> Option<Taken> {
+pub(crate) fn take<M: Mappings>(
+    slot: Slot,
+    registers: Option<Registers>,
+    process: ProcessId,
+) -> Option<Taken> {
     let scratch = SCRATCH.get_ptr_mut(slot as u32)?;
     // SAFETY: this CPU's slot, which only this program uses, and never nested.
     let scratch = unsafe { &mut *scratch };
-    let taken = stack::take(registers, &mut scratch.frames, process.0);
+    let taken = stack::take::<M>(
+        registers,
+        slot as u32,
+        &mut scratch.python_frames,
+        &mut scratch.walk,
+        process,
+    );
     // Through a map: the verifier forgets which way out of the walk led here, and
     // goes on once.
     // SAFETY: a place in the scratch.
@@ -42,6 +55,11 @@ pub(crate) fn take(slot: Slot, registers: Option<Registers>, process: ProcessId)
         core::ptr::write_volatile(&raw mut scratch.stack, taken);
         core::ptr::read_volatile(&raw const scratch.stack)
     };
+    if has(flags::SNAPSHOTS)
+        && let Some(registers) = registers
+    {
+        snapshot::send(&scratch.frames, registers, taken, process);
+    }
     Some(Taken { slot, stack: taken })
 }
 
@@ -64,12 +82,22 @@ pub(crate) fn visit(taken: Taken, process: ProcessId, kind: u32, amount: u64) ->
     }
     if taken.stack.end != StackEnd::Complete as u64 {
         count(Counter::StackTruncated);
+        count_at(Counter::StackBroken as u64 + taken.stack.end - StackEnd::Broken as u64);
     }
     let Some(scratch) = SCRATCH.get_ptr_mut(taken.slot as u32) else {
         return 0;
     };
     // SAFETY: as in `take`.
     let scratch = unsafe { &mut *scratch };
+    if taken.stack.python_frames != 0 {
+        scratch.interpreted = Interpreted {
+            head: head(RecordType::Interpreted, kind, process),
+            site,
+            layout: taken.stack.python_layout as u32,
+            frames: taken.stack.python_frames as u32,
+        };
+        emit_interpreted(scratch, taken.stack.python_frames, process);
+    }
     scratch.record = Site {
         head: head(RecordType::Site, kind, process),
         site,

@@ -42,6 +42,12 @@ impl Task {
         Task(task)
     }
 
+    /// Its address, for checked reads.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0 as u64
+    }
+
     #[inline(always)]
     pub(crate) fn pid(self) -> Option<u32> {
         load(self.0, config!(offsets.task_pid))
@@ -171,7 +177,7 @@ static KIND_BY_TYPE: [u8; 16] = {
 
 /// A checked read of kernel memory; zero where it fails.
 #[inline(always)]
-fn read_or_zero<T: Copy + Default>(base: u64, offset: u32) -> T {
+pub(crate) fn read_or_zero<T: Copy + Default>(base: u64, offset: u32) -> T {
     let mut value = T::default();
     let from = base.wrapping_add(u64::from(offset)) as *const c_void;
     // SAFETY: the helper checks the address, and zeroes `value` where it fails.

@@ -3,12 +3,14 @@
 
 use leak_common::{
     Class, Handle, Kind, ProcessId,
-    limits::{MAX_FRAMES, MAX_RECEIVED},
+    limits::{MAX_FRAMES, MAX_PYTHON_FRAMES, MAX_RECEIVED},
+    unwind::{FileKey, PythonFrame},
     wire::{self, RecordType, StackEnd, acquired, forked, range},
 };
 
 use crate::event::{
-    Acquired, Event, Executed, Forked, RangeReleased, Released, Remapped, Site, SiteId, Uncovered,
+    Acquired, CodeWanted, Event, Executed, Forked, Interpreted, RangeReleased, Released, Remapped,
+    Site, SiteId, StackSnapshot, Uncovered,
 };
 
 /// Why a record could not be decoded.
@@ -140,6 +142,29 @@ pub fn decode(record: &[u8], each: &mut impl FnMut(Event)) -> Result<(), DecodeE
             }
         }
         RecordType::Received => return received(&mut fields, time, process, kind()?, each),
+        RecordType::CodeWanted => {
+            let inode = fields.u64()?;
+            let changed_seconds = fields.u64()?.cast_signed();
+            let changed_nanoseconds = fields.u32()?;
+            let device = fields.u32()?;
+            let file = FileKey {
+                inode,
+                changed_seconds,
+                changed_nanoseconds,
+                device,
+            };
+            let [start, end, offset] = [fields.u64()?, fields.u64()?, fields.u64()?];
+            Event::CodeWanted(CodeWanted {
+                time,
+                process,
+                file,
+                start,
+                end,
+                offset,
+            })
+        }
+        RecordType::Interpreted => interpreted(&mut fields, time, process)?,
+        RecordType::Snapshot => snapshot(&mut fields, time, process)?,
     };
     each(event);
     Ok(())
@@ -171,6 +196,69 @@ fn site(
         frames,
         end,
     }))
+}
+
+fn interpreted(
+    fields: &mut Fields<'_>,
+    time: u64,
+    process: ProcessId,
+) -> Result<Event, DecodeError> {
+    let site = SiteId(fields.u64()?);
+    let layout = fields.u32()?;
+    let number = fields.u32()?;
+    if number as usize > MAX_PYTHON_FRAMES {
+        return Err(DecodeError::Unknown("number of frames", number));
+    }
+    let frame = |_| {
+        let code = fields.u64()?;
+        let place = fields.u64()?;
+        Ok(PythonFrame { code, place })
+    };
+    Ok(Event::Interpreted(Interpreted {
+        time,
+        process,
+        site,
+        layout,
+        frames: (0..number).map(frame).collect::<Result<_, _>>()?,
+    }))
+}
+
+fn snapshot(
+    fields: &mut Fields<'_>,
+    time: u64,
+    process: ProcessId,
+) -> Result<Event, DecodeError> {
+    let instruction = fields.u64()?;
+    let stack_pointer = fields.u64()?;
+    let frame_pointer = fields.u64()?;
+    let link = fields.u64()?;
+    let tid = fields.u32()?;
+    let count = usize::from(fields.u16()?);
+    let end = fields.u16()?;
+    let end = StackEnd::from_wire(end).ok_or(DecodeError::Unknown("stack end", u32::from(end)))?;
+    let length = fields.u64()?;
+    let frames: Vec<u64> = (0..=MAX_FRAMES)
+        .map(|_| fields.u64())
+        .collect::<Result<_, _>>()?;
+    let memory = usize::try_from(length)
+        .ok()
+        .and_then(|length| fields.0.get(..length))
+        .ok_or(DecodeError::Short)?;
+    let frames = frames
+        .get(..count)
+        .ok_or(DecodeError::Unknown("number of frames", count as u32))?;
+    Ok(Event::Snapshot(Box::new(StackSnapshot {
+        time,
+        process,
+        tid,
+        instruction,
+        stack_pointer,
+        frame_pointer,
+        link,
+        frames: frames.into(),
+        end,
+        memory: memory.into(),
+    })))
 }
 
 fn acquired_event(

@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::{
     bpf::{self, LoadError, Options, TraceFs, Tracer, missing_capabilities},
-    report::doctor::{Check, DoctorReport, Status},
+    report::doctor::{Check, DoctorReport, Program, Status},
 };
 
 /// The oldest supported kernel.
@@ -18,11 +18,17 @@ const DESCRIPTORS: u64 = 1024;
 /// Looks at everything that tracing needs.
 #[must_use]
 pub fn examine() -> DoctorReport {
-    let mut checks = vec![kernel(), btf(), lockdown(), privileges(), tracefs()];
-    checks.extend(programs());
-    checks.push(stacks());
-    checks.push(descriptors());
-    DoctorReport::new(checks)
+    let mut report = DoctorReport::new(vec![
+        kernel(),
+        btf(),
+        lockdown(),
+        privileges(),
+        tracefs(),
+    ]);
+    programs(&mut report);
+    report.checks.push(stacks());
+    report.checks.push(descriptors());
+    report
 }
 
 fn check(name: &str, status: Status, detail: impl Into<String>, fix: Option<&str>) -> Check {
@@ -141,28 +147,31 @@ fn tracefs() -> Check {
 
 /// Loads and attaches everything, then lets go of it: once for the whole host, and
 /// once with filters, which makes other programs of the same code.
-fn programs() -> Vec<Check> {
+fn programs(report: &mut DoctorReport) {
     let whole = Options::default();
     let filtered = Options {
         by_pid: true,
         comms: vec!["leaktrace".to_owned()],
         ..Options::default()
     };
-    let mut checks = vec![check(
+    report.checks.push(check(
         "ring buffer",
         Status::Pass,
         format!("{} MiB asked for", whole.ring_bytes >> 20),
         None,
-    )];
+    ));
     match attach(&whole) {
-        Ok(hooks) => checks.extend(hooks),
+        Ok((hooks, programs)) => {
+            report.checks.extend(hooks);
+            report.programs = programs;
+        }
         Err(error) => {
-            checks.push(failed("hooks", &error));
-            return checks;
+            report.checks.push(failed("hooks", &error));
+            return;
         }
     }
-    checks.push(match attach(&filtered) {
-        Ok(hooks) => match hooks.into_iter().find(|hook| hook.status != Status::Pass) {
+    report.checks.push(match attach(&filtered) {
+        Ok((hooks, _)) => match hooks.into_iter().find(|hook| hook.status != Status::Pass) {
             None => check("filters", Status::Pass, "every hook works with them", None),
             Some(hook) => Check {
                 name: format!("filters, {}", hook.name),
@@ -171,14 +180,24 @@ fn programs() -> Vec<Check> {
         },
         Err(error) => failed("filters", &error),
     });
-    checks
 }
 
 /// Attaches every hook for a moment.
-fn attach(options: &Options) -> Result<Vec<Check>, LoadError> {
+fn attach(options: &Options) -> Result<(Vec<Check>, Vec<Program>), LoadError> {
     let mut tracer = Tracer::load(options)?;
     let hooks = tracer.attach()?;
-    Ok(hooks
+    let programs = hooks
+        .iter()
+        .filter(|hook| !hook.load.is_zero())
+        .map(|hook| Program {
+            name: hook.program.to_owned(),
+            kind: format!("{:?}", hook.hook).to_lowercase(),
+            verified_instructions: (hook.verified_instructions > 0)
+                .then_some(hook.verified_instructions),
+            load_ms: hook.load.as_secs_f64() * 1e3,
+        })
+        .collect();
+    let checks = hooks
         .iter()
         .map(|hook| {
             let name = format!("hook {}", hook.name);
@@ -203,7 +222,8 @@ fn attach(options: &Options) -> Result<Vec<Check>, LoadError> {
                 ),
             }
         })
-        .collect())
+        .collect();
+    Ok((checks, programs))
 }
 
 fn failed(name: &str, error: &LoadError) -> Check {
@@ -219,9 +239,9 @@ fn failed(name: &str, error: &LoadError) -> Check {
 fn stacks() -> Check {
     check(
         "stacks",
-        Status::Warn,
-        "taken by frame pointers: stacks of programs built without them are short",
-        Some("build with -fno-omit-frame-pointer, or -C force-frame-pointers=yes in Rust"),
+        Status::Pass,
+        "from the unwind tables of programs, by frame pointers where there are none",
+        None,
     )
 }
 

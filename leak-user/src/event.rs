@@ -1,7 +1,11 @@
 //! What happened, as the ledger takes it: records of the ring buffer and entries
 //! of the young table, decoded and checked.
 
-use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
+use leak_common::{
+    Class, Handle, Kind, ProcessId,
+    unwind::{FileKey, PythonFrame},
+    wire::StackEnd,
+};
 
 /// Nanoseconds of `CLOCK_MONOTONIC`.
 pub type Nanos = u64;
@@ -35,6 +39,52 @@ pub enum Event {
         process: ProcessId,
         cause: Uncovered,
     },
+    CodeWanted(CodeWanted),
+    Interpreted(Interpreted),
+    Snapshot(Box<StackSnapshot>),
+}
+
+/// Code of a file without unwind tables was met on a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeWanted {
+    pub time: Nanos,
+    pub process: ProcessId,
+    pub file: FileKey,
+    /// Where the process has it mapped: first address and end.
+    pub start: u64,
+    pub end: u64,
+    /// Of the mapping in the file, in bytes.
+    pub offset: u64,
+}
+
+/// The frames of an interpreter at a site that follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interpreted {
+    pub time: Nanos,
+    pub process: ProcessId,
+    pub site: SiteId,
+    /// Number of the interpreter's layout.
+    pub layout: u32,
+    /// Innermost first.
+    pub frames: Box<[PythonFrame]>,
+}
+
+/// A stack and what it was taken from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StackSnapshot {
+    pub time: Nanos,
+    pub process: ProcessId,
+    pub tid: u32,
+    pub instruction: u64,
+    pub stack_pointer: u64,
+    pub frame_pointer: u64,
+    /// First argument's register (x86-64) or the link register (aarch64).
+    pub link: u64,
+    /// Addresses, innermost first.
+    pub frames: Box<[u64]>,
+    pub end: StackEnd,
+    /// Memory from the stack pointer on.
+    pub memory: Box<[u8]>,
 }
 
 /// First sight of a site.

@@ -64,5 +64,6 @@ pub mod python;
 pub mod report;
 pub mod source;
 pub mod symbolize;
+pub mod tables;
 pub mod trace;
 pub mod unwind;

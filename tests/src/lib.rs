@@ -6,9 +6,11 @@
 //! builds the binary first.
 
 pub mod bpf;
+pub mod compile;
 pub mod proc;
 pub mod report;
 pub mod rows;
+pub mod stacks;
 pub mod tracer;
 pub mod victim;
 

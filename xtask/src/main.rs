@@ -12,6 +12,7 @@ mod packages;
 mod run;
 mod test;
 mod toolchain;
+mod vm;
 mod workspace;
 
 use std::ffi::OsString;
@@ -66,6 +67,8 @@ enum Task {
         #[arg(last = true)]
         args: Vec<OsString>,
     },
+    /// Boot older and newer kernels in virtual machines and trace there
+    VmTest(vm::Options),
     /// Check formatting, run clippy for host and BPF, check licences and sources of dependencies
     Lint,
     /// Measure what tracing costs on this machine and write leak-user/docs/cost.md
@@ -110,6 +113,7 @@ fn perform(task: Task, settings: Settings) -> Result<()> {
             filter,
             args,
         } => test::run(settings, release, filter.as_deref(), &args)?,
+        Task::VmTest(options) => vm::run(settings, &options)?,
         Task::Lint => lint::run(settings)?,
         Task::Bench { quick } => bench::run(settings, quick)?,
         Task::Measure(options) => bench::measure(&options)?,

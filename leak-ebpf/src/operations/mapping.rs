@@ -10,11 +10,14 @@ use super::{Acquiring, Call};
 use crate::{
     emit::{self, emit, head},
     maps::{FIXED, YOUNG},
+    stack,
     young::{self, Found},
 };
 
 const MAP_FIXED: u64 = 0x10;
 const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
+const PROT_EXEC: u64 = 4;
+const MREMAP_FIXED: u64 = 2;
 const MREMAP_DONTUNMAP: u64 = 4;
 
 /// Lengths are rounded up to 4 KiB; larger base pages (aarch64) are rounded
@@ -38,6 +41,9 @@ fn mapping(address: u64, length: u64) -> Acquiring {
 /// mmap.
 #[inline(always)]
 pub(crate) fn maps(call: Call) -> Option<Acquiring> {
+    if call.registers.argument(2) & PROT_EXEC != 0 {
+        stack::changed(call.process);
+    }
     if !young::wants(Kind::Mapping) {
         return None;
     }
@@ -99,6 +105,10 @@ fn unmapped(process: ProcessId, address: u64, length: u64) {
 /// a second time.
 #[inline(always)]
 pub(crate) fn remaps(call: Call) -> Option<Acquiring> {
+    if call.registers.argument(3) & MREMAP_FIXED != 0 {
+        // It may be code that was moved, onto other code.
+        stack::changed(call.process);
+    }
     if !young::wants(Kind::Mapping) {
         return None;
     }

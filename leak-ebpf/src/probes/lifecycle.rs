@@ -12,6 +12,7 @@ use crate::{
     emit::{emit, head},
     filter,
     operations::clone,
+    stack,
     task::Task,
     young,
 };
@@ -92,6 +93,7 @@ fn exec(task: Task) -> Option<()> {
     }
     let process = task.process()?;
     debug!((), "process {} runs a new program", tgid);
+    stack::changed(process);
     let record = Executed {
         head: head(RecordType::Executed, 0, process),
         comm: task.comm(),
@@ -119,6 +121,7 @@ fn exit(task: Task) -> Option<()> {
         young::release(process, Handle::task(Class::Thread, task.identity()?));
     }
     if task.group_is_dead() {
+        stack::changed(process);
         emit(
             &Exited {
                 head: head(RecordType::Exited, 0, process),

@@ -15,6 +15,7 @@ use crate::{
     operations::{Acquiring, Call, clone, descriptor, mapping, message, segment},
     registers::{Registers, is_x32},
     site::{self, Slot},
+    stack::{ByLock, ByTree, Mappings},
     task::Task,
 };
 
@@ -25,12 +26,20 @@ const FIRST_ERROR: u64 = 4096u64.wrapping_neg() + 1;
 #[btf_tracepoint(function = "sys_exit")]
 #[inline(always)]
 pub(crate) fn syscall_exit(ctx: BtfTracePointContext) -> i32 {
-    body(&ctx);
+    body::<ByLock>(&ctx);
+    0
+}
+
+/// The same for kernels before 6.1.
+#[btf_tracepoint(function = "sys_exit")]
+#[inline(always)]
+pub(crate) fn syscall_exit_by_tree(ctx: BtfTracePointContext) -> i32 {
+    body::<ByTree>(&ctx);
     0
 }
 
 #[inline(always)]
-fn body(ctx: &BtfTracePointContext) -> Option<()> {
+fn body<M: Mappings>(ctx: &BtfTracePointContext) -> Option<()> {
     let registers = Registers::new(ctx.arg(0));
     let number = registers.number();
     let Some(action) = action(number) else {
@@ -65,7 +74,7 @@ fn body(ctx: &BtfTracePointContext) -> Option<()> {
         core::ptr::write_volatile(&raw mut (*scratch).acquiring, acquiring);
         core::ptr::read_volatile(&raw const (*scratch).acquiring)
     };
-    acquiring.record(call, site::take(Slot::Syscall, Some(registers), process)?);
+    acquiring.record(call, site::take::<M>(Slot::Syscall, Some(registers), process)?);
     Some(())
 }
 

@@ -25,6 +25,7 @@ use crate::{
     operations::descriptor,
     registers::Registers,
     site::{self, Slot},
+    stack::{ByLock, ByTree, Mappings},
     task::Task,
     young::{self, Acquisition},
 };
@@ -44,12 +45,20 @@ const MORE: u32 = 2;
 #[tracepoint]
 #[inline(always)]
 pub(crate) fn uring_submit(ctx: TracePointContext) -> u32 {
-    submit(&ctx);
+    submit::<ByLock>(&ctx);
+    0
+}
+
+/// The same for kernels before 6.1.
+#[tracepoint]
+#[inline(always)]
+pub(crate) fn uring_submit_by_tree(ctx: TracePointContext) -> u32 {
+    submit::<ByTree>(&ctx);
     0
 }
 
 #[inline(always)]
-fn submit(ctx: &TracePointContext) -> Option<()> {
+fn submit<M: Mappings>(ctx: &TracePointContext) -> Option<()> {
     let opcode: u8 = field(ctx, config!(offsets.uring_submit_opcode))?;
     let (kind, slot) = match opcode {
         OPENAT | OPENAT2 => (Kind::File, config!(offsets.uring_open_slot)),
@@ -59,7 +68,7 @@ fn submit(ctx: &TracePointContext) -> Option<()> {
         CLOSE => (Kind::Anon, config!(offsets.uring_open_slot)),
         _ => return None,
     };
-    let (tgid, tid) = current();
+    let (tgid, _) = current();
     if !filter::traced(tgid) {
         return None;
     }
@@ -77,7 +86,7 @@ fn submit(ctx: &TracePointContext) -> Option<()> {
     let owner = young::key(process, descriptor::handle(0)).owner;
     let kind = kind as u32;
     let site = site::visit(
-        site::take(Slot::Uring, registers(), process)?,
+        site::take::<M>(Slot::Uring, registers(), process)?,
         process,
         kind,
         1,
@@ -99,7 +108,7 @@ fn submit(ctx: &TracePointContext) -> Option<()> {
             owner,
             site,
             kind,
-            tid,
+            reserved: 0,
         },
         0,
     );

@@ -1,9 +1,30 @@
-//! Stacks: one function takes them, whatever the method.
+//! Stacks: taken at the moment of acquisition, whatever the code was built with.
+//!
+//! `walk` goes from frame to frame; `rules` says how, from the tables that user
+//! space keeps in the maps; `code` finds which file's tables an address needs, by
+//! `mapping`, without user space having to follow what processes map. Interpreted
+//! frames are in `python`.
 
-mod frame_pointer;
+mod code;
+mod mapping;
+mod python;
+mod rules;
+mod walk;
+mod window;
 
-use leak_common::{limits::MAX_FRAMES, wire::StackEnd};
+use leak_common::{
+    ProcessId,
+    limits::MAX_PYTHON_FRAMES,
+    unwind::PythonFrame,
+    wire::StackEnd,
+};
 
+pub(crate) use self::{
+    code::{CodePage, Space, changed},
+    mapping::{ByLock, ByTree, Mapping, Mappings},
+    rules::Remembered,
+};
+use self::{walk::Walk, window::Window};
 use crate::registers::Registers;
 
 /// Frames taken, and why there are no more.
@@ -15,23 +36,54 @@ pub(crate) struct Stack {
     pub(crate) end: u64,
     /// Hash of the frames, from the given seed.
     pub(crate) hash: u64,
+    /// Frames of an interpreter, and which layout they have.
+    pub(crate) python_frames: u64,
+    pub(crate) python_layout: u64,
 }
 
-/// Takes the user's stack, innermost frame first.
+/// What a walk needs; too large for the program's stack.
+#[repr(C)]
+pub(crate) struct StackScratch {
+    walk: Walk,
+    window: Window,
+    mapping: Mapping,
+    python: python::Interpreter,
+}
+
+/// Takes the user's stack, innermost frame first. `slot` is the calling program's
+/// slot of per-processor memory.
 #[inline(always)]
-pub(crate) fn take(
+pub(crate) fn take<M: Mappings>(
     registers: Option<Registers>,
-    frames: &mut [u64; MAX_FRAMES + 1],
-    seed: u64,
+    slot: u32,
+    python_frames: &mut [PythonFrame; MAX_PYTHON_FRAMES + 1],
+    scratch: &mut StackScratch,
+    process: ProcessId,
 ) -> Stack {
-    match registers {
-        Some(registers) if registers.stack() != 0 => frame_pointer::walk(registers, frames, seed),
-        _ => Stack {
-            frames: 0,
-            end: StackEnd::NotTaken as u64,
-            hash: mix(seed, 0),
-        },
+    let mut stack = Stack {
+        frames: 0,
+        end: StackEnd::NotTaken as u64,
+        hash: mix(process.0, 0),
+        python_frames: 0,
+        python_layout: 0,
+    };
+    if let Some(registers) = registers
+        && registers.stack() != 0
+    {
+        scratch.walk.start(registers, process);
+        M::walk(u64::from(slot), process.0);
+        // Written by a function that the compiler does not see it in.
+        // SAFETY: places in the scratch.
+        unsafe {
+            stack.frames = core::ptr::read_volatile(&raw const scratch.walk.taken);
+            stack.end = core::ptr::read_volatile(&raw const scratch.walk.end);
+            stack.hash = core::ptr::read_volatile(&raw const scratch.walk.hash);
+        }
+        if python::is_known(&scratch.walk) {
+            python::walk(scratch, python_frames, &mut stack);
+        }
     }
+    stack
 }
 
 /// One step of the hash: a multiplication and a fold (Fibonacci hashing).
@@ -49,4 +101,25 @@ pub(crate) fn opaque(value: u64) -> u64 {
     // SAFETY: adds nothing.
     unsafe { core::arch::asm!("{0} += 0", inout(reg) value, options(pure, nomem, nostack)) };
     value
+}
+
+/// All ones where `a < b`, else zero, without a branch: each would double what the
+/// verifier has to walk. Both must be below 2^63.
+#[inline(always)]
+pub(crate) fn mask_less(a: u64, b: u64) -> u64 {
+    let mut mask = a.wrapping_sub(b);
+    // SAFETY: an arithmetic shift; written out, since the compiler would turn it
+    // back into a branch.
+    unsafe { core::arch::asm!("{0} s>>= 63", inout(reg) mask, options(pure, nomem, nostack)) };
+    mask
+}
+
+/// Through memory: the verifier forgets what it knew of the number.
+#[inline(always)]
+fn forget(slot: &mut u64, value: u64) -> u64 {
+    // SAFETY: a place in the scratch.
+    unsafe {
+        core::ptr::write_volatile(slot, value);
+        core::ptr::read_volatile(slot)
+    }
 }

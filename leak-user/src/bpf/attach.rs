@@ -1,7 +1,10 @@
 //! Which program goes where. Essential hooks fail the start; optional ones are
 //! listed with the reason.
 
-use std::os::fd::OwnedFd;
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
 
 use aya::{
     Btf, Ebpf,
@@ -39,18 +42,30 @@ pub struct Attached {
     pub missing: Option<String>,
     /// Instructions the verifier walked for its program, 0 where unknown.
     pub verified_instructions: u32,
+    /// The program, and how long the kernel took to verify and translate it; zero
+    /// where it was loaded for an earlier hook.
+    pub program: &'static str,
+    pub load: Duration,
     /// Keeps a classic tracepoint attached.
     event: Option<OwnedFd>,
 }
 
 impl Attached {
-    fn placed(hook: Hook, name: &str, verified_instructions: u32) -> Attached {
+    fn placed(
+        hook: Hook,
+        name: &str,
+        verified_instructions: u32,
+        program: &'static str,
+        load: Duration,
+    ) -> Attached {
         let name = name.to_owned();
         Attached {
             hook,
             name,
             missing: None,
             verified_instructions,
+            program,
+            load,
             event: None,
         }
     }
@@ -62,6 +77,8 @@ impl Attached {
             name: name.to_owned(),
             missing,
             verified_instructions: 0,
+            program: "",
+            load: Duration::ZERO,
             event: None,
         }
     }
@@ -90,14 +107,25 @@ pub(super) fn attach_all(
     }
     attach_releases(ebpf, btf, tracefs, &mut hooks)?;
     attach_uring(ebpf, tracefs, offsets, &mut hooks);
+    let program = variant(offsets, "syscall_exit", "syscall_exit_by_tree");
     hooks.push(attach_btf(
         ebpf,
         btf,
         Hook::Acquisitions,
-        "syscall_exit",
+        program,
         "sys_exit",
     )?);
     Ok(hooks)
+}
+
+/// The program for this kernel: mappings are found in the tree that kernels had
+/// before 6.1, or by a helper that all later ones have.
+fn variant(offsets: &Offsets, by_lock: &'static str, by_tree: &'static str) -> &'static str {
+    if offsets.mm_tree == ABSENT {
+        by_lock
+    } else {
+        by_tree
+    }
 }
 
 fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> &'e mut Program {
@@ -109,13 +137,17 @@ fn load_expire(ebpf: &mut Ebpf) -> Result<Attached, LoadError> {
     let expire: &mut RawTracePoint = program(ebpf, name)
         .try_into()
         .expect("a raw tracepoint program");
+    let begun = Instant::now();
     expire
         .load()
         .map_err(|error| LoadError::from_program(name, error))?;
+    let load = begun.elapsed();
     Ok(Attached::placed(
         Hook::Promotion,
         "(run by leaktrace)",
         verified(program(ebpf, name)),
+        name,
+        load,
     ))
 }
 
@@ -123,19 +155,23 @@ fn attach_btf(
     ebpf: &mut Ebpf,
     btf: &Btf,
     hook: Hook,
-    name: &str,
+    name: &'static str,
     tracepoint: &str,
 ) -> Result<Attached, LoadError> {
     let failed = |error| LoadError::from_program(name, error);
     let loaded: &mut BtfTracePoint = program(ebpf, name)
         .try_into()
         .expect("a BTF tracepoint program");
+    let begun = Instant::now();
     loaded.load(tracepoint, btf).map_err(failed)?;
+    let load = begun.elapsed();
     loaded.attach().map_err(failed)?;
     Ok(Attached::placed(
         hook,
         &format!("tp_btf:{tracepoint}"),
         verified(program(ebpf, name)),
+        name,
+        load,
     ))
 }
 
@@ -180,14 +216,16 @@ fn attach_classic_releases(
     tracefs: &TraceFs,
     calls: &[&str],
 ) -> Result<Vec<Attached>, anyhow::Error> {
-    load_classic(ebpf, "syscall_enter")?;
+    let mut load = load_classic(ebpf, "syscall_enter")?;
     calls
         .iter()
         .map(|call| {
             let name = format!("sys_enter_{call}");
             match tracefs.id("syscalls", &name) {
                 Ok(id) => {
-                    attach_classic(ebpf, Hook::Releases, "syscall_enter", "syscalls", &name, id)
+                    let load = std::mem::take(&mut load);
+                    let loaded = ("syscall_enter", load);
+                    attach_classic(ebpf, Hook::Releases, loaded, "syscalls", &name, id)
                 }
                 // close_range is newer than the oldest supported kernels' siblings;
                 // a call that does not exist is not made either.
@@ -215,34 +253,36 @@ fn attach_uring(
         return;
     }
     let submit = tracefs.uring_submit();
-    let mut place = |program: &str, name: &str| -> Result<Attached, anyhow::Error> {
-        load_classic(ebpf, program)?;
+    let submit_program = variant(offsets, "uring_submit", "uring_submit_by_tree");
+    let mut place = |program: &'static str, name: &str| -> Result<Attached, anyhow::Error> {
+        let loaded = (program, load_classic(ebpf, program)?);
         let id = tracefs.id("io_uring", name)?;
-        attach_classic(ebpf, Hook::Uring, program, "io_uring", name, id)
+        attach_classic(ebpf, Hook::Uring, loaded, "io_uring", name, id)
     };
     // Completions first: a request without its end would wait for ever.
     match place("uring_complete", "io_uring_complete")
-        .and_then(|complete| Ok([complete, place("uring_submit", submit)?]))
+        .and_then(|complete| Ok([complete, place(submit_program, submit)?]))
     {
         Ok(placed) => hooks.extend(placed),
         Err(error) => hooks.push(missing(format!("{error:#}"))),
     }
 }
 
-fn load_classic(ebpf: &mut Ebpf, name: &str) -> Result<(), anyhow::Error> {
+fn load_classic(ebpf: &mut Ebpf, name: &str) -> Result<Duration, anyhow::Error> {
     let loaded: &mut TracePoint = program(ebpf, name)
         .try_into()
         .expect("a classic tracepoint program");
+    let begun = Instant::now();
     loaded
         .load()
         .map_err(|error| LoadError::from_program(name, error))?;
-    Ok(())
+    Ok(begun.elapsed())
 }
 
 fn attach_classic(
     ebpf: &mut Ebpf,
     hook: Hook,
-    program_name: &str,
+    (program_name, load): (&'static str, Duration),
     category: &str,
     name: &str,
     id: u64,
@@ -250,7 +290,8 @@ fn attach_classic(
     use std::os::fd::AsFd as _;
     let program = program(ebpf, program_name);
     let event = sys::attach_tracepoint(id, program.fd()?.as_fd())?;
-    let mut attached = Attached::placed(hook, &format!("{category}:{name}"), verified(program));
+    let name = format!("{category}:{name}");
+    let mut attached = Attached::placed(hook, &name, verified(program), program_name, load);
     attached.event = Some(event);
     Ok(attached)
 }

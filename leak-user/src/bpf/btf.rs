@@ -18,6 +18,9 @@ const MEMBER_BYTES: usize = 12;
 
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
+/// Typedef, volatile, const, restrict: names and qualifiers of another type.
+const TYPEDEF: u32 = 8;
+const RESTRICT: u32 = 11;
 
 /// The running kernel's types.
 pub(super) struct KernelTypes {
@@ -73,9 +76,37 @@ impl KernelTypes {
             .iter()
             .filter(|at| self.is_aggregate(**at) && self.is_named(**at, structure))
             .find_map(|at| self.find(*at, field, 0))
+            .map(|(offset, _)| offset)
     }
 
-    fn find(&self, at: usize, field: &str, depth: usize) -> Option<u32> {
+    /// Offset in bytes of a field of a field.
+    fn offset_within(&self, structure: &str, field: &str, inner: &str) -> Option<u32> {
+        let (outer, of) = self
+            .types
+            .iter()
+            .filter(|at| self.is_aggregate(**at) && self.is_named(**at, structure))
+            .find_map(|at| self.find(*at, field, 0))?;
+        let at = self.without_names(of)?;
+        let (offset, _) = self.find(at, inner, 0)?;
+        Some(outer + offset)
+    }
+
+    /// The structure behind typedefs and qualifiers.
+    fn without_names(&self, id: u32) -> Option<usize> {
+        let mut id = id;
+        for _ in 0..MAX_NESTING {
+            let at = *self.types.get(id.checked_sub(1)? as usize)?;
+            match kind(u32_at(&self.bytes, at + 4)?) {
+                STRUCT | UNION => return Some(at),
+                TYPEDEF..=RESTRICT => id = u32_at(&self.bytes, at + 8)?,
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// A field's offset in bytes, and its type.
+    fn find(&self, at: usize, field: &str, depth: usize) -> Option<(u32, u32)> {
         let info = u32_at(&self.bytes, at + 4)?;
         (0..(info & 0xffff) as usize).find_map(|index| {
             let member = at + TYPE_BYTES + index * MEMBER_BYTES;
@@ -87,7 +118,7 @@ impl KernelTypes {
                 bits
             };
             if self.is_named(member, field) {
-                return Some(bits / 8);
+                return Some((bits / 8, u32_at(&self.bytes, member + 4)?));
             }
             if !self.is_named(member, "") || depth >= MAX_NESTING {
                 return None;
@@ -97,7 +128,7 @@ impl KernelTypes {
             self.is_aggregate(inner)
                 .then(|| self.find(inner, field, depth + 1))
                 .flatten()
-                .map(|offset| bits / 8 + offset)
+                .map(|(offset, of)| (bits / 8 + offset, of))
         })
     }
 
@@ -132,6 +163,16 @@ impl KernelTypes {
             })
         };
         let may = |structure: &str, field: &str| self.offset(structure, field).unwrap_or(ABSENT);
+        // Before 6.11, two names of one structure of two words.
+        let changed = ["__i_ctime", "i_ctime"]
+            .into_iter()
+            .find_map(|name| self.offset("inode", name));
+        let thread_pointer = if cfg!(target_arch = "x86_64") {
+            self.offset_within("task_struct", "thread", "fsbase")
+        } else {
+            // Its first word is tp_value.
+            self.offset_within("task_struct", "thread", "uw")
+        };
         Ok(Offsets {
             task_pid: need("task_struct", "pid")?,
             task_tgid: need("task_struct", "tgid")?,
@@ -158,6 +199,28 @@ impl KernelTypes {
                 (Some(info), Some(status)) => info + status,
                 _ => ABSENT,
             },
+            task_thread_pointer: thread_pointer.unwrap_or(ABSENT),
+            mm_vdso: self
+                .offset_within("mm_struct", "context", "vdso")
+                .unwrap_or(ABSENT),
+            mm_tree: may("mm_struct", "mm_rb"),
+            vma_start: need("vm_area_struct", "vm_start")?,
+            vma_end: need("vm_area_struct", "vm_end")?,
+            vma_offset: need("vm_area_struct", "vm_pgoff")?,
+            vma_flags: need("vm_area_struct", "vm_flags")?,
+            vma_file: need("vm_area_struct", "vm_file")?,
+            vma_node: may("vm_area_struct", "vm_rb"),
+            inode_number: need("inode", "i_ino")?,
+            inode_super: need("inode", "i_sb")?,
+            inode_changed_seconds: match changed {
+                Some(changed) => changed,
+                None => need("inode", "i_ctime_sec")?,
+            },
+            inode_changed_nanoseconds: match changed {
+                Some(changed) => changed + 8,
+                None => need("inode", "i_ctime_nsec")?,
+            },
+            super_device: need("super_block", "s_dev")?,
             uring_close_fd: may("io_close", "fd"),
             uring_open_slot: may("io_open", "file_slot"),
             uring_accept_slot: may("io_accept", "file_slot"),

@@ -8,6 +8,7 @@ mod features;
 mod logs;
 mod maps;
 mod sys;
+mod tables;
 mod tracefs;
 
 pub use attach::{Attached, Hook};
@@ -16,6 +17,7 @@ pub use features::{Capability, missing_capabilities};
 pub use logs::forward_logs;
 pub use maps::{Counters, YoungEntry};
 pub use sys::{descriptor_limit, monotonic_now, original_descriptor_limit, raise_descriptor_limit};
+pub use tables::TableMaps;
 pub use tracefs::TraceFs;
 
 use std::{fs::File, os::fd::AsFd as _, path::PathBuf, time::Duration};
@@ -29,6 +31,7 @@ use leak_common::{
     config::{Offsets, flags, target},
     limits::{MAX_COMMS, RING_BYTES},
     syscalls::{Action, actions},
+    unwind::{CHUNK_PAGES, CHUNK_ROWS},
 };
 
 /// The programs, as built by `cargo xtask build`. Empty in a build without the
@@ -56,6 +59,10 @@ pub struct Options {
     pub prompt: bool,
     /// Every acquisition and release goes through the ring.
     pub all_events: bool,
+    /// Memory for unwind tables in bytes, a sixth of which is for their directory.
+    pub stack_memory: u64,
+    /// Stacks go through the ring with what they were taken from.
+    pub snapshots: bool,
     /// The programs log what is odd.
     pub verbose: bool,
 }
@@ -72,6 +79,8 @@ impl Default for Options {
             follow_own_children: false,
             prompt: false,
             all_events: false,
+            stack_memory: 16 << 20,
+            snapshots: false,
             verbose: false,
         }
     }
@@ -139,6 +148,8 @@ impl Tracer {
             .override_global("ACTIONS", &rows[..], true)
             .override_global("AYA_LOG_LEVEL", &log_level, false)
             .map_max_entries("RING", options.ring_bytes)
+            .map_max_entries("ROWS", chunks(options.stack_memory / 6 * 5, CHUNK_ROWS * 4))
+            .map_max_entries("DIRECTORY", chunks(options.stack_memory / 6, CHUNK_PAGES * 8))
             .load(OBJECT)
             .map_err(|error| LoadError::from_aya("the eBPF object", error))?;
         let mut tracer = Tracer {
@@ -202,6 +213,13 @@ impl Tracer {
     }
 }
 
+/// How many chunks of a size fit, at least one.
+fn chunks(bytes: u64, chunk: usize) -> u32 {
+    u32::try_from(bytes / chunk as u64)
+        .unwrap_or(u32::MAX)
+        .clamp(1, 1 << 14)
+}
+
 fn config(options: &Options, offsets: Offsets) -> Config {
     let mut set = 0;
     let mut required = 0;
@@ -210,6 +228,7 @@ fn config(options: &Options, offsets: Offsets) -> Config {
     bit(options.cgroup.is_some(), flags::FILTER_CGROUP);
     bit(options.follow_own_children, flags::FOLLOW_OWN_CHILDREN);
     bit(options.prompt, flags::PROMPT);
+    bit(options.snapshots, flags::SNAPSHOTS);
     bit(features::has_typed_task(), flags::TYPED_TASK);
     bit(features::has_task_registers(), flags::TASK_REGISTERS);
     if options.by_pid || options.follow_own_children {

@@ -112,6 +112,11 @@ pub struct TraceOptions {
           display_order = 13)]
     pub ring_size: u32,
 
+    /// Kernel memory for unwind tables: with more of it, more programs have whole
+    /// stacks at once [default: 64M, or a 64th of the host's memory if that is less]
+    #[arg(long, value_name = "BYTES", value_parser = values::stack_memory, display_order = 14)]
+    pub stack_memory: Option<u64>,
+
     /// Send every acquisition and release through the ring, also those that would
     /// cancel in the kernel: to look into leaktrace itself
     #[arg(long, hide = true)]

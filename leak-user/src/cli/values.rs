@@ -91,6 +91,18 @@ pub(super) fn ring_size(text: &str) -> Result<u32, String> {
     u32::try_from(bytes).map_err(|error| error.to_string())
 }
 
+/// Memory for unwind tables: it is taken at once, and addressed by 32 bits.
+pub(super) fn stack_memory(text: &str) -> Result<u64, String> {
+    match bytes(text) {
+        Some(bytes @ MIN_STACK_BYTES..=MAX_STACK_BYTES) => Ok(bytes),
+        Some(_) => Err("the size must be from 4M to 1G".to_owned()),
+        None => Err("a size is a number of bytes, as 33554432 or 32M".to_owned()),
+    }
+}
+
+const MIN_STACK_BYTES: u64 = 4 << 20;
+const MAX_STACK_BYTES: u64 = 1 << 30;
+
 fn page_size() -> u64 {
     // SAFETY: sysconf only reads its argument.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };

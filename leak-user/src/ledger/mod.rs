@@ -154,6 +154,8 @@ impl Ledger {
                     process.uncovered.insert(*cause);
                 }
             }
+            // What stacks look like is not the ledger's matter.
+            Event::CodeWanted(_) | Event::Interpreted(_) | Event::Snapshot(_) => {}
         }
     }
 
@@ -334,5 +336,8 @@ fn time_of(event: &Event) -> Nanos {
         Event::Forked(forked) => forked.time,
         Event::Executed(executed) => executed.time,
         Event::Exited { time, .. } | Event::Uncovered { time, .. } => *time,
+        Event::CodeWanted(wanted) => wanted.time,
+        Event::Interpreted(interpreted) => interpreted.time,
+        Event::Snapshot(snapshot) => snapshot.time,
     }
 }

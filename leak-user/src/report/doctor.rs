@@ -15,11 +15,26 @@ use super::{
 pub const SCHEMA: &str = "leaktrace.doctor/1";
 
 /// All checks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DoctorReport {
     pub schema: String,
     /// In the order in which they build on each other.
     pub checks: Vec<Check>,
+    /// The programs that were loaded.
+    #[serde(default)]
+    pub programs: Vec<Program>,
+}
+
+/// A program as the kernel took it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Program {
+    pub name: String,
+    /// What it serves.
+    pub kind: String,
+    /// Instructions that the verifier walked; absent where the kernel does not tell.
+    pub verified_instructions: Option<u32>,
+    /// Milliseconds until it was verified and translated.
+    pub load_ms: f64,
 }
 
 /// One thing that was looked at.
@@ -51,6 +66,7 @@ impl DoctorReport {
         DoctorReport {
             schema: SCHEMA.to_owned(),
             checks,
+            programs: Vec::new(),
         }
     }
 

@@ -51,6 +51,10 @@ pub struct Health {
     pub adopted: u64,
     /// Stacks that ended before their outermost frame.
     pub stacks_truncated: u64,
+    /// The same by reason: `broken`, `unreadable`, `too_deep`, `not_taken`,
+    /// `no_table`, `evicted`, `locked`.
+    #[serde(default)]
+    pub stacks_truncated_by_reason: BTreeMap<String, u64>,
     /// What could not be seen, one sentence each.
     pub uncovered: Vec<String>,
 }

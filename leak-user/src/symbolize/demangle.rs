@@ -1,4 +1,4 @@
-//! Readable names of C++ and Rust functions. The names come from files of the
+//! Readable names of C++, Rust and Go functions. The names come from files of the
 //! traced: a short one can stand for a text of any length, so what is written
 //! is bounded.
 
@@ -7,8 +7,74 @@ use std::fmt::{self, Write};
 /// Most bytes of a name, before and after.
 const MAX_NAME: usize = 4096;
 
-/// The name as its author wrote it, where it is mangled; cut at 4 KiB.
-pub(super) fn demangle(name: &str) -> String {
+/// Which rules a name follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Language {
+    Go,
+    Other,
+}
+
+/// The name as its author wrote it; cut at 4 KiB.
+pub(super) fn readable(name: &str, language: Language) -> String {
+    match language {
+        Language::Go => unescape(name),
+        Language::Other => demangle(without_clone(name)),
+    }
+}
+
+/// Without what a compiler appends to the name of a part or a copy of a function
+/// that it made: `.cold`, `.part.0`, `.constprop.1`, `.isra.0`, `.llvm.123`.
+fn without_clone(name: &str) -> &str {
+    let mut rest = name;
+    while let Some((before, last)) = rest.rsplit_once('.') {
+        let is_number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+        let (before, kind) = match is_number.then(|| before.rsplit_once('.')).flatten() {
+            Some((before, kind)) => (before, kind),
+            None => (before, last),
+        };
+        let is_kind = match kind {
+            "cold" | "localalias" => true,
+            "part" | "constprop" | "isra" | "llvm" | "lto_priv" | "clone" => is_number,
+            _ => false,
+        };
+        if !is_kind || before.is_empty() {
+            break;
+        }
+        rest = before;
+    }
+    rest
+}
+
+/// Go writes some characters of import paths as `%` and two digits, of which the
+/// dots behind the last slash matter.
+fn unescape(name: &str) -> String {
+    let name = &name[..name.floor_char_boundary(MAX_NAME)];
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after
+            .get(..2)
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match escaped.filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    text.truncate(text.floor_char_boundary(MAX_NAME));
+    text
+}
+
+/// Demangled where it is mangled.
+fn demangle(name: &str) -> String {
     let mut text = Bounded(String::new());
     if name.len() > MAX_NAME || !is_mangled(name) {
         // Cut or not: what was written is the answer.
@@ -61,10 +127,46 @@ mod tests {
             ("main", "main"),
             ("_Znonsense", "_Znonsense"),
             ("", ""),
+            ("_ZN5space3fooEibc.cold", "space::foo(int, bool, char)"),
+            ("_ZN5space3fooEv.part.0.constprop.1", "space::foo()"),
+            (
+                "_ZN4core3fmt5write17h0123456789abcdefE.llvm.12345",
+                "core::fmt::write",
+            ),
+            ("_RNvC6_123foo3bar.llvm.1", "123foo::bar"),
+            ("parse.isra.0.cold", "parse"),
+            ("parse.cold.12", "parse"),
+            ("part.0", "part.0"),
+            ("parse.part", "parse.part"),
+            ("counter.5", "counter.5"),
+            (".cold", ".cold"),
+            ("main.main.func1", "main.main.func1"),
+            ("a%2eb", "a%2eb"),
         ];
-        for (mangled, readable) in names {
-            assert_eq!(demangle(mangled), readable);
+        for (mangled, expected) in names {
+            assert_eq!(readable(mangled, Language::Other), expected);
         }
+    }
+
+    #[test]
+    fn names_of_go_functions_have_the_import_path_as_written() {
+        let names = [
+            (
+                "gopkg.in/yaml%2ev2.(*Decoder).Decode",
+                "gopkg.in/yaml.v2.(*Decoder).Decode",
+            ),
+            ("main.cold", "main.cold"),
+            ("main.Map[go.shape.int]", "main.Map[go.shape.int]"),
+            ("a%2", "a%2"),
+            ("a%zzb%", "a%zzb%"),
+            ("a%+1", "a%+1"),
+            ("%ff", "\u{fffd}"),
+            ("", ""),
+        ];
+        for (name, expected) in names {
+            assert_eq!(readable(name, Language::Go), expected);
+        }
+        assert!(readable(&"%ff".repeat(5000), Language::Go).len() <= MAX_NAME);
     }
 
     #[test]

@@ -17,7 +17,9 @@ const SECTION: usize = 64;
 const ET_EXEC: u16 = 2;
 const ET_DYN: u16 = 3;
 const PT_LOAD: u32 = 1;
+const PT_DYNAMIC: u32 = 2;
 const PT_NOTE: u32 = 4;
+const PF_W: u32 = 2;
 const NT_GNU_BUILD_ID: u32 = 3;
 
 /// The headers of a program or library.
@@ -28,15 +30,19 @@ pub(super) struct Elf {
     pub(super) sections: Vec<Section>,
     /// In hexadecimal.
     pub(super) build_id: Option<String>,
-    loads: Vec<Load>,
+    pub(super) loads: Vec<Load>,
+    /// What the dynamic loader reads.
+    pub(super) dynamic: Option<Load>,
 }
 
 /// A loaded segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Load {
-    offset: u64,
-    address: u64,
-    size: u64,
+pub(super) struct Load {
+    pub(super) offset: u64,
+    pub(super) address: u64,
+    /// In the file, bytes.
+    pub(super) size: u64,
+    pub(super) writable: bool,
 }
 
 /// A section, its bytes elsewhere.
@@ -67,6 +73,7 @@ impl Elf {
             sections: Vec::new(),
             build_id: None,
             loads: Vec::new(),
+            dynamic: None,
         };
         elf.read_segments(file)?;
         elf.sections = read_sections(file, &header).unwrap_or_default();
@@ -78,6 +85,16 @@ impl Elf {
         self.loads.iter().find_map(|load| {
             let within = offset.checked_sub(load.offset)?;
             (within < load.size).then(|| load.address.wrapping_add(within))
+        })
+    }
+
+    /// Where in the file lies what is loaded to an address, and how many bytes
+    /// of its segment follow.
+    pub(super) fn offset_of(&self, address: u64) -> Option<(u64, u64)> {
+        self.loads.iter().find_map(|load| {
+            let within = address.checked_sub(load.address)?;
+            let left = load.size.checked_sub(within).filter(|left| *left > 0)?;
+            Some((load.offset.checked_add(within)?, left))
         })
     }
 
@@ -99,9 +116,11 @@ impl Elf {
                 offset: u64_at(segment, 8)?,
                 address: u64_at(segment, 16)?,
                 size: u64_at(segment, 32)?,
+                writable: u32_at(segment, 4)? & PF_W != 0,
             };
             match u32_at(segment, 0)? {
                 PT_LOAD => self.loads.push(load),
+                PT_DYNAMIC => self.dynamic = Some(load),
                 PT_NOTE if self.build_id.is_none() => {
                     self.build_id = build_id(file, load.offset, load.size);
                 }
@@ -174,7 +193,7 @@ fn build_id(file: &File, offset: u64, size: u64) -> Option<String> {
 }
 
 /// Bytes of a file, `None` where there are more than `limit` or fewer than said.
-fn read_range(file: &File, offset: u64, size: u64, limit: u64) -> Option<Vec<u8>> {
+pub(super) fn read_range(file: &File, offset: u64, size: u64, limit: u64) -> Option<Vec<u8>> {
     if size > limit {
         return None;
     }
@@ -183,7 +202,7 @@ fn read_range(file: &File, offset: u64, size: u64, limit: u64) -> Option<Vec<u8>
     Some(bytes)
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     let bytes = bytes.get(at..)?.first_chunk()?;
     Some(u16::from_ne_bytes(*bytes))
 }
@@ -217,6 +236,10 @@ mod tests {
         let text = elf.section(".text").unwrap();
         assert!(elf.address_of(text.offset).is_some());
         assert_eq!(elf.address_of(u64::MAX), None);
+        let address = elf.address_of(text.offset).unwrap();
+        let (offset, left) = elf.offset_of(address).unwrap();
+        assert!(offset == text.offset && left >= text.size);
+        assert_eq!(elf.offset_of(u64::MAX), None);
         assert!(elf.section(".symtab").is_some());
     }
 

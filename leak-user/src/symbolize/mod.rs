@@ -5,30 +5,39 @@
 //! after its end. Nothing a process can put into a file makes this panic, wait
 //! or take memory without bound; it can only give itself wrong names.
 
+mod call_site;
 mod demangle;
 mod elf;
+mod go;
 mod image;
 mod modules;
+mod pclntab;
 mod perf_map;
+mod separate;
 mod snapshot;
+mod symbols;
 #[cfg(test)]
 mod tests;
+mod vdso;
 
 use std::{collections::HashMap, path::PathBuf, rc::Rc};
 
 use leak_common::ProcessId;
 
 use self::{
-    modules::{ModuleId, Modules, Name},
+    call_site::Kind,
+    modules::{ModuleId, Modules},
     perf_map::PerfMap,
     snapshot::{MAX_REGIONS, Place, Region, Snapshot},
+    symbols::Name,
 };
 use crate::{proc::Proc, report::model::Frame};
 
 /// What a [`Symbolizer`] may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Files kept open for processes that may have exited: one descriptor each.
+    /// Files kept open for processes that may have exited: one descriptor each, or
+    /// two where debug information lies among the files of the process.
     pub pinned_files: usize,
     /// Files whose symbols are in memory at a time: two descriptors each.
     pub loaded_files: usize,
@@ -117,6 +126,7 @@ impl Symbolizer {
         let executable = mappings.iter().filter(|mapping| mapping.is_executable());
         let regions = executable.take(MAX_REGIONS).map(|mapping| {
             let module = match mapping.inode {
+                0 if mapping.path == vdso::NAME => self.modules.vdso(mapping),
                 0 => None,
                 _ => self.modules.pin(proc, pid, mapping),
             };
@@ -172,9 +182,11 @@ impl Symbolizer {
         })
     }
 
-    /// Names a stack of addresses, innermost first. The first one follows the
-    /// system call, the others are where calls return to. Without a snapshot
-    /// there are addresses only.
+    /// Names a stack of addresses, innermost first. The first one follows a system
+    /// call or is where a function was entered, which the code before it tells
+    /// apart. The others are where calls return to; what returns from a signal
+    /// handler is known by its code, and its caller is where the signal came in.
+    /// Without a snapshot there are addresses only.
     pub fn symbolize(
         &mut self,
         process: ProcessId,
@@ -188,18 +200,41 @@ impl Symbolizer {
             return symbolized;
         };
         snapshot.used = self.clock;
+        let mut kind = Kind::Innermost;
         for address in frames {
-            // What was called lies before where it returns to.
-            let Some(region) = snapshot.region(before(*address)) else {
+            let Some(region) = snapshot.region_of(*address, kind) else {
                 symbolized.cut = true;
                 break;
             };
             let perf_map = snapshot.perf_map.as_deref();
-            symbolized
-                .frames
-                .extend(named(&mut self.modules, region, perf_map, *address));
+            let found = named(&mut self.modules, region, perf_map, *address, kind);
+            symbolized.frames.extend(found.frames);
+            kind = match found.returns_from_signal {
+                true => Kind::Interrupted,
+                false => Kind::Caller,
+            };
         }
         symbolized
+    }
+
+    /// The name, as it is in its file, of the function that a caller's address lies
+    /// in; not of one inlined into it. To be compared, not shown.
+    pub fn function_name(
+        &mut self,
+        process: ProcessId,
+        generation: Generation,
+        address: u64,
+    ) -> Option<String> {
+        let snapshot = self.snapshots.get(&(process, generation))?;
+        let region = snapshot.region_of(address, Kind::Caller)?;
+        let (Place::File { module, .. } | Place::Kernel { module, .. }) = &region.place else {
+            return None;
+        };
+        let names = self
+            .modules
+            .names((*module)?, region.file_offset(address), Kind::Caller);
+        let outermost = names.names.last()?;
+        Some(outermost.raw.to_string())
     }
 
     /// Drops what is known of a process. Its files stay until others need the room.
@@ -252,54 +287,74 @@ fn bare(address: u64) -> Frame {
     }
 }
 
+/// What is found at one address.
+struct Found {
+    frames: Vec<Frame>,
+    returns_from_signal: bool,
+}
+
 /// The frames at an address of a region.
 fn named(
     modules: &mut Modules,
     region: &Region,
     perf_map: Option<&PerfMap>,
     address: u64,
-) -> Vec<Frame> {
-    let frame = bare(address);
+    kind: Kind,
+) -> Found {
     let generated = || {
+        let instruction = match kind {
+            Kind::Interrupted => address,
+            Kind::Innermost | Kind::Caller => before(address),
+        };
         let name = region
             .may_be_generated()
-            .then(|| perf_map?.name(before(address)));
+            .then(|| perf_map?.name(instruction));
         name.flatten().unwrap_or_default().to_owned()
     };
-    match &region.place {
-        Place::Kernel(name) => vec![Frame {
-            module: name.to_string(),
-            ..frame
-        }],
-        Place::Anonymous => vec![Frame {
-            symbol: generated(),
-            ..frame
-        }],
-        Place::File { module, path } => {
-            let offset = region.offset.wrapping_add(address - region.start);
-            let frame = Frame {
-                module: path.to_string(),
-                module_offset: Some(format!("{offset:#x}")),
+    let (module, path) = match &region.place {
+        Place::File { module, path } => (module, path),
+        Place::Kernel { module, name } => (module, name),
+        Place::Anonymous => {
+            return Found::one(Frame {
                 symbol: generated(),
-                ..frame
-            };
-            match (module, frame.symbol.as_str()) {
-                (Some(module), "") => in_module(modules, *module, before(offset), frame),
-                _ => vec![frame],
-            }
+                ..bare(address)
+            });
+        }
+    };
+    let offset = region.file_offset(address);
+    let frame = Frame {
+        module: path.to_string(),
+        module_offset: Some(format!("{offset:#x}")),
+        symbol: generated(),
+        ..bare(address)
+    };
+    match (module, frame.symbol.as_str()) {
+        (Some(module), "") => in_module(modules, *module, offset, kind, frame),
+        _ => Found::one(frame),
+    }
+}
+
+impl Found {
+    fn one(frame: Frame) -> Found {
+        Found {
+            frames: vec![frame],
+            returns_from_signal: false,
         }
     }
 }
 
-fn in_module(modules: &mut Modules, module: ModuleId, offset: u64, frame: Frame) -> Vec<Frame> {
-    let found = modules.names(module, offset);
+fn in_module(
+    modules: &mut Modules,
+    module: ModuleId,
+    offset: u64,
+    kind: Kind,
+    frame: Frame,
+) -> Found {
+    let found = modules.names(module, offset, kind);
     let frame = Frame {
         build_id: found.build_id.map(|id| id.to_string()),
         ..frame
     };
-    if found.names.is_empty() {
-        return vec![frame];
-    }
     let with_name = |name: &Name| Frame {
         symbol: name.symbol.clone(),
         file: name.file.clone(),
@@ -307,5 +362,11 @@ fn in_module(modules: &mut Modules, module: ModuleId, offset: u64, frame: Frame)
         inlined: name.inlined,
         ..frame.clone()
     };
-    found.names.iter().map(with_name).collect()
+    Found {
+        frames: match found.names.is_empty() {
+            true => vec![frame],
+            false => found.names.iter().map(with_name).collect(),
+        },
+        returns_from_signal: found.returns_from_signal,
+    }
 }

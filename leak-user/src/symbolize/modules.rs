@@ -2,20 +2,20 @@
 //! alive, so that their symbols can be read after its end, from a deleted file,
 //! or from another mount name space.
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    io,
-    os::unix::fs::MetadataExt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
-    rc::Rc,
+use std::{collections::HashMap, fs::File, io, os::unix::fs::MetadataExt, path::Path, rc::Rc};
+
+use super::{
+    Limits,
+    call_site::{Code, Kind},
+    elf::Elf,
+    separate::Wanted,
+    symbols::{Name, Symbols},
+    vdso,
 };
-
-use blazesym::symbolize::{self as blaze, Input, Sym, source};
-
-use super::{Limits, demangle::demangle, elf::Elf, image::Image};
 use crate::proc::{Mapping, Proc, open_beneath, open_regular};
+
+/// Where debug information is installed, below a root directory.
+const DEBUG_DIRECTORY: &str = "usr/lib/debug";
 
 /// A pinned file. Never reused: what was dropped stays unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,21 +24,13 @@ pub(super) struct ModuleId(u64);
 /// What maps say a file is. While it is pinned nothing else can be that.
 type Key = ((u32, u32), u64);
 
-/// One function at an address; of an address with inlined functions the innermost
-/// comes first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Name {
-    pub(super) symbol: String,
-    pub(super) file: Option<String>,
-    pub(super) line: Option<u32>,
-    pub(super) inlined: bool,
-}
-
 /// What is known of an address in a module.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     pub(super) names: Rc<[Name]>,
     pub(super) build_id: Option<Rc<str>>,
+    /// The kernel returns from a signal handler there.
+    pub(super) returns_from_signal: bool,
 }
 
 /// All pinned files, with the symbols of those used last.
@@ -47,7 +39,7 @@ pub(super) struct Modules {
     limits: Limits,
     modules: HashMap<ModuleId, Module>,
     by_key: HashMap<Key, ModuleId>,
-    known: HashMap<(ModuleId, u64), Names>,
+    known: HashMap<(ModuleId, u64, Kind), Names>,
     next: u64,
     /// Counts uses, to drop what was not used for longest.
     clock: u64,
@@ -62,6 +54,10 @@ struct Module {
     version: Version,
     used: u64,
     content: Content,
+    /// Where its debug information may be.
+    wanted: Option<Wanted>,
+    /// What may be it among the files of its process: that may be gone later.
+    separate: Option<File>,
 }
 
 type Version = (u64, i64, i64);
@@ -71,28 +67,8 @@ enum Content {
     NotRead,
     /// Not an ELF file that can be read.
     Unreadable,
-    Read(Elf, Origin),
-}
-
-/// Where a module's names come from.
-#[derive(Debug)]
-enum Origin {
-    /// Not asked yet, or dropped to make room.
-    NotLoaded,
-    /// It has none that can be read.
-    Nowhere,
-    Loaded(Box<Symbols>),
-}
-
-/// A symbolizer of its own for each file: to drop it is to free all it took.
-#[derive(Debug)]
-struct Symbols {
-    symbolizer: blaze::Symbolizer,
-    path: PathBuf,
-    dwarf: bool,
-    bytes: u64,
-    /// Holds open what the path names.
-    _image: Option<Image>,
+    /// Symbols are there from the first question on, until others need the room.
+    Read(Elf, Option<Box<Symbols>>),
 }
 
 impl Modules {
@@ -120,14 +96,29 @@ impl Modules {
             self.remove(id);
         }
         let file = open_mapped(proc, pid, mapping).ok()?;
-        let module = Module {
-            key,
-            version: version(&file)?,
-            file,
-            used: self.clock,
-            content: Content::NotRead,
-        };
+        let mut module = Module::new(key, file)?;
+        module.used = self.clock;
+        let root = proc.root().join(pid.to_string()).join("root");
+        module.find_separate(&root, Path::new(&mapping.path), &self.limits);
         Some(self.insert(module))
+    }
+
+    /// The kernel's code in a living process. `None` where it is not that of this
+    /// one, as in a 32-bit process.
+    pub(super) fn vdso(&mut self, mapping: &Mapping) -> Option<ModuleId> {
+        let size = mapping.end.checked_sub(mapping.start)?;
+        let key = ((u32::MAX, u32::MAX), u64::MAX);
+        let id = match self.by_key.get(&key) {
+            Some(id) => *id,
+            None => {
+                let module = Module::new(key, vdso::copy()?)?;
+                self.insert(module)
+            }
+        };
+        self.clock += 1;
+        let module = self.modules.get_mut(&id)?;
+        module.used = self.clock;
+        (module.version.0 == size && mapping.start > u64::from(u32::MAX)).then_some(id)
     }
 
     fn insert(&mut self, module: Module) -> ModuleId {
@@ -153,54 +144,37 @@ impl Modules {
         }
     }
 
-    /// The functions at an offset in a file; none where it is not pinned any more
-    /// or has no symbols there.
-    pub(super) fn names(&mut self, id: ModuleId, offset: u64) -> Names {
-        if let Some(known) = self.known.get(&(id, offset)) {
+    /// The functions at an offset in a file that a frame has for its address; none
+    /// where it is not pinned any more or has no symbols there.
+    pub(super) fn names(&mut self, id: ModuleId, offset: u64, kind: Kind) -> Names {
+        let key = (id, offset, kind);
+        if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
-        let names = self.look_up(id, offset).unwrap_or_default();
+        let names = self.look_up(id, offset, kind).unwrap_or_default();
         if self.known.len() >= self.limits.known_addresses {
             // Rare, and cheaper to find again than to keep in order.
             self.known.clear();
         }
-        self.known.insert((id, offset), names.clone());
+        self.known.insert(key, names.clone());
         names
     }
 
-    fn look_up(&mut self, id: ModuleId, offset: u64) -> Option<Names> {
+    fn look_up(&mut self, id: ModuleId, offset: u64, kind: Kind) -> Option<Names> {
         self.make_room(id);
         self.clock += 1;
         let module = self.modules.get_mut(&id)?;
         module.used = self.clock;
-        if matches!(module.content, Content::NotRead) {
-            module.content = match Elf::read(&module.file) {
-                Some(elf) => Content::Read(elf, Origin::NotLoaded),
-                None => Content::Unreadable,
-            };
+        let code = Code::at(&module.file, offset);
+        let exact = kind.is_exact(code, || module.starts_function(offset, &self.limits));
+        let instruction = offset.saturating_sub(u64::from(!exact));
+        let mut names = module.names(instruction, &self.limits)?;
+        names.returns_from_signal = code == Code::SignalReturn;
+        if names.returns_from_signal && names.names.is_empty() {
+            // The C library's own name for it; not among what it exports.
+            names.names = Rc::new([Name::of_function("__restore_rt")]);
         }
-        let Content::Read(elf, origin) = &mut module.content else {
-            return None;
-        };
-        let mut names = Vec::new();
-        if let Some(address) = elf.address_of(offset) {
-            if matches!(origin, Origin::NotLoaded) {
-                let symbols = Symbols::load(&module.file, elf, &self.limits);
-                *origin =
-                    symbols.map_or(Origin::Nowhere, |symbols| Origin::Loaded(Box::new(symbols)));
-            }
-            if let Origin::Loaded(symbols) = origin {
-                match symbols.find(address) {
-                    Ok(found) => names = found,
-                    Err(Unreadable) => *origin = Origin::Nowhere,
-                }
-            }
-        }
-        let build_id = elf.build_id.as_deref().map(Rc::from);
-        Some(Names {
-            names: names.into(),
-            build_id,
-        })
+        Some(names)
     }
 
     /// Drops the symbols of files not used lately, until one more fits.
@@ -209,7 +183,7 @@ impl Modules {
             let loaded = || {
                 self.modules
                     .iter()
-                    .filter_map(|(id, module)| Some((*id, module.used, module.symbols()?.bytes)))
+                    .filter_map(|(id, module)| Some((*id, module.used, module.symbols()?.bytes())))
             };
             let bytes: u64 = loaded().map(|(.., bytes)| bytes).sum();
             let fits =
@@ -220,10 +194,10 @@ impl Modules {
             let Some((id, ..)) = oldest.filter(|_| !fits) else {
                 return;
             };
-            if let Some(Content::Read(_, origin)) =
+            if let Some(Content::Read(_, symbols)) =
                 self.modules.get_mut(&id).map(|module| &mut module.content)
             {
-                *origin = Origin::NotLoaded;
+                *symbols = None;
             }
         }
     }
@@ -231,13 +205,8 @@ impl Modules {
     /// Pins a file that no process maps.
     #[cfg(test)]
     pub(super) fn adopt(&mut self, file: File) -> ModuleId {
-        self.insert(Module {
-            key: ((0, 0), 0),
-            version: (0, 0, 0),
-            file,
-            used: 0,
-            content: Content::NotRead,
-        })
+        let module = Module::new(((0, 0), 0), file).expect("it has metadata");
+        self.insert(module)
     }
 
     #[cfg(test)]
@@ -247,112 +216,76 @@ impl Modules {
 }
 
 impl Module {
-    fn symbols(&self) -> Option<&Symbols> {
-        match &self.content {
-            Content::Read(_, Origin::Loaded(symbols)) => Some(symbols),
-            Content::Read(_, Origin::NotLoaded | Origin::Nowhere)
-            | Content::NotRead
-            | Content::Unreadable => None,
-        }
-    }
-}
-
-/// Neither DWARF nor symbols can be made sense of.
-#[derive(Debug)]
-struct Unreadable;
-
-impl Symbols {
-    /// Separate debug information of the host, or else what the file itself has.
-    fn load(file: &File, elf: &Elf, limits: &Limits) -> io::Result<Symbols> {
-        if elf.section(".debug_info").is_none()
-            && let Some(separate) = separate_debug_file(elf, limits)
-        {
-            return Ok(separate);
-        }
-        let image = Image::copy(file, elf, limits.file_bytes)?;
-        Ok(Symbols {
-            symbolizer: symbolizer(),
-            path: image.path(),
-            dwarf: image.has_dwarf,
-            bytes: image.bytes,
-            _image: Some(image),
+    fn new(key: Key, file: File) -> Option<Module> {
+        Some(Module {
+            key,
+            version: version(&file)?,
+            file,
+            used: 0,
+            content: Content::NotRead,
+            wanted: None,
+            separate: None,
         })
     }
 
-    fn find(&mut self, address: u64) -> Result<Vec<Name>, Unreadable> {
-        // The file is untrusted and its readers are large: a defect there must
-        // not end the trace.
-        let found = catch_unwind(AssertUnwindSafe(|| self.ask(address)));
-        match found {
-            Ok(Ok(names)) => Ok(names),
-            // Damaged or of a kind not understood; the symbols may still do.
-            _ if self.dwarf => {
-                self.dwarf = false;
-                self.symbolizer = symbolizer();
-                self.find(address)
-            }
-            _ => Err(Unreadable),
+    fn read(&mut self) {
+        if matches!(self.content, Content::NotRead) {
+            self.content = match Elf::read(&self.file) {
+                Some(elf) => Content::Read(elf, None),
+                None => Content::Unreadable,
+            };
         }
     }
 
-    fn ask(&self, address: u64) -> blazesym::Result<Vec<Name>> {
-        let mut file = source::Elf::new(&self.path);
-        file.debug_syms = self.dwarf;
-        let found = self
-            .symbolizer
-            .symbolize_single(&source::Source::Elf(file), Input::VirtOffset(address))?;
-        Ok(found.as_sym().map(names_of).unwrap_or_default())
+    /// Looks for debug information among the files of a living process.
+    fn find_separate(&mut self, root: &Path, path: &Path, limits: &Limits) {
+        self.read();
+        let Content::Read(elf, _) = &self.content else {
+            return;
+        };
+        self.wanted = Wanted::by(&self.file, elf, path);
+        if let Some(wanted) = &self.wanted
+            && wanted.on_host(&limits.debug_directory).is_none()
+        {
+            self.separate = wanted.beneath(root, Path::new(DEBUG_DIRECTORY));
+        }
     }
-}
 
-fn symbolizer() -> blaze::Symbolizer {
-    blaze::Symbolizer::builder()
-        // The path means one file for as long as it lives.
-        .enable_auto_reload(false)
-        // Unbounded there; see `demangle`.
-        .enable_demangling(false)
-        .build()
-}
+    fn names(&mut self, offset: u64, limits: &Limits) -> Option<Names> {
+        self.read();
+        let Content::Read(elf, symbols) = &mut self.content else {
+            return None;
+        };
+        let mut names = Vec::new();
+        if let Some(address) = elf.address_of(offset) {
+            let symbols = symbols.get_or_insert_with(|| {
+                let (wanted, separate) = (self.wanted.as_ref(), self.separate.as_ref());
+                Box::new(Symbols::load(&self.file, elf, wanted, separate, limits))
+            });
+            names = symbols.find(&self.file, elf, address);
+        }
+        Some(Names {
+            names: names.into(),
+            build_id: elf.build_id.as_deref().map(Rc::from),
+            returns_from_signal: false,
+        })
+    }
 
-/// Debug information installed apart (`.build-id` below the debug directory). Only
-/// the host's administrator can put it there, so it is used where it lies.
-fn separate_debug_file(elf: &Elf, limits: &Limits) -> Option<Symbols> {
-    let (directory, name) = elf.build_id.as_deref()?.split_at_checked(2)?;
-    let path = limits.debug_directory.join(".build-id");
-    let path = path.join(directory).join(format!("{name}.debug"));
-    let bytes = path
-        .metadata()
-        .ok()
-        .filter(|metadata| metadata.is_file())?
-        .len();
-    Some(Symbols {
-        symbolizer: symbolizer(),
-        path,
-        dwarf: bytes <= limits.file_bytes,
-        bytes,
-        _image: None,
-    })
-}
+    fn starts_function(&mut self, offset: u64, limits: &Limits) -> bool {
+        let names = self.names(offset, limits).unwrap_or_default();
+        let Content::Read(elf, _) = &self.content else {
+            return false;
+        };
+        let outermost = names.names.last();
+        outermost.is_some_and(|name| name.start.is_some() && name.start == elf.address_of(offset))
+    }
 
-/// Inlined functions are listed outermost first, after the one they are in.
-fn names_of(sym: &Sym<'_>) -> Vec<Name> {
-    let name = |symbol: &str, code: Option<&blaze::CodeInfo<'_>>, inlined| Name {
-        symbol: demangle(symbol),
-        file: code.map(|code| shown(&code.to_path())),
-        line: code.and_then(|code| code.line),
-        inlined,
-    };
-    let inlined = sym.inlined.iter().rev();
-    inlined
-        .map(|inner| name(&inner.name, inner.code_info.as_ref(), true))
-        .chain([name(&sym.name, sym.code_info.as_deref(), false)])
-        .collect()
-}
-
-fn shown(path: &Path) -> String {
-    let mut text = path.to_string_lossy().into_owned();
-    text.truncate(text.floor_char_boundary(4096));
-    text
+    fn symbols(&self) -> Option<&Symbols> {
+        match &self.content {
+            Content::Read(_, symbols) => symbols.as_deref(),
+            Content::NotRead | Content::Unreadable => None,
+        }
+    }
 }
 
 fn version(file: &File) -> Option<Version> {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{modules::ModuleId, perf_map::PerfMap};
+use super::{call_site::Kind, modules::ModuleId, perf_map::PerfMap};
 use crate::proc::Mapping;
 
 /// Most executable mappings kept of a process.
@@ -27,7 +27,10 @@ pub(super) enum Place {
         path: Rc<str>,
     },
     /// Code of the kernel in every process (`[vdso]`, `[vsyscall]`, `[uprobes]`).
-    Kernel(Rc<str>),
+    Kernel {
+        module: Option<ModuleId>,
+        name: Rc<str>,
+    },
     /// Code that the program made itself.
     Anonymous,
 }
@@ -40,7 +43,10 @@ impl Region {
                 module,
                 path: path.strip_suffix(" (deleted)").unwrap_or(path).into(),
             },
-            Some(b'[') if !mapping.may_be_from_mmap() => Place::Kernel(path.into()),
+            Some(b'[') if !mapping.may_be_from_mmap() => Place::Kernel {
+                module,
+                name: path.into(),
+            },
             _ => Place::Anonymous,
         };
         Region {
@@ -51,13 +57,19 @@ impl Region {
         }
     }
 
+    /// Offset in the file of what lies at an address.
+    pub(super) fn file_offset(&self, address: u64) -> u64 {
+        let within = address.wrapping_sub(self.start);
+        self.offset.wrapping_add(within)
+    }
+
     /// Whether a perf map may name what lies there. Some programs map the code
     /// they make from a file in memory.
     pub(super) fn may_be_generated(&self) -> bool {
         match &self.place {
             Place::Anonymous => true,
             Place::File { path, .. } => path.starts_with("/memfd:") || path.starts_with("/dev/"),
-            Place::Kernel(_) => false,
+            Place::Kernel { .. } => false,
         }
     }
 }
@@ -76,6 +88,17 @@ impl Snapshot {
         let index = self.regions.partition_point(|region| region.end <= address);
         let region = self.regions.get(index)?;
         (region.start <= address).then_some(region)
+    }
+
+    /// The region that the instruction of a frame lies in.
+    pub(super) fn region_of(&self, address: u64, kind: Kind) -> Option<&Region> {
+        let called = self.region(address.saturating_sub(1));
+        match kind {
+            Kind::Caller => called,
+            // It may be the first instruction of the region.
+            Kind::Innermost => called.or_else(|| self.region(address)),
+            Kind::Interrupted => self.region(address),
+        }
     }
 
     /// Keeps those of an earlier snapshot that nothing lies in now: stacks from

@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 //! Whole stacks: of this process, of processes that exited, of damaged files.
 
+mod call_sites;
+mod debug_files;
+
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -53,6 +56,8 @@ struct Victim {
     child: Child,
     process: ProcessId,
     address: u64,
+    /// Other addresses on the same line.
+    others: Vec<u64>,
 }
 
 impl Victim {
@@ -65,9 +70,13 @@ impl Victim {
         BufReader::new(child.stdout.as_mut().unwrap())
             .read_line(&mut line)
             .unwrap();
+        let addresses = line.split_ascii_whitespace();
+        let mut addresses = addresses
+            .map(|digits| u64::from_str_radix(digits.trim_start_matches("0x"), 16).unwrap());
         Victim {
             process: Proc::default().identity(child.id()).unwrap(),
-            address: u64::from_str_radix(line.trim().trim_start_matches("0x"), 16).unwrap(),
+            address: addresses.next().unwrap(),
+            others: addresses.collect(),
             child,
         }
     }
@@ -353,7 +362,7 @@ fn damaged_programs_do_no_harm() {
         let mut modules = Modules::new(Limits::default());
         let module = modules.adopt(file);
         for offset in [0, 0x1130, 0x1150, 0x1170, u64::MAX] {
-            modules.names(module, offset);
+            modules.names(module, offset, Kind::Caller);
         }
     }
 }

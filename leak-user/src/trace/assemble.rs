@@ -1,19 +1,25 @@
 //! The report: the ledger's and the judge's answers, with names, places and limits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
-use leak_common::{Class, Counter, Handle, Kind, ProcessId};
+use leak_common::{Class, Counter, Handle, Kind, ProcessId, wire::StackEnd};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{engine::Engine, wall_clock};
 use crate::{
-    bpf::monotonic_now,
+    bpf::{Counters, monotonic_now},
     event::{Nanos, SiteId, Uncovered},
     judge::Judged,
     ledger::{Counts, ProcessView, SiteKey},
     proc::Description,
-    report::model::{Example, Finding, Health, Limit, Process, Report, SCHEMA, Verdict, Window},
+    report::model::{Example, Finding, Frame, Health, Limit, Process, Report, SCHEMA, Verdict, Window},
 };
+
+/// How long the report waits for names that are still being read.
+const NAMES_LAST: Duration = Duration::from_millis(500);
 
 /// Processes whose limits are read, those with findings first.
 const MAX_LIMITS: usize = 512;
@@ -30,6 +36,7 @@ impl Engine {
         self.count_sites()?;
         self.reconcile_all()?;
         self.check_children();
+        self.interpreted.wait(NAMES_LAST);
         let now = monotonic_now();
         self.judge.sample(now, &self.ledger);
         let judged = self.judge.findings(now, self.started, &self.ledger);
@@ -111,22 +118,10 @@ impl Engine {
         limits: &HashMap<ProcessId, Vec<Limit>>,
     ) -> Finding {
         let process = judged.process;
-        let frames = match judged.key {
-            SiteKey::Site(_) => self
-                .ledger
-                .site(judged.key)
-                .map(|site| site.frames.clone())
-                .unwrap_or_default(),
-            SiteKey::Unknown(..) => Box::default(),
+        let stack = match judged.key {
+            SiteKey::Site(site) => self.stack(site),
+            SiteKey::Unknown(..) => Vec::new(),
         };
-        let generation = match judged.key {
-            SiteKey::Site(site) => self.site_generation(site),
-            SiteKey::Unknown(..) => 0,
-        };
-        let stack = self
-            .symbolizer
-            .symbolize(process, generation, &frames)
-            .frames;
         let comm = match self.facts.get(&process) {
             Some(facts) if !facts.comm.is_empty() => facts.comm.clone(),
             _ => views
@@ -159,6 +154,18 @@ impl Engine {
             stack,
             examples: self.examples(judged.exited.unwrap_or(now), judged),
         }
+    }
+
+    /// The frames of a site, innermost first.
+    fn stack(&mut self, site: SiteId) -> Vec<Frame> {
+        let Some(record) = self.ledger.site(SiteKey::Site(site)) else {
+            return Vec::new();
+        };
+        let (process, frames, end) = (record.process, record.frames.clone(), record.end);
+        let generation = self.site_generation(site);
+        let native = self.symbolizer.symbolize(process, generation, &frames);
+        let complete = end == StackEnd::Complete && !native.cut;
+        self.interpreted.merge(site, native.frames, complete)
     }
 
     fn examples(&self, now: Nanos, judged: &Judged) -> Vec<Example> {
@@ -252,6 +259,7 @@ impl Engine {
             reconciled: totals.reconciled,
             adopted: totals.adopted,
             stacks_truncated: counters.get(Counter::StackTruncated),
+            stacks_truncated_by_reason: unfinished(&counters),
             uncovered: self.uncovered(views),
         }
     }
@@ -304,6 +312,23 @@ impl Engine {
         }
         sentences
     }
+}
+
+/// Stacks that ended early, by reason; what is zero is left out.
+fn unfinished(counters: &Counters) -> BTreeMap<String, u64> {
+    [
+        (StackEnd::Broken, Counter::StackBroken),
+        (StackEnd::Unreadable, Counter::StackUnreadable),
+        (StackEnd::TooDeep, Counter::StackTooDeep),
+        (StackEnd::NotTaken, Counter::StackNotTaken),
+        (StackEnd::NoTable, Counter::StackNoTable),
+        (StackEnd::Evicted, Counter::StackEvicted),
+        (StackEnd::Locked, Counter::StackLocked),
+    ]
+    .into_iter()
+    .map(|(end, counter)| (end.name().to_owned(), counters.get(counter)))
+    .filter(|(_, count)| *count > 0)
+    .collect()
 }
 
 fn list(pids: &[u32]) -> String {

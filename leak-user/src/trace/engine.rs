@@ -3,13 +3,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
 use leak_common::{Counter, Handle, ProcessId};
 
-use super::{Plan, TraceError, wall_clock};
+use super::{Plan, TraceError, interpreted::Interpreted, wall_clock};
 use crate::{
     bpf::{Tracer, monotonic_now},
     decode::decode_batch,
@@ -19,6 +19,7 @@ use crate::{
     proc::{Description, Facts, Proc},
     source::RingReader,
     symbolize::Symbolizer,
+    tables::Tables,
 };
 
 /// A running trace.
@@ -29,6 +30,8 @@ pub(super) struct Engine {
     pub(super) judge: Judge,
     pub(super) proc: Proc,
     pub(super) symbolizer: Symbolizer,
+    pub(super) tables: Tables,
+    pub(super) interpreted: Interpreted,
     /// Set of [`leak_common::Kind::bit`].
     pub(super) kinds: u32,
     /// Age in nanoseconds from which a resource is old.
@@ -89,6 +92,19 @@ pub(super) struct Figures {
     pub(super) lost: u64,
 }
 
+/// How long the start may take until the code that is mapped has unwind tables; what
+/// is left then follows.
+const TABLES_FIRST: Duration = Duration::from_secs(2);
+
+/// The chosen processes, or all of them.
+fn pids(proc: &Proc, chosen: &[u32]) -> std::io::Result<Vec<u32>> {
+    if !chosen.is_empty() {
+        return Ok(chosen.to_vec());
+    }
+    let processes = proc.processes()?;
+    Ok(processes.iter().map(|stat| stat.id.pid()).collect())
+}
+
 /// Least time between two looks at the same process's code.
 const LEARN_AGAIN: Nanos = 100_000_000;
 
@@ -96,6 +112,15 @@ impl Engine {
     /// Attaches everything and takes the baseline.
     pub(super) fn start(tracer: Tracer, proc: Proc, plan: &Plan) -> Result<Engine, TraceError> {
         let mut tracer = tracer;
+        let tables = Tables::start(tracer.take_tables()?, proc.clone())?;
+        let run = !plan.command.is_empty();
+        if !run {
+            tables.learn_processes(pids(&proc, &plan.pids)?);
+            tables.wait(TABLES_FIRST);
+        }
+        if plan.pids.is_empty() {
+            tables.learn_host();
+        }
         for &pid in &plan.pids {
             tracer.add_target(pid, leak_common::config::target::BY_PID)?;
         }
@@ -110,7 +135,6 @@ impl Engine {
             .collect();
         let started = monotonic_now();
         let started_at = wall_clock();
-        let run = !plan.command.is_empty();
         let reader = RingReader::start(tracer.take_ring()?, run)?;
         let chosen = Chosen {
             pids: plan.pids.clone(),
@@ -134,6 +158,8 @@ impl Engine {
             }),
             proc,
             symbolizer: Symbolizer::default(),
+            tables,
+            interpreted: Interpreted::start()?,
             kinds: plan.kinds.iter().fold(0, |set, kind| set | kind.bit()),
             nursery,
             prompt: run,
@@ -197,6 +223,18 @@ impl Engine {
             }
             Event::Exited { time, process } => {
                 self.exited.insert(*process, *time);
+            }
+            Event::CodeWanted(wanted) => {
+                self.tables.want(wanted);
+                return;
+            }
+            Event::Interpreted(walked) => {
+                if let Some(interpreter) = self.tables.interpreter(walked.layout) {
+                    let pid = walked.process.pid();
+                    self.interpreted
+                        .take(walked.site, pid, interpreter, &walked.frames);
+                }
+                return;
             }
             _ => {}
         }
@@ -271,6 +309,8 @@ impl Engine {
             // Its exec is the first program after the fork.
             self.symbolizer.learn(&self.proc, process, 1);
             self.remember(process);
+            self.tables.learn_command(pid);
+            self.tables.wait(TABLES_FIRST);
         }
     }
 
@@ -334,6 +374,9 @@ impl Engine {
             for site in self.kernel_sites.remove(&process).unwrap_or_default() {
                 self.tracer.forget_site(site);
                 self.moved.remove(&site);
+                if !kept {
+                    self.interpreted.forget(site);
+                }
                 if !kept {
                     self.site_generations.remove(&site);
                     self.described.remove(&site);

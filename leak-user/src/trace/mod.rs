@@ -6,6 +6,7 @@ mod assemble;
 mod baseline;
 mod command;
 mod engine;
+mod interpreted;
 mod progress;
 mod promote;
 mod reconcile;
@@ -55,6 +56,8 @@ pub struct Plan {
     pub ring_bytes: u32,
     /// Every acquisition and release goes through the ring.
     pub all_events: bool,
+    /// Kernel memory for unwind tables in bytes.
+    pub stack_memory: u64,
     /// Whether the programs log.
     pub verbose: bool,
     /// Whether progress may be drawn on standard error.
@@ -177,6 +180,8 @@ fn options(plan: &Plan) -> bpf::Options {
         follow_own_children: !plan.command.is_empty(),
         prompt: !plan.command.is_empty(),
         all_events: plan.all_events,
+        stack_memory: plan.stack_memory,
+        snapshots: false,
         verbose: plan.verbose,
     }
 }

@@ -77,6 +77,13 @@ pub(super) fn write(report: &Report, page: &mut Page) -> io::Result<()> {
             page.paragraph(0, &counted(count, one, many))?;
         }
     }
+    for (reason, count) in &health.stacks_truncated_by_reason {
+        let text = match unfinished(reason) {
+            Some(meaning) => format!("- {reason} {count}: {meaning}"),
+            None => format!("- {} {count}", escape(reason)),
+        };
+        page.paragraph(2, &text)?;
+    }
     if !health.uncovered.is_empty() {
         page.line("Not covered:")?;
         for sentence in &health.uncovered {
@@ -84,6 +91,20 @@ pub(super) fn write(report: &Report, page: &mut Page) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a reason for the end of a stack means, if it is one of ours.
+fn unfinished(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "broken" => "what should be the caller is no code; generated code without frame pointers",
+        "unreadable" => "the stack's memory was not there",
+        "too_deep" => "there were more frames than are kept; the innermost are",
+        "not_taken" => "no registers were to be had",
+        "no_table" => "first seen, before the file's unwind tables were built",
+        "evicted" => "the file's unwind tables had made room for others; see --stack-memory",
+        "locked" => "the process was changing its mappings at that moment",
+        _ => return None,
+    })
 }
 
 fn loss(health: &Health, page: &mut Page) -> io::Result<()> {

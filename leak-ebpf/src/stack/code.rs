@@ -1,0 +1,188 @@
+//! From an address to its file's tables. What was found is remembered per page and
+//! per space: the code of one process as long as nothing new is mapped over it.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use leak_common::{
+    ProcessId,
+    unwind::{FileCode, FileKey, PAGE_BITS, file_state},
+    wire::{CodeWanted, RecordType, StackEnd},
+};
+
+use super::{
+    mapping::{Mapping, Mappings, Searched},
+    mix,
+    walk::Walk,
+};
+use crate::{
+    emit::{emit, head},
+    maps::{CODE_PAGES, FILES, SPACES},
+};
+
+/// A process's code.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Space {
+    /// Its number, and no other's, ever.
+    number: u64,
+    /// Address of `_PyRuntime`, once code of an interpreter was met.
+    python_runtime: u64,
+    /// Number of the interpreter's layout, 0 for none.
+    python_layout: u64,
+}
+
+/// A page of 4 KiB of a space.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct CodePage {
+    space: u64,
+    /// Address over 4096.
+    page: u64,
+}
+
+/// Stands for a number in the directory where there are no tables.
+pub(super) const BARE: u64 = u64::MAX;
+
+/// Code was mapped into a process, or it runs another program: what is known of
+/// its pages is void.
+#[inline(always)]
+pub(crate) fn changed(process: ProcessId) {
+    let _ = SPACES.remove(process);
+}
+
+/// The process's space, a new one if there is none. Tables that are full make room
+/// by themselves: a space that was dropped for it gets a new number.
+#[inline(always)]
+pub(super) fn space(process: ProcessId, walk: &mut Walk) {
+    if let Some(space) = SPACES.get_ptr(process) {
+        let space = unsafe { *space };
+        walk.space = space.number;
+        walk.python_runtime = space.python_runtime;
+        walk.python_layout = space.python_layout;
+        return;
+    }
+    let number = mix(process.0, unsafe { bpf_ktime_get_ns() });
+    walk.space = number;
+    walk.python_runtime = 0;
+    walk.python_layout = 0;
+    let space = Space {
+        number,
+        python_runtime: 0,
+        python_layout: 0,
+    };
+    let _ = SPACES.insert(process, space, 0);
+}
+
+/// Number in the directory of the first entry of an address's page, or [`BARE`].
+#[inline(always)]
+pub(super) fn directory<M: Mappings>(
+    walk: &mut Walk,
+    mapping: &mut Mapping,
+    process: ProcessId,
+    address: u64,
+) -> Result<u64, StackEnd> {
+    let key = CodePage {
+        space: walk.space,
+        page: address >> 12,
+    };
+    if let Some(directory) = CODE_PAGES.get_ptr(key) {
+        return Ok(unsafe { *directory });
+    }
+    match M::find(address, mapping) {
+        Searched::Found if mapping.is_executable() => {}
+        Searched::Found | Searched::Nothing => return Err(StackEnd::Broken),
+        Searched::Locked => return Err(StackEnd::Locked),
+    }
+    let directory = if mapping.has_file() || mapping.is_vdso() {
+        in_file(walk, mapping, process, address)?
+    } else {
+        BARE
+    };
+    let _ = CODE_PAGES.insert(key, directory, 0);
+    Ok(directory)
+}
+
+#[inline(always)]
+fn in_file(
+    walk: &mut Walk,
+    mapping: &mut Mapping,
+    process: ProcessId,
+    address: u64,
+) -> Result<u64, StackEnd> {
+    if !mapping.has_file() {
+        mapping.key = FileKey::VDSO;
+        mapping.offset = 0;
+    }
+    let now = unsafe { bpf_ktime_get_ns() };
+    let Some(file) = FILES.get_ptr_mut(mapping.key) else {
+        let wanted = FileCode {
+            state: file_state::WANTED,
+            directory: 0,
+            first_page: 0,
+            pages: 0,
+            python_runtime: 0,
+            python_layout: 0,
+            reserved: 0,
+            used: now,
+        };
+        if FILES.insert(mapping.key, wanted, 0).is_ok() {
+            want(mapping, process);
+        }
+        return Err(StackEnd::NoTable);
+    };
+    // SAFETY: a map value; user space replaces whole values, and readers of the old
+    // one see the old tables, which outlive them.
+    let file = unsafe { &mut *file };
+    let beyond = now.wrapping_sub(file.used) > WANT_AGAIN;
+    file.used = now;
+    match file.state {
+        file_state::LOADED => {}
+        file_state::BARE => return Ok(BARE),
+        file_state::EVICTED => {
+            if beyond {
+                want(mapping, process);
+            }
+            return Err(StackEnd::Evicted);
+        }
+        _ => {
+            if beyond {
+                want(mapping, process);
+            }
+            return Err(StackEnd::NoTable);
+        }
+    }
+    if file.python_layout != 0 {
+        walk.python_layout = u64::from(file.python_layout);
+        walk.python_runtime = mapping
+            .start
+            .wrapping_sub(mapping.offset)
+            .wrapping_add(file.python_runtime);
+        if let Some(space) = SPACES.get_ptr_mut(process) {
+            unsafe {
+                (*space).python_runtime = walk.python_runtime;
+                (*space).python_layout = walk.python_layout;
+            }
+        }
+    }
+    let offset = address.wrapping_sub(mapping.start).wrapping_add(mapping.offset);
+    let page = (offset >> PAGE_BITS & !7).wrapping_sub(u64::from(file.first_page));
+    if page >= u64::from(file.pages) {
+        return Ok(BARE);
+    }
+    Ok(u64::from(file.directory) + page)
+}
+
+/// A file whose tables are missing is asked for again when it was not met for so
+/// long: a request may have been lost.
+const WANT_AGAIN: u64 = 1_000_000_000;
+
+#[inline(always)]
+fn want(mapping: &Mapping, process: ProcessId) {
+    let record = CodeWanted {
+        head: head(RecordType::CodeWanted, 0, process),
+        file: mapping.key,
+        start: mapping.start,
+        end: mapping.end,
+        offset: mapping.offset,
+    };
+    emit(&record, process);
+}

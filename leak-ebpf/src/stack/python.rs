@@ -1,0 +1,168 @@
+//! Frames of CPython: a list in the process's memory, read while it stands still.
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user, generated};
+use leak_common::{
+    config::ABSENT,
+    limits::MAX_PYTHON_FRAMES,
+    unwind::{PythonFrame, PythonLayout},
+};
+
+use super::{Stack, StackScratch, forget, mix, opaque, walk::Walk};
+use crate::{
+    config::config,
+    maps::{PYTHON_LAYOUTS, PYTHON_THREADS},
+    task::{Task, read_or_zero},
+};
+
+/// Where the walk is.
+#[repr(C)]
+pub(super) struct Interpreter {
+    thread: u64,
+    frame: u64,
+    left: u64,
+    hash: u64,
+    /// The beginning of a frame.
+    words: [u64; FRAME_WORDS],
+}
+
+/// The fields of a frame that are read lie in so many words (a power of two).
+const FRAME_WORDS: usize = 16;
+/// Bytes of a frame that are read: all that the layouts name.
+const FRAME_BYTES: u32 = PythonLayout::FRAME_BYTES as u32;
+const _: () = assert!(FRAME_BYTES as usize <= FRAME_WORDS * 8);
+
+/// Threads that are looked through for the current one.
+const MAX_THREADS: u32 = 128;
+
+#[inline(always)]
+fn user(address: u64) -> u64 {
+    unsafe { bpf_probe_read_user(address as *const u64) }.unwrap_or(0)
+}
+
+/// Whether the process has an interpreter that is known.
+#[inline(always)]
+pub(super) fn is_known(walk: &Walk) -> bool {
+    // SAFETY: a place in the scratch, written by a function that the compiler does
+    // not see it in.
+    unsafe { core::ptr::read_volatile(&raw const walk.python_layout) != 0 }
+}
+
+/// Adds the current thread's frames to a stack.
+#[inline(always)]
+pub(super) fn walk(
+    scratch: &mut StackScratch,
+    python_frames: &mut [PythonFrame; MAX_PYTHON_FRAMES + 1],
+    stack: &mut Stack,
+) {
+    let StackScratch { walk, python, .. } = scratch;
+    let number = walk.python_layout;
+    let Some(layout) = PYTHON_LAYOUTS.get(number as u32) else {
+        return;
+    };
+    if !find_thread(python, layout, walk.python_runtime) {
+        return;
+    }
+    python.hash = stack.hash;
+    let mut taken = 0;
+    while taken < MAX_PYTHON_FRAMES {
+        let frame = python.frame;
+        if frame == 0 {
+            break;
+        }
+        // SAFETY: fewer bytes than the words have.
+        let result = unsafe {
+            generated::bpf_probe_read_user(
+                python.words.as_mut_ptr().cast(),
+                FRAME_BYTES,
+                frame as *const _,
+            )
+        };
+        if result != 0 {
+            break;
+        }
+        let word = |offset: u32| python.words[(opaque(u64::from(offset) >> 3) & (FRAME_WORDS as u64 - 1)) as usize];
+        let code = word(layout.frame_code);
+        let previous = word(layout.frame_previous);
+        let mut place = word(layout.frame_instruction);
+        if layout.lasti != 0 {
+            place = place >> (u64::from(layout.frame_instruction & 4) * 8) & 0xffff_ffff;
+        }
+        let mut entry = 1;
+        if layout.frame_entry != ABSENT {
+            let byte = word(layout.frame_entry) >> (u64::from(layout.frame_entry & 7) * 8) & 0xff;
+            entry = u64::from(byte == u64::from(layout.frame_entry_value));
+        }
+        place = place & !PythonFrame::ENTRY | entry << 63;
+        python_frames[taken] = PythonFrame { code, place };
+        taken += 1;
+        let hash = mix(mix(python.hash, code), place);
+        forget(&mut python.hash, hash);
+        forget(&mut python.frame, previous);
+    }
+    stack.python_frames = taken as u64;
+    stack.python_layout = number;
+    stack.hash = python.hash;
+}
+
+/// The innermost frame of a thread's state, 0 where it runs nothing.
+#[inline(always)]
+fn first_frame(layout: &PythonLayout, thread: u64) -> u64 {
+    let frame = user(thread.wrapping_add(u64::from(layout.thread_frame)));
+    if layout.cframe_frame == ABSENT {
+        return frame;
+    }
+    user(frame.wrapping_add(u64::from(layout.cframe_frame)))
+}
+
+/// Finds the interpreter's state of the current thread, and its innermost frame. The thread is known by its
+/// thread pointer, which is what CPython keeps as `pthread_self()`.
+#[inline(always)]
+fn find_thread(python: &mut Interpreter, layout: &PythonLayout, runtime: u64) -> bool {
+    let pointer: u64 = read_or_zero(
+        Task::current().address(),
+        config!(offsets.task_thread_pointer),
+    );
+    if pointer == 0 {
+        return false;
+    }
+    let id = u64::from(layout.thread_id);
+    let tid = bpf_get_current_pid_tgid();
+    if let Some(known) = PYTHON_THREADS.get_ptr(tid) {
+        let known = unsafe { *known };
+        python.frame = first_frame(layout, known);
+        if python.frame != 0 && user(known.wrapping_add(id)) == pointer {
+            return true;
+        }
+    }
+    let interpreter = user(runtime.wrapping_add(u64::from(layout.runtime_interpreters)));
+    python.thread = user(interpreter.wrapping_add(u64::from(layout.interpreter_threads)));
+    python.left = interpreter;
+    let mut tries = 0;
+    while tries < MAX_THREADS {
+        let thread = python.thread;
+        if thread == 0 {
+            // The next interpreter of the process.
+            let next = user(python.left.wrapping_add(u64::from(layout.interpreter_next)));
+            if next == 0 {
+                return false;
+            }
+            forget(&mut python.left, next);
+            let first = user(next.wrapping_add(u64::from(layout.interpreter_threads)));
+            forget(&mut python.thread, first);
+        } else {
+            if user(thread.wrapping_add(id)) == pointer {
+                // A thread has a state in each interpreter that it ever ran; where
+                // it does not run, there is no frame.
+                python.frame = first_frame(layout, thread);
+                if python.frame != 0 {
+                    let _ = PYTHON_THREADS.insert(tid, thread, 0);
+                    return true;
+                }
+            }
+            let next = user(thread.wrapping_add(u64::from(layout.thread_next)));
+            forget(&mut python.thread, next);
+        }
+        tries += 1;
+    }
+    false
+}

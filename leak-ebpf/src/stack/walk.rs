@@ -1,0 +1,269 @@
+//! From frame to frame, as the rules say.
+
+use aya_ebpf::helpers::bpf_probe_read_user;
+use leak_common::{
+    ProcessId,
+    limits::MAX_FRAMES,
+    unwind::{cfa, frame_pointer, return_address},
+    wire::StackEnd,
+};
+
+use super::{
+    StackScratch, code,
+    mapping::Mappings,
+    mask_less, mix,
+    rules::{self, Remembered, Words},
+    window::Window,
+};
+use crate::{
+    maps::{REMEMBERED, SCRATCH},
+    registers::{Registers, signal_frame, strip},
+};
+
+/// Where a walk is. It is kept in a map, so that the verifier does not follow the
+/// values from frame to frame: it would never come to an end.
+#[repr(C)]
+pub(super) struct Walk {
+    instruction: u64,
+    stack: u64,
+    frame: u64,
+    /// The register of `return_address::IN_REGISTER`, and whether it still holds
+    /// what it held when this frame's function was entered.
+    link: u64,
+    has_link: u64,
+    /// 1 where `instruction` follows a call: the call is what the rule is for.
+    after_call: u64,
+    /// What holds at `instruction`.
+    pub(super) rule: Words,
+    /// The canonical frame address.
+    cfa: u64,
+    pub(super) taken: u64,
+    pub(super) end: u64,
+    pub(super) hash: u64,
+    /// Number of the process's space.
+    pub(super) space: u64,
+    pub(super) python_runtime: u64,
+    pub(super) python_layout: u64,
+}
+
+/// A frame further away than this is not a frame.
+const MAX_FRAME_BYTES: u64 = 1 << 20;
+
+impl Walk {
+    /// Sets out from the registers of a system call.
+    #[inline(always)]
+    pub(super) fn start(&mut self, registers: Registers, process: ProcessId) {
+        self.instruction = registers.instruction();
+        self.stack = registers.stack();
+        self.frame = registers.frame();
+        self.link = registers.link();
+        self.has_link = 1;
+        // The address follows the system call's instruction.
+        self.after_call = 1;
+        self.taken = 0;
+        self.hash = mix(process.0, 0);
+        self.end = StackEnd::NotTaken as u64;
+    }
+}
+
+/// Walks until the outermost frame, or to where there is no going on.
+#[inline(always)]
+pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
+    let (Some(scratch), Some(remembered)) = (
+        SCRATCH.get_ptr_mut(slot as u32),
+        REMEMBERED.get_ptr_mut(slot as u32),
+    ) else {
+        return 0;
+    };
+    // SAFETY: this CPU's slots, which only one program uses, and never nested.
+    let (scratch, remembered) = unsafe { (&mut *scratch, &mut *remembered) };
+    let frames = &mut scratch.frames;
+    let StackScratch { walk, window, .. } = &mut scratch.walk;
+    code::space(ProcessId(process), walk);
+    walk.end = StackEnd::TooDeep as u64;
+    window.clear();
+    // The frames lie above the stack pointer: the first read takes what is there.
+    let _ = window.pair(walk.stack & !7);
+    let mut index = 0;
+    while index < MAX_FRAMES {
+        let instruction = walk.instruction;
+        let address = instruction.wrapping_sub(walk.after_call);
+        let end = rules::find::<M>(walk, remembered, slot, process, address);
+        if end != 0 {
+            // Code is code, also without tables.
+            if index == 0 || end != StackEnd::Broken as u64 {
+                frames[index] = instruction;
+                walk.hash = mix(walk.hash, instruction);
+                index += 1;
+            }
+            walk.end = end;
+            break;
+        }
+        frames[index] = instruction;
+        index += 1;
+        walk.hash = mix(walk.hash, instruction);
+        if let Err(end) = caller::<M>(walk, window, remembered, (slot, process), index == 1) {
+            walk.end = end as u64;
+            break;
+        }
+    }
+    walk.taken = index as u64;
+    0
+}
+
+/// Goes to the caller, as a rule says.
+#[inline(always)]
+fn caller<M: Mappings>(
+    walk: &mut Walk,
+    window: &mut Window,
+    remembered: &mut Remembered,
+    (slot, process): (u64, u64),
+    innermost: bool,
+) -> Result<(), StackEnd> {
+    // Written by a function that the compiler does not see it in.
+    // SAFETY: a place in the scratch.
+    let rule = unsafe { core::ptr::read_volatile(&raw const walk.rule) };
+    let way = rule[0] & 0xff;
+    let offset = (rule[0] as i64 >> 32) as u64;
+    let has_link = forget_bool(walk.has_link);
+    walk.has_link = 0;
+    walk.cfa = if way & u64::from(cfa::RARE) == 0 {
+        // All of this without a branch.
+        let by_frame = (way & 1).wrapping_neg();
+        let by_plt = (way >> 1 & 1).wrapping_neg();
+        let base = walk
+            .stack
+            .wrapping_add(walk.frame.wrapping_sub(walk.stack) & by_frame);
+        let pushed = mask_less(walk.instruction & 15, offset & 31);
+        let plt = 8 + (8 & !pushed);
+        base.wrapping_add(offset & !by_plt | plt & by_plt)
+    } else if way == u64::from(cfa::END) {
+        return Err(StackEnd::Complete);
+    } else if way == u64::from(cfa::SIGNAL) {
+        return interrupted(walk);
+    } else if way == u64::from(cfa::CHECKED) {
+        if innermost {
+            // A function that makes a system call and nothing else has no frame,
+            // if what would be its return address is code.
+            let address = without_frame(walk)?;
+            let end = rules::find::<M>(walk, remembered, slot, process, address.wrapping_sub(1));
+            if end != StackEnd::Broken as u64 {
+                let stack = walk.stack.wrapping_add(PUSHED);
+                return go(walk, address, stack);
+            }
+        }
+        return by_frame_pointer(walk, window);
+    } else {
+        let base = if way & 1 == 0 { walk.stack } else { walk.frame };
+        let at = base.wrapping_add(offset) as *const u64;
+        let Ok(loaded) = (unsafe { bpf_probe_read_user(at) }) else {
+            return Err(StackEnd::Unreadable);
+        };
+        loaded.wrapping_add(rule[0] >> 24 & 0xff)
+    };
+    let cfa = walk.cfa;
+    let from = rule[1] as i32 as i64 as u64;
+    let saved_frame = rule[0] >> 8 & 0xff;
+    if rule[0] >> 16 & 0xff == u64::from(return_address::IN_REGISTER) {
+        if !has_link {
+            return Err(StackEnd::Broken);
+        }
+        if saved_frame == u64::from(frame_pointer::AT_CFA) {
+            walk.frame = window.word(cfa.wrapping_add(from));
+        }
+        return go(walk, walk.link, cfa);
+    }
+    // The frame pointer is nearly always saved right below the return address.
+    let return_offset = (rule[1] as i64 >> 32) as u64;
+    let below = return_offset.wrapping_sub(8);
+    let Ok(pair) = window.pair(cfa.wrapping_add(below)) else {
+        return Err(StackEnd::Unreadable);
+    };
+    if saved_frame != u64::from(frame_pointer::SAME) {
+        walk.frame = if saved_frame == u64::from(frame_pointer::AT_CFA) && from == below {
+            pair[0]
+        } else {
+            let base = if saved_frame == u64::from(frame_pointer::AT_CFA) {
+                cfa
+            } else {
+                walk.frame
+            };
+            window.word(base.wrapping_add(from))
+        };
+    }
+    go(walk, pair[1], cfa)
+}
+
+fn forget_bool(value: u64) -> bool {
+    super::opaque(value) != 0
+}
+
+/// On with the frame that `address` returns to.
+#[inline(always)]
+fn go(walk: &mut Walk, address: u64, stack: u64) -> Result<(), StackEnd> {
+    walk.instruction = strip(address);
+    walk.stack = stack;
+    walk.after_call = 1;
+    if walk.instruction == 0 {
+        return Err(StackEnd::Complete);
+    }
+    Ok(())
+}
+
+/// Bytes of the return address on the stack.
+const PUSHED: u64 = if cfg!(bpf_target_arch = "x86_64") {
+    8
+} else {
+    0
+};
+
+/// Where a function that has not touched the stack returns to.
+#[inline(always)]
+fn without_frame(walk: &Walk) -> Result<u64, StackEnd> {
+    if PUSHED == 0 {
+        return Ok(strip(walk.link));
+    }
+    unsafe { bpf_probe_read_user(walk.stack as *const u64) }.map_err(|_| StackEnd::Unreadable)
+}
+
+/// A function with a frame pointer: the caller's is stored there, and above it the
+/// return address, the same on both architectures.
+#[inline(always)]
+fn by_frame_pointer(walk: &mut Walk, window: &mut Window) -> Result<(), StackEnd> {
+    let frame = walk.frame;
+    walk.has_link = 0;
+    // The outermost frame by convention (System V ABI, AMD64, 3.4.1; AAPCS64, 6.2.3).
+    if frame == 0 {
+        return Err(StackEnd::Complete);
+    }
+    if frame < walk.stack || frame & 7 != 0 || frame - walk.stack > MAX_FRAME_BYTES {
+        return Err(StackEnd::Broken);
+    }
+    let Ok(pair) = window.pair(frame) else {
+        return Err(StackEnd::Unreadable);
+    };
+    walk.frame = pair[0];
+    go(walk, pair[1], frame + 16)
+}
+
+/// The frame that a signal interrupted: every register is in the signal's frame.
+#[inline(always)]
+fn interrupted(walk: &mut Walk) -> Result<(), StackEnd> {
+    let stack = walk.stack;
+    let word = |offset: u64| unsafe { bpf_probe_read_user((stack + offset) as *const u64) };
+    let (Ok(link), Ok(frame), Ok(pointer), Ok(instruction)) = (
+        word(signal_frame::LINK),
+        word(signal_frame::FP),
+        word(signal_frame::SP),
+        word(signal_frame::IP),
+    ) else {
+        return Err(StackEnd::Unreadable);
+    };
+    walk.link = link;
+    walk.has_link = 1;
+    walk.frame = frame;
+    walk.stack = pointer;
+    walk.instruction = instruction;
+    walk.after_call = 0;
+    Ok(())
+}

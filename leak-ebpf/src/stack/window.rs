@@ -1,0 +1,75 @@
+//! The part of the user's stack that is at hand: one read of 2 KiB costs little
+//! more than one of 8 bytes, and most walks need no second.
+
+use aya_ebpf::helpers::{bpf_probe_read_user, generated};
+
+use super::opaque;
+
+const WORDS: usize = 256;
+const BYTES: u64 = WORDS as u64 * 8;
+
+#[repr(C)]
+pub(super) struct Window {
+    /// Address of the first word.
+    base: u64,
+    /// Bytes from `base` at which a pair of words begins that is at hand.
+    length: u64,
+    words: [u64; WORDS],
+}
+
+/// The stack could not be read.
+pub(super) struct Unreadable;
+
+impl Window {
+    pub(super) fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    /// The two words at an address; moves the window there if need be.
+    #[inline(always)]
+    pub(super) fn pair(&mut self, address: u64) -> Result<[u64; 2], Unreadable> {
+        let mut offset = address.wrapping_sub(self.base);
+        if offset >= self.length {
+            self.base = address;
+            self.length = BYTES - 8;
+            if self.read(BYTES as u32) != 0 {
+                // Near the stack's upper end.
+                self.length = 8;
+                if self.read(16) != 0 {
+                    self.length = 0;
+                    return Err(Unreadable);
+                }
+            }
+            offset = 0;
+        }
+        let index = opaque(offset >> 3);
+        Ok([
+            self.words[(index & (WORDS as u64 - 1)) as usize],
+            self.words[((index + 1) & (WORDS as u64 - 1)) as usize],
+        ])
+    }
+
+    /// The word at an address, without moving the window; zero where it can not
+    /// be read.
+    #[inline(always)]
+    pub(super) fn word(&self, address: u64) -> u64 {
+        let offset = address.wrapping_sub(self.base);
+        if offset < self.length {
+            self.words[(opaque(offset >> 3) & (WORDS as u64 - 1)) as usize]
+        } else {
+            unsafe { bpf_probe_read_user(address as *const u64) }.unwrap_or(0)
+        }
+    }
+
+    #[inline(always)]
+    fn read(&mut self, bytes: u32) -> i64 {
+        // SAFETY: at most the size of `words`; the helper checks the address.
+        unsafe {
+            generated::bpf_probe_read_user(
+                self.words.as_mut_ptr().cast(),
+                bytes,
+                self.base as *const _,
+            )
+        }
+    }
+}

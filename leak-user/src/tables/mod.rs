@@ -1,0 +1,391 @@
+//! Keeps the programs' unwind tables: for the code that processes map now, for what
+//! they are likely to map next, and for whatever a stack met that was not there.
+//!
+//! Threads of low priority read files (`image`), build their tables
+//! ([`crate::unwind`]) and place them (`store`); `host` knows where code lies that
+//! was not met yet. Tables belong to files, whoever maps them; what was not used for
+//! longest makes room.
+
+mod host;
+mod image;
+mod needed;
+mod place;
+mod store;
+
+use std::{
+    collections::{HashSet, VecDeque},
+    fs::File,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use leak_common::unwind::FileKey;
+
+use self::store::{Store, Urgency};
+use crate::{
+    bpf::TableMaps,
+    event::CodeWanted,
+    proc::{Mapping, Proc},
+    python::Interpreter,
+    python, unwind,
+};
+
+/// Files that wait for their tables at most; more are asked for again.
+const MAX_WAITING: usize = 4096;
+
+/// Threads that build tables.
+const MAX_WORKERS: usize = 2;
+
+/// Kernel memory for unwind tables, unless the user says otherwise: 64 MiB hold
+/// those of some thousands of programs and libraries. A small host gives a 64th of
+/// its memory, but not less than 4 MiB.
+#[must_use]
+pub fn default_memory() -> u64 {
+    // SAFETY: sysconf only reads its argument.
+    let [pages, page] =
+        unsafe { [libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)] };
+    let memory = pages.max(0).cast_unsigned().saturating_mul(page.max(0).cast_unsigned());
+    (memory / 64).clamp(4 << 20, 64 << 20)
+}
+
+/// A file whose tables are to be built.
+#[derive(Debug)]
+struct Job {
+    source: Source,
+    /// What the programs call the file.
+    key: Option<FileKey>,
+    urgency: Urgency,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Opened while the process that maps it lived.
+    Open(File),
+    Path(PathBuf),
+    /// The code that the kernel maps into every process.
+    Vdso,
+}
+
+/// How the tables are doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Files with tables.
+    pub files: usize,
+    /// Rows in use, and for how many there is room.
+    pub rows: usize,
+    pub row_capacity: usize,
+    /// Entries of the directory in use, and for how many there is room.
+    pub pages: usize,
+    pub page_capacity: usize,
+    /// Distinct rules.
+    pub rules: usize,
+    /// Tables that were dropped to make room.
+    pub evicted: u64,
+    /// Files that could not be read or have no tables.
+    pub without: u64,
+    /// Files that wait.
+    pub waiting: usize,
+}
+
+/// The threads and what they share. Dropping it ends them.
+#[derive(Debug)]
+pub struct Tables {
+    shared: Arc<Shared>,
+    proc: Proc,
+    workers: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// There is work, or it is the end.
+    work: Condvar,
+    /// A job was done.
+    done: Condvar,
+    store: Mutex<Store>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    urgent: VecDeque<Job>,
+    idle: VecDeque<Job>,
+    /// Files that were queued, by what the programs call them.
+    queued: HashSet<FileKey>,
+    /// Urgent jobs that are being done.
+    busy: usize,
+    ended: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A worker that panicked leaves a table unfinished, which nobody was told of.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Tables {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(maps: TableMaps, proc: Proc) -> std::io::Result<Tables> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            done: Condvar::new(),
+            store: Mutex::new(Store::new(maps)),
+        });
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = (0..workers.min(MAX_WORKERS))
+            .map(|_| {
+                let shared = Arc::clone(&shared);
+                std::thread::Builder::new()
+                    .name("leaktrace-tables".to_owned())
+                    .spawn(move || shared.run())
+            })
+            .collect::<Result<_, _>>()?;
+        let tables = Tables {
+            shared,
+            proc,
+            workers,
+        };
+        tables.queue(Job {
+            source: Source::Vdso,
+            key: Some(FileKey::VDSO),
+            urgency: Urgency::Met,
+        });
+        Ok(tables)
+    }
+
+    /// Code was met on a stack.
+    pub fn want(&self, wanted: &CodeWanted) {
+        if wanted.file == FileKey::VDSO {
+            return;
+        }
+        let mapping = (wanted.start, wanted.end);
+        match host::open_mapped(&self.proc, wanted.process.pid(), mapping) {
+            Ok(file) => self.queue(Job {
+                source: Source::Open(file),
+                key: Some(wanted.file),
+                urgency: Urgency::Met,
+            }),
+            // The process ended: whoever maps the file next asks for it.
+            Err(error) => {
+                tracing::debug!(pid = wanted.process.pid(), %error, "cannot open mapped code");
+                lock(&self.shared.store).forget(wanted.file);
+            }
+        }
+    }
+
+    /// Takes in what processes map now, the most used files first.
+    pub fn learn_processes(&self, pids: impl IntoIterator<Item = u32>) {
+        for mapped in host::mapped(&self.proc, pids) {
+            self.learn_mapping(mapped.pid, &mapped.mapping);
+        }
+    }
+
+    /// Takes in what a process maps, and the libraries that its programs will load.
+    pub fn learn_command(&self, pid: u32) {
+        let Some(mappings) = self.proc.mappings(pid) else {
+            return;
+        };
+        for mapping in mappings.iter().filter(|mapping| host::is_code(mapping)) {
+            self.learn_mapping(pid, mapping);
+        }
+        for path in needed::libraries(&self.proc, pid) {
+            self.queue(Job {
+                source: Source::Path(path),
+                key: None,
+                urgency: Urgency::Mapped,
+            });
+        }
+    }
+
+    fn learn_mapping(&self, pid: u32, mapping: &Mapping) {
+        let Ok(file) = host::open_mapped(&self.proc, pid, (mapping.start, mapping.end)) else {
+            return;
+        };
+        let key = file.metadata().ok().map(|metadata| FileKey {
+            inode: mapping.inode,
+            changed_seconds: metadata.ctime(),
+            changed_nanoseconds: metadata.ctime_nsec() as u32,
+            device: host::device(mapping.device),
+        });
+        self.queue(Job {
+            source: Source::Open(file),
+            key,
+            urgency: Urgency::Mapped,
+        });
+    }
+
+    /// Takes in, when there is nothing else to do, what is installed on the host, as
+    /// long as there is room.
+    pub fn learn_host(&self) {
+        let paths = host::installed();
+        let mut state = lock(&self.shared.state);
+        state.idle.extend(paths.map(|path| Job {
+            source: Source::Path(path),
+            key: None,
+            urgency: Urgency::Idle,
+        }));
+        drop(state);
+        self.shared.work.notify_all();
+    }
+
+    fn queue(&self, job: Job) {
+        let mut state = lock(&self.shared.state);
+        if state.urgent.len() >= MAX_WAITING {
+            return;
+        }
+        if let Some(key) = job.key
+            && !state.queued.insert(key)
+        {
+            return;
+        }
+        match job.urgency {
+            // In the middle of a walk.
+            Urgency::Met => state.urgent.push_front(job),
+            Urgency::Mapped | Urgency::Idle => state.urgent.push_back(job),
+        }
+        drop(state);
+        self.shared.work.notify_one();
+    }
+
+    /// Waits until everything that is mapped or was met has tables, or the time is up.
+    pub fn wait(&self, limit: Duration) {
+        let end = Instant::now() + limit;
+        let mut state = lock(&self.shared.state);
+        while !state.urgent.is_empty() || state.busy > 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                tracing::debug!(waiting = state.urgent.len(), "not all code has tables yet");
+                return;
+            }
+            let waited = self.shared.done.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The interpreter whose layout has a number.
+    #[must_use]
+    pub fn interpreter(&self, layout: u32) -> Option<Arc<Interpreter>> {
+        lock(&self.shared.store).interpreter(layout)
+    }
+
+    /// How the tables are doing.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let waiting = lock(&self.shared.state).urgent.len();
+        Figures {
+            waiting,
+            ..lock(&self.shared.store).figures()
+        }
+    }
+}
+
+impl Drop for Tables {
+    fn drop(&mut self) {
+        lock(&self.shared.state).ended = true;
+        self.shared.work.notify_all();
+        for worker in self.workers.drain(..) {
+            // It was logged where it panicked.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        lower_priority();
+        while let Some(job) = self.next() {
+            let idle = matches!(job.urgency, Urgency::Idle);
+            let key = job.key;
+            self.work_on(job);
+            let mut state = lock(&self.state);
+            if let Some(key) = key {
+                // From now on the store knows.
+                state.queued.remove(&key);
+            }
+            if !idle {
+                state.busy -= 1;
+            }
+            drop(state);
+            self.done.notify_all();
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.ended {
+                return None;
+            }
+            if let Some(job) = state.urgent.pop_front() {
+                state.busy += 1;
+                return Some(job);
+            }
+            if let Some(job) = state.idle.pop_front() {
+                return Some(job);
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn work_on(&self, job: Job) {
+        let file = match job.source {
+            Source::Vdso => {
+                if let Some(image) = image::vdso() {
+                    let table = unwind::build(&image).unwrap_or_default();
+                    lock(&self.store).add(FileKey::VDSO, None, &table, None, job.urgency);
+                }
+                return;
+            }
+            Source::Open(file) => file,
+            Source::Path(path) => match crate::proc::open_regular(&path) {
+                Ok(file) => file,
+                Err(_) => return,
+            },
+        };
+        let Ok(metadata) = file.metadata() else {
+            return;
+        };
+        let own = host::key_of(&metadata);
+        let key = job.key.unwrap_or(own);
+        if lock(&self.store).knows(key, own, job.urgency) {
+            return;
+        }
+        let Some(image) = image::Image::read(&file) else {
+            lock(&self.store).has_none(key);
+            return;
+        };
+        // Its readers are careful; one that is not must not end the trace.
+        let built = std::panic::catch_unwind(|| {
+            let table = unwind::build(&image);
+            (table, python::detect(&image))
+        });
+        let (table, interpreter) = match built {
+            Ok((Ok(table), interpreter)) => (table, interpreter),
+            Ok((Err(error), _)) => {
+                tracing::debug!(inode = key.inode, %error, "no unwind tables");
+                lock(&self.store).has_none(key);
+                return;
+            }
+            Err(_) => {
+                lock(&self.store).has_none(key);
+                return;
+            }
+        };
+        Store::add_with_room(&self.store, key, own, &table, interpreter, job.urgency);
+    }
+}
+
+/// The traced host comes first.
+fn lower_priority() {
+    // SAFETY: gettid(2) and setpriority(2) take numbers; on Linux the priority is
+    // the thread's.
+    unsafe {
+        let thread = libc::syscall(libc::SYS_gettid);
+        libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, 10);
+    }
+}

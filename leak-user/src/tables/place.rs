@@ -1,0 +1,118 @@
+//! Places in a table of fixed size: first fit, and neighbours are joined when they
+//! are given back.
+
+use std::{collections::BTreeMap, ops::Range};
+
+/// What is free.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// Beginning to end; never empty, never touching each other.
+    free: BTreeMap<usize, usize>,
+    capacity: usize,
+    used: usize,
+}
+
+impl Places {
+    /// Everything is free.
+    pub(super) fn new(capacity: usize) -> Places {
+        let free = if capacity == 0 {
+            BTreeMap::new()
+        } else {
+            BTreeMap::from([(0, capacity)])
+        };
+        Places {
+            free,
+            capacity,
+            used: 0,
+        }
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Takes so many in a row.
+    pub(super) fn take(&mut self, length: usize) -> Option<Range<usize>> {
+        if length == 0 {
+            return Some(0..0);
+        }
+        let (start, end) = self
+            .free
+            .iter()
+            .map(|(start, end)| (*start, *end))
+            .find(|(start, end)| end - start >= length)?;
+        self.free.remove(&start);
+        if end - start > length {
+            self.free.insert(start + length, end);
+        }
+        self.used += length;
+        Some(start..start + length)
+    }
+
+    /// Gives back what was taken, or a part of it.
+    pub(super) fn give(&mut self, range: Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        self.used -= range.len();
+        let Range { mut start, mut end } = range;
+        if let Some((before, to)) = self.free.range(..start).next_back()
+            && *to == start
+        {
+            start = *before;
+        }
+        if let Some(after) = self.free.remove(&end) {
+            end = after;
+        }
+        self.free.insert(start, end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_taken_is_nobody_elses_and_all_of_it_comes_back(
+            lengths in prop::collection::vec((1usize..300, any::<bool>()), 1..80)
+        ) {
+            let mut places = Places::new(4096);
+            let mut taken: Vec<Range<usize>> = Vec::new();
+            for (length, give) in lengths {
+                if give && !taken.is_empty() {
+                    let index = length % taken.len();
+                    places.give(taken.swap_remove(index));
+                } else if let Some(range) = places.take(length) {
+                    prop_assert_eq!(range.len(), length);
+                    prop_assert!(range.end <= 4096);
+                    let apart = |other: &Range<usize>| other.end <= range.start || range.end <= other.start;
+                    prop_assert!(taken.iter().all(apart));
+                    taken.push(range);
+                }
+                prop_assert_eq!(places.used(), taken.iter().map(ExactSizeIterator::len).sum::<usize>());
+            }
+            for range in taken {
+                places.give(range);
+            }
+            prop_assert_eq!(places.take(4096), Some(0..4096));
+        }
+    }
+
+    #[test]
+    fn a_full_table_has_no_place() {
+        let mut places = Places::new(10);
+        assert_eq!(places.take(10), Some(0..10));
+        assert_eq!(places.take(1), None);
+        places.give(3..5);
+        assert_eq!(places.take(2), Some(3..5));
+        assert_eq!(Places::new(0).take(1), None);
+    }
+}

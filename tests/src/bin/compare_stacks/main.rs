@@ -1,0 +1,185 @@
+//! Compares stacks walked in the kernel with those that framehop, an unwinder by
+//! others, finds from the same registers and memory, on real programs:
+//!
+//!     compare_stacks [--output FILE] [--seconds N] [PROGRAM...]
+//!
+//! Needs root. Programs that are not installed are left out, and named on stderr.
+
+mod elf;
+mod processes;
+mod services;
+mod snapshot;
+mod table;
+mod tools;
+mod verdict;
+mod workload;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::processes::{Processes, Reference};
+use crate::snapshot::{Snapshot, Snapshots};
+use crate::table::Counts;
+use crate::verdict::Verdict;
+use crate::workload::{WORKLOADS, Workload};
+
+/// How long to wait for what is still on its way when a program has ended.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// Stacks without explanation that are shown, per program.
+const SHOWN: u64 = 3;
+
+struct Arguments {
+    output: Option<String>,
+    seconds: u64,
+    programs: Vec<String>,
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let mut parsed = Arguments {
+        output: None,
+        seconds: 5,
+        programs: Vec::new(),
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--output" => parsed.output = Some(value()?),
+            "--seconds" => {
+                let text = value()?;
+                parsed.seconds = text
+                    .parse()
+                    .map_err(|_| format!("{text:?} is no number of seconds"))?;
+            }
+            name if WORKLOADS.iter().any(|workload| workload.name == name) => {
+                parsed.programs.push(argument);
+            }
+            _ => {
+                let names = WORKLOADS.map(|workload| workload.name).join(", ");
+                return Err(format!("{argument:?} is none of {names}"));
+            }
+        }
+    }
+    Ok(parsed)
+}
+
+fn main() -> ExitCode {
+    match perform() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare_stacks: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform() -> Result<(), String> {
+    let arguments = arguments()?;
+    let mut source = snapshot::of_descendants()?;
+    let mut programs = Vec::new();
+    for workload in &WORKLOADS {
+        let chosen = arguments.programs.is_empty()
+            || arguments.programs.iter().any(|name| name == workload.name);
+        if !chosen {
+            continue;
+        }
+        let time = Duration::from_secs(arguments.seconds);
+        if let Some(counts) = measure(workload, time, source.as_mut())? {
+            programs.push((workload.name.to_owned(), counts));
+        }
+    }
+    let text = table::markdown(&programs);
+    print!("{text}");
+    if let Some(file) = arguments.output {
+        std::fs::write(&file, text).map_err(|error| format!("{file}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Lets a program work and compares all of its stacks; nothing if it is not installed.
+fn measure(
+    workload: &Workload,
+    time: Duration,
+    source: &mut dyn Snapshots,
+) -> Result<Option<Counts>, String> {
+    eprintln!("{} ...", workload.name);
+    let work = workload.work;
+    let worker = std::thread::spawn(move || work(time));
+    let mut comparison = Comparison::default();
+    loop {
+        let over = worker.is_finished();
+        match source.next(if over { DRAIN } else { DRAIN / 10 })? {
+            Some(snapshot) => comparison.add(&snapshot),
+            None if over => break,
+            None => {}
+        }
+    }
+    comparison.counts.lost = source.lost();
+    match worker.join() {
+        Ok(Some(())) => Ok(Some(comparison.counts)),
+        // It has said so.
+        Ok(None) => Ok(None),
+        Err(_) => Err(format!("the work of {} failed", workload.name)),
+    }
+}
+
+#[derive(Default)]
+struct Comparison {
+    processes: Processes,
+    counts: Counts,
+}
+
+impl Comparison {
+    fn add(&mut self, snapshot: &Snapshot) {
+        // The harness itself, before it became the program.
+        if snapshot.process.pid() == std::process::id() {
+            return;
+        }
+        let verdict = match self.processes.of(snapshot) {
+            None => Verdict::Gone,
+            Some(process) => {
+                let reference = process.unwind(snapshot);
+                let verdict = verdict::compare(snapshot, &reference, process);
+                if !verdict.is_right() && self.counts.of(verdict) < SHOWN {
+                    let place = |address| process.place(address);
+                    eprintln!("{}", story(verdict, snapshot, &reference, place));
+                }
+                verdict
+            }
+        };
+        self.counts.add(verdict, snapshot.frames.len());
+    }
+}
+
+/// Both stacks side by side from two frames before they part.
+fn story(
+    verdict: Verdict,
+    snapshot: &Snapshot,
+    reference: &Reference,
+    place: impl Fn(u64) -> String,
+) -> String {
+    let (ours, theirs) = (&snapshot.frames, &reference.frames);
+    let alike = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
+    let from = alike.saturating_sub(2);
+    let column = |frames: &[u64]| -> String {
+        let places = frames.iter().skip(from).take(6).map(|frame| place(*frame));
+        places.map(|place| format!("\n    {place:?}")).collect()
+    };
+    format!(
+        "{} in thread {}: alike for {alike} frames\n  ours ({} frames, {}):{}\n  framehop's ({} frames, {}{}):{}",
+        verdict.heading(),
+        snapshot.tid,
+        ours.len(),
+        snapshot.end.name(),
+        column(ours),
+        theirs.len(),
+        reference.error.as_deref().unwrap_or("to the end"),
+        if reference.ran_out {
+            ", out of memory"
+        } else {
+            ""
+        },
+        column(theirs),
+    )
+}

@@ -1,0 +1,221 @@
+//! Two unwinders on one stack: whether they agree, and if not, whether it is known
+//! why the other one is wrong or blind.
+
+use leak_common::wire::StackEnd;
+
+use crate::processes::{Process, Reference};
+use crate::snapshot::Snapshot;
+
+/// What the comparison of one stack came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verdict {
+    /// The same frames.
+    Identical,
+    /// Alike up to a signal's frame, which the other one does not cross.
+    PastSignal,
+    /// Alike up to the end of the memory that the other one had.
+    PastCopy,
+    /// In vfork, whose return address the other one looks for in the wrong place.
+    InVfork,
+    /// Alike for as many frames as are kept.
+    Kept,
+    /// Ours stops and should not.
+    Shorter,
+    /// Ours goes on and it is not known why the other one does not.
+    Longer,
+    /// They part.
+    Different,
+    /// The process was gone before it could be looked at.
+    Gone,
+}
+
+impl Verdict {
+    pub(crate) const ALL: [Verdict; 9] = [
+        Verdict::Identical,
+        Verdict::PastSignal,
+        Verdict::PastCopy,
+        Verdict::InVfork,
+        Verdict::Kept,
+        Verdict::Shorter,
+        Verdict::Longer,
+        Verdict::Different,
+        Verdict::Gone,
+    ];
+
+    /// Whether our stack is right as far as that can be known.
+    pub(crate) fn is_right(self) -> bool {
+        match self {
+            Verdict::Identical
+            | Verdict::PastSignal
+            | Verdict::PastCopy
+            | Verdict::InVfork
+            | Verdict::Kept => true,
+            Verdict::Shorter | Verdict::Longer | Verdict::Different | Verdict::Gone => false,
+        }
+    }
+
+    /// Heading of its column.
+    pub(crate) fn heading(self) -> &'static str {
+        match self {
+            Verdict::Identical => "identical",
+            Verdict::PastSignal => "past a signal frame",
+            Verdict::PastCopy => "past the copy",
+            Verdict::InVfork => "in vfork",
+            Verdict::Kept => "deeper than kept",
+            Verdict::Shorter => "ours shorter",
+            Verdict::Longer => "ours longer",
+            Verdict::Different => "different",
+            Verdict::Gone => "process gone",
+        }
+    }
+}
+
+/// What is special about code.
+pub(crate) trait Landmarks {
+    /// Whether signal handlers return here.
+    fn is_signal_return(&self, address: u64) -> bool;
+    /// Whether the instruction before is vfork's system call.
+    fn is_vfork(&self, address: u64) -> bool;
+}
+
+impl Landmarks for Process {
+    fn is_signal_return(&self, address: u64) -> bool {
+        // mov $15,%rax; syscall
+        self.code(address) == Some([0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05])
+    }
+
+    fn is_vfork(&self, address: u64) -> bool {
+        // mov $58,%eax; syscall
+        self.code(address.wrapping_sub(7)) == Some([0xb8, 0x3a, 0, 0, 0, 0x0f, 0x05])
+    }
+}
+
+/// Compares what was found in the kernel with what the other unwinder found.
+pub(crate) fn compare(
+    snapshot: &Snapshot,
+    reference: &Reference,
+    code: &impl Landmarks,
+) -> Verdict {
+    let (ours, theirs) = (&snapshot.frames, &reference.frames);
+    let alike = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
+    if alike == ours.len() && alike == theirs.len() {
+        return Verdict::Identical;
+    }
+    if alike == 1 && ours.get(1) == Some(&snapshot.link) && code.is_vfork(ours[0]) {
+        return Verdict::InVfork;
+    }
+    if alike == ours.len() {
+        return match snapshot.end {
+            StackEnd::TooDeep => Verdict::Kept,
+            _ => Verdict::Shorter,
+        };
+    }
+    if alike > 0 && code.is_signal_return(ours[alike - 1]) {
+        return Verdict::PastSignal;
+    }
+    if alike < theirs.len() {
+        return Verdict::Different;
+    }
+    if reference.ran_out {
+        Verdict::PastCopy
+    } else {
+        Verdict::Longer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leak_common::ProcessId;
+
+    /// Signal handlers return to 0x500; vfork's call ends at 0x600.
+    struct Code;
+
+    impl Landmarks for Code {
+        fn is_signal_return(&self, address: u64) -> bool {
+            address == 0x500
+        }
+        fn is_vfork(&self, address: u64) -> bool {
+            address == 0x600
+        }
+    }
+
+    fn verdict(ours: &[u64], theirs: &[u64], ran_out: bool, end: StackEnd) -> Verdict {
+        let snapshot = Snapshot {
+            time: 0,
+            process: ProcessId::new(1, 1),
+            tid: 1,
+            instruction: ours[0],
+            stack_pointer: 0,
+            frame_pointer: 0,
+            link: 0x77,
+            frames: ours.into(),
+            end,
+            memory: Box::default(),
+        };
+        let reference = Reference {
+            frames: theirs.to_vec(),
+            ran_out,
+            error: None,
+        };
+        compare(&snapshot, &reference, &Code)
+    }
+
+    #[test]
+    fn equal_stacks_are_identical_however_they_end() {
+        for ran_out in [false, true] {
+            for end in StackEnd::ALL {
+                assert_eq!(
+                    verdict(&[1, 2, 3], &[1, 2, 3], ran_out, end),
+                    Verdict::Identical
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_longer_stack_needs_an_explanation() {
+        let longer = |theirs: &[u64], ran_out| {
+            verdict(&[1, 0x500, 3, 4], theirs, ran_out, StackEnd::Complete)
+        };
+        assert_eq!(longer(&[1, 0x500], false), Verdict::PastSignal);
+        // It may as well go on with nonsense.
+        assert_eq!(longer(&[1, 0x500, 9], false), Verdict::PastSignal);
+        assert_eq!(longer(&[1, 0x500, 3], true), Verdict::PastCopy);
+        assert_eq!(longer(&[1, 0x500, 3], false), Verdict::Longer);
+        assert_eq!(longer(&[1], false), Verdict::Longer);
+        assert_eq!(longer(&[], false), Verdict::Longer);
+    }
+
+    #[test]
+    fn a_shorter_stack_is_right_only_where_no_more_is_kept() {
+        let shorter = |end| verdict(&[1, 2], &[1, 2, 3], false, end);
+        assert_eq!(shorter(StackEnd::TooDeep), Verdict::Kept);
+        for end in [StackEnd::Complete, StackEnd::Broken, StackEnd::NoTable] {
+            assert_eq!(shorter(end), Verdict::Shorter);
+            assert!(!shorter(end).is_right());
+        }
+        // Even if it ends there: nothing was lost but a signal's frame was seen last.
+        assert_eq!(
+            verdict(&[1, 0x500], &[1, 0x500, 3], false, StackEnd::Broken),
+            Verdict::Shorter
+        );
+    }
+
+    #[test]
+    fn vfork_is_believed_only_with_its_register() {
+        let parted = |ours: &[u64]| verdict(ours, &[0x600, 9], false, StackEnd::Complete);
+        assert_eq!(parted(&[0x600, 0x77, 3]), Verdict::InVfork);
+        assert_eq!(parted(&[0x600, 0x78, 3]), Verdict::Different);
+        let elsewhere = verdict(&[0x601, 0x77], &[0x601, 9], false, StackEnd::Complete);
+        assert_eq!(elsewhere, Verdict::Different);
+    }
+
+    #[test]
+    fn stacks_that_part_are_different_even_if_memory_ran_out() {
+        assert_eq!(
+            verdict(&[1, 2, 3], &[1, 4], true, StackEnd::Complete),
+            Verdict::Different
+        );
+    }
+}

@@ -1,0 +1,332 @@
+//! Kernel images: Debian's cloud kernels by series, from the mirror that this machine installs from, kept below
+//! `target/vm/kernels`. apt works in a directory of its own there: the machine's lists stay as they are.
+
+use std::cmp::Ordering;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command::{self, Settings, ask};
+use crate::packages;
+
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// How many versions of a kernel are tried: the lists of old releases name files that are gone.
+const TRIES: usize = 4;
+
+/// A series of kernels, as 6.12.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Series {
+    major: u32,
+    minor: u32,
+}
+
+impl FromStr for Series {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Series, String> {
+        let numbers = text.split_once('.');
+        let parsed = numbers.and_then(|(major, minor)| {
+            Some(Series {
+                major: major.parse().ok()?,
+                minor: minor.parse().ok()?,
+            })
+        });
+        parsed.ok_or_else(|| format!("{text:?} is no series of kernels such as 6.12"))
+    }
+}
+
+impl std::fmt::Display for Series {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&format!("{}.{}", self.major, self.minor))
+    }
+}
+
+/// A suite of Debian's, and which of its two archives has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Suite {
+    archive: &'static str,
+    name: &'static str,
+}
+
+/// Where a series is found, the smallest lists first.
+fn suites(series: Series) -> Vec<Suite> {
+    let security = |name| Suite {
+        archive: "debian-security",
+        name,
+    };
+    let main = |name| Suite {
+        archive: "debian",
+        name,
+    };
+    match (series.major, series.minor) {
+        (5, 10) => vec![security("bullseye-security"), main("bullseye")],
+        (6, 1) => vec![security("bookworm-security"), main("bookworm")],
+        (6, 12) => vec![security("trixie-security"), main("trixie")],
+        _ => vec![main("trixie-backports"), main("testing"), main("unstable")],
+    }
+}
+
+/// The image of the newest kernel of a series: that of the cache, else fetched.
+pub(crate) fn image(settings: Settings, series: Series, directory: &Path) -> Result<PathBuf> {
+    let image = directory.join(format!("kernels/{series}/vmlinuz"));
+    if image.is_file() {
+        return Ok(image);
+    }
+    if !packages::has_apt() {
+        bail!(
+            "no kernel {series}: put the image of one with BTF there: {}",
+            image.display()
+        );
+    }
+    if !settings.install {
+        bail!(
+            "not downloaded: the kernel {series}; --no-install was given, so run: \
+             cargo xtask vm-test --kernel {series}"
+        );
+    }
+    let keys = ["debian-archive-keyring"];
+    packages::ensure(settings, "the keys of Debian's archives", &keys)?;
+    let work = directory.join(format!("apt/{series}"));
+    let mut failures = Vec::new();
+    for suite in suites(series) {
+        let fetched = fetch(series, suite, &work, &image);
+        // Only room is lost where it stays.
+        let _ = fs::remove_dir_all(&work);
+        match fetched {
+            Ok(()) => return Ok(image),
+            Err(error) => failures.push(format!("{}: {error:#}", suite.name)),
+        }
+    }
+    bail!("no kernel {series}: {}", failures.join("; "))
+}
+
+fn fetch(series: Series, suite: Suite, work: &Path, image: &Path) -> Result<()> {
+    let apt =
+        Apt::prepare(work, suite).with_context(|| format!("cannot use {}", work.display()))?;
+    command::run(apt.command("apt-get").args(["update", "-q"]))?;
+    let listed = ask(apt
+        .command("apt-cache")
+        .args(["search", "--names-only", &pattern(series)]));
+    let listed = listed.unwrap_or_default();
+    for package in newest_first(&listed).into_iter().take(TRIES) {
+        let mut download = apt.command("apt-get");
+        download
+            .current_dir(work)
+            .args(["download", "-q"])
+            .arg(format!("{package}:amd64"));
+        if command::status(&mut download)?.success() {
+            return unpack(work, package, image);
+        }
+    }
+    bail!("it has none that can be downloaded")
+}
+
+/// The names that kernels of a series have. Since 6.19 the image is in linux-binary.
+fn pattern(series: Series) -> String {
+    let Series { major, minor } = series;
+    let package = if (major, minor) < (6, 19) {
+        "image"
+    } else {
+        "binary"
+    };
+    format!(r"^linux-{package}-{major}\.{minor}[.+-].*cloud-amd64$")
+}
+
+/// The packages that apt-cache lists, the highest version first.
+fn newest_first(listed: &str) -> Vec<&str> {
+    let mut packages: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    packages.sort_by(|a, b| by_numbers(b, a));
+    packages
+}
+
+/// Compares names with their numbers as numbers: 6.1.0-9 is before 6.1.0-10.
+fn by_numbers(a: &str, b: &str) -> Ordering {
+    let key = |name: &str| -> Vec<(u64, String)> {
+        let mut parts = Vec::new();
+        let mut rest = name;
+        while !rest.is_empty() {
+            let text_end = rest
+                .find(|c: char| c.is_ascii_digit())
+                .unwrap_or(rest.len());
+            let (text, behind) = rest.split_at(text_end);
+            let number_end = behind
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(behind.len());
+            let (number, behind) = behind.split_at(number_end);
+            parts.push((number.parse().unwrap_or(0), text.to_owned()));
+            rest = behind;
+        }
+        parts
+    };
+    key(a).cmp(&key(b))
+}
+
+/// Takes the image out of the package.
+fn unpack(work: &Path, package: &str, image: &Path) -> Result<()> {
+    let deb = find(work, |name| {
+        name.starts_with(package) && name.ends_with(".deb")
+    })
+    .with_context(|| format!("{package} was downloaded and is not there"))?;
+    let content = work.join("content");
+    command::run(
+        Command::new("dpkg-deb")
+            .arg("--extract")
+            .arg(&deb)
+            .arg(&content),
+    )?;
+    let found = find(&content.join("boot"), |name| name.starts_with("vmlinuz")).or_else(|| {
+        let modules = find(&content.join("usr/lib/modules"), |_| true)?;
+        find(&modules, |name| name == "vmlinuz")
+    });
+    let found = found.with_context(|| format!("{package} has no kernel image"))?;
+    let directory = image.parent().context("an image has a directory")?;
+    fs::create_dir_all(directory)?;
+    fs::write(directory.join("package"), format!("{package}\n"))?;
+    fs::rename(&found, image).with_context(|| format!("cannot write {}", image.display()))
+}
+
+/// The first entry of a directory whose name pleases.
+fn find(directory: &Path, pleases: impl Fn(&str) -> bool) -> Option<PathBuf> {
+    let entries = fs::read_dir(directory).ok()?.flatten();
+    entries.map(|entry| entry.path()).find(|path| {
+        path.file_name()
+            .and_then(|n| n.to_str())
+            .is_some_and(&pleases)
+    })
+}
+
+/// apt with sources, lists and cache of its own.
+struct Apt {
+    configuration: PathBuf,
+}
+
+impl Apt {
+    fn prepare(work: &Path, suite: Suite) -> Result<Apt> {
+        for directory in ["lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(work.join(directory))?;
+        }
+        fs::write(work.join("status"), "")?;
+        let known = ask(Command::new("apt-get").args([
+            "indextargets",
+            "--no-release-info",
+            "--format",
+            "$(REPO_URI)",
+        ]));
+        let mirror = mirror(&known.unwrap_or_default(), suite.archive);
+        fs::write(
+            work.join("sources.list"),
+            format!("deb [signed-by={KEYRING}] {mirror} {} main\n", suite.name),
+        )?;
+        let configuration = work.join("apt.conf");
+        fs::write(&configuration, configured(work))?;
+        Ok(Apt { configuration })
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("APT_CONFIG", &self.configuration);
+        command
+    }
+}
+
+/// What makes apt keep to the directory.
+fn configured(work: &Path) -> String {
+    let work = work.display();
+    format!(
+        r#"Dir::Etc::sourcelist "{work}/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State::Lists "{work}/lists";
+Dir::State::status "{work}/status";
+Dir::Cache "{work}/cache";
+APT::Architecture "amd64";
+APT::Architectures {{ "amd64"; }};
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+"#
+    )
+}
+
+/// The address of an archive on the mirror that apt knows, else on Debian's own.
+fn mirror(known: &str, archive: &str) -> String {
+    known
+        .lines()
+        .map(|line| line.trim_end_matches('/'))
+        .find(|address| address.ends_with(&format!("/{archive}")))
+        .map_or_else(|| format!("http://deb.debian.org/{archive}"), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_is_two_numbers() {
+        let series = Series {
+            major: 6,
+            minor: 12,
+        };
+        assert_eq!("6.12".parse(), Ok(series));
+        assert_eq!(series.to_string(), "6.12");
+        for wrong in ["6", "6.12.3", "v6.1", "../x.1", ""] {
+            assert!(wrong.parse::<Series>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_highest_version_comes_first() {
+        let listed = "linux-image-6.1.0-9-cloud-amd64 - Linux 6.1 (signed)\n\
+                      linux-image-6.1.0-56-cloud-amd64 - Linux 6.1 (signed)\n\
+                      linux-image-6.1.0-10-cloud-amd64 - Linux 6.1 (signed)\n";
+        assert_eq!(
+            newest_first(listed),
+            [
+                "linux-image-6.1.0-56-cloud-amd64",
+                "linux-image-6.1.0-10-cloud-amd64",
+                "linux-image-6.1.0-9-cloud-amd64"
+            ]
+        );
+        assert_eq!(
+            by_numbers(
+                "linux-binary-7.2.12+deb13-cloud-amd64",
+                "linux-binary-7.2.9+deb13-cloud-amd64"
+            ),
+            Ordering::Greater
+        );
+    }
+
+    #[test]
+    fn images_are_in_another_package_since_6_19() {
+        let pattern = |text: &str| text.parse().map(pattern);
+        assert_eq!(
+            pattern("6.18").as_deref(),
+            Ok(r"^linux-image-6\.18[.+-].*cloud-amd64$")
+        );
+        assert_eq!(
+            pattern("7.2").as_deref(),
+            Ok(r"^linux-binary-7\.2[.+-].*cloud-amd64$")
+        );
+    }
+
+    #[test]
+    fn the_mirror_is_the_one_that_the_machine_uses() {
+        let known = "http://mirror.example/debian-security/\nhttp://mirror.example/debian/\n";
+        assert_eq!(mirror(known, "debian"), "http://mirror.example/debian");
+        assert_eq!(
+            mirror(known, "debian-security"),
+            "http://mirror.example/debian-security"
+        );
+        assert_eq!(
+            mirror("http://archive.example/ubuntu/\n", "debian"),
+            "http://deb.debian.org/debian"
+        );
+    }
+}

@@ -1,0 +1,370 @@
+//! `cargo xtask vm-test`: boots Debian's kernels in virtual machines, from the oldest that leaktrace supports to the
+//! newest, and tries leaktrace there: that its programs load, that it unwinds, that it finds leaks.
+//!
+//! The guest (`guest/`) runs a plan and sends back what programs print; what that has to be is decided here.
+
+mod initramfs;
+mod kernels;
+mod leaks;
+mod machine;
+mod plan;
+mod programs;
+mod report;
+mod stacks;
+mod table;
+
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::ValueEnum;
+use serde_json::Value;
+
+use self::initramfs::Archive;
+use self::kernels::Series;
+use self::machine::{Accelerator, Answers, Logs};
+use self::plan::{Done, PLAN, Step};
+use crate::command::{self, Settings, cargo};
+use crate::{bpf, host, packages, workspace};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Kernels to boot, by series; each is downloaded once, delete target/vm/kernels for newer ones
+    #[arg(
+        long = "kernel",
+        value_name = "SERIES",
+        value_delimiter = ',',
+        default_value = "5.10,6.1,6.12,7.2"
+    )]
+    kernels: Vec<Series>,
+    /// Only these steps
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    only: Vec<Name>,
+    /// Test this program instead of building leaktrace
+    #[arg(long, value_name = "FILE")]
+    leaktrace: Option<PathBuf>,
+}
+
+/// A step, as one can choose it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// Load and attach every program
+    Programs,
+    /// Unwind stacks of a program without frame pointers
+    Stacks,
+    /// Tell leaks from their twins
+    Leaks,
+}
+
+impl Name {
+    const ALL: [Name; 3] = [Name::Programs, Name::Stacks, Name::Leaks];
+
+    fn text(self) -> &'static str {
+        match self {
+            Name::Programs => "programs",
+            Name::Stacks => "stacks",
+            Name::Leaks => "leaks",
+        }
+    }
+
+    fn step(self) -> Step {
+        match self {
+            Name::Programs => programs::step(self.text()),
+            Name::Stacks => stacks::step(self.text()),
+            Name::Leaks => leaks::step(self.text()),
+        }
+    }
+}
+
+/// What a check has to say.
+#[derive(Debug, Default)]
+struct Findings {
+    /// A few words.
+    summary: String,
+    /// Lines for a reader.
+    notes: Vec<String>,
+    /// A line for each thing that is wrong; none where all is well.
+    failures: Vec<String>,
+}
+
+impl Findings {
+    fn tell(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    fn fail(&mut self, failure: String) {
+        self.failures.push(failure);
+    }
+}
+
+/// How a step went on a kernel.
+#[derive(Debug)]
+struct Outcome {
+    step: &'static str,
+    seconds: f64,
+    findings: Findings,
+}
+
+/// How a kernel did.
+#[derive(Debug)]
+struct Trial {
+    kernel: Series,
+    /// Seconds from starting the machine to its end.
+    seconds: f64,
+    outcomes: Vec<Outcome>,
+}
+
+impl Trial {
+    fn passed(&self) -> bool {
+        self.outcomes
+            .iter()
+            .all(|outcome| outcome.findings.failures.is_empty())
+    }
+}
+
+/// Boots one kernel after the other and fails if anything is wrong on any.
+pub(crate) fn run(settings: Settings, options: &Options) -> Result<()> {
+    if std::env::consts::ARCH != "x86_64" {
+        bail!("vm-test boots x86-64 kernels only: run it on such a machine");
+    }
+    packages::ensure_program(settings, "qemu-system-x86_64", &["qemu-system-x86"])?;
+    packages::ensure_program(settings, "gcc", &["gcc", "libc6-dev"])?;
+    let leaktrace = match &options.leaktrace {
+        Some(file) => file.clone(),
+        None => {
+            bpf::build(settings)?;
+            host::build(true)?
+        }
+    };
+    let steps: Vec<Name> = Name::ALL
+        .into_iter()
+        .filter(|name| options.only.is_empty() || options.only.contains(name))
+        .collect();
+    let directory = workspace::root().join("target/vm");
+    let laboratory = Laboratory {
+        initramfs: build_initramfs(&directory, &leaktrace, &steps)?,
+        accelerator: Accelerator::of_this_machine(),
+        directory: &directory,
+        steps,
+    };
+
+    let mut trials = Vec::new();
+    for kernel in &options.kernels {
+        let trial = match kernels::image(settings, *kernel, &directory) {
+            Ok(image) => laboratory.try_kernel(*kernel, &image)?,
+            Err(error) => laboratory.not_tried(*kernel, &error),
+        };
+        trials.push(trial);
+    }
+    print!("\n{}", table::of(&trials));
+    let failed: Vec<String> = trials
+        .iter()
+        .filter(|trial| !trial.passed())
+        .map(|trial| trial.kernel.to_string())
+        .collect();
+    if !failed.is_empty() {
+        bail!("failed on Linux {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// Builds everything that runs in the guest and packs it.
+fn build_initramfs(directory: &Path, leaktrace: &Path, steps: &[Name]) -> Result<PathBuf> {
+    command::run(cargo().args(["build", "--package", "xtask", "--bin", "vm-guest"]))?;
+    let victims = directory.join("victims");
+    fs::create_dir_all(&victims).with_context(|| format!("cannot create {}", victims.display()))?;
+    let root = workspace::root();
+    let chains = victims.join("chains");
+    let source = root.join("xtask/src/vm/guest/chains.c");
+    compile(&["-O2", "-fomit-frame-pointer"], &source, &chains)?;
+    for name in ["rows", "grower"] {
+        let source = root.join(format!("tests/victims/{name}.c"));
+        let flags = [
+            "-O1",
+            "-fno-omit-frame-pointer",
+            "-fno-optimize-sibling-calls",
+        ];
+        compile(&flags, &source, &victims.join(name))?;
+    }
+
+    let path = directory.join("initramfs.cpio");
+    let write = || -> Result<()> {
+        let mut archive = Archive::new(BufWriter::new(File::create(&path)?));
+        archive.device("/dev/console", (5, 1))?;
+        archive.program("/init", &workspace::host_binary("vm-guest", false))?;
+        archive.program("/bin/leaktrace", leaktrace)?;
+        archive.program(stacks::PROGRAM, &chains)?;
+        archive.program(leaks::ROWS_PROGRAM, &victims.join("rows"))?;
+        archive.program(leaks::GROWER_PROGRAM, &victims.join("grower"))?;
+        let plan: Vec<Step> = steps.iter().map(|name| name.step()).collect();
+        archive.file(PLAN, &serde_json::to_vec(&plan)?)?;
+        archive.finish()?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+fn compile(flags: &[&str], source: &Path, program: &Path) -> Result<()> {
+    command::run(
+        Command::new("gcc")
+            .args(flags)
+            .args(["-g", "-Wall", "-Wextra", "-pthread", "-o"])
+            .arg(program)
+            .arg(source),
+    )
+}
+
+/// What kernels are tried with.
+struct Laboratory<'a> {
+    initramfs: PathBuf,
+    accelerator: Accelerator,
+    /// Where logs go.
+    directory: &'a Path,
+    steps: Vec<Name>,
+}
+
+impl Laboratory<'_> {
+    /// Boots a kernel, judges what the guest answers, and prints that.
+    fn try_kernel(&self, kernel: Series, image: &Path) -> Result<Trial> {
+        let logs = Logs::new(self.directory, &kernel.to_string())?;
+        let begun = Instant::now();
+        let booted = machine::boot(self.accelerator, image, &self.initramfs, &logs);
+        let seconds = begun.elapsed().as_secs_f64();
+        let answers = Answers::read(&logs)?;
+        let trial = self.judge(kernel, seconds, booted, &answers);
+        let release = match answers.release.as_str() {
+            "" => kernel.to_string(),
+            release => release.to_owned(),
+        };
+        println!("\nLinux {release}, {}:", self.accelerator);
+        print!("{}", table::details(&trial));
+        if !trial.passed() {
+            println!("  console: {}", logs.console.display());
+        }
+        Ok(trial)
+    }
+
+    /// What is said of a kernel that cannot be had.
+    fn not_tried(&self, kernel: Series, error: &anyhow::Error) -> Trial {
+        let booted = Err(anyhow!("{error:#}"));
+        let trial = self.judge(kernel, 0.0, booted, &Answers::default());
+        println!("\nLinux {kernel}:\n{}", table::details(&trial));
+        trial
+    }
+
+    fn judge(&self, kernel: Series, seconds: f64, booted: Result<()>, answers: &Answers) -> Trial {
+        let steps = self.steps.iter();
+        let judged = steps.map(|name| judge_step(*name, answers, self.accelerator));
+        Trial {
+            kernel,
+            seconds,
+            outcomes: [judge_boot(booted, answers)]
+                .into_iter()
+                .chain(judged)
+                .collect(),
+        }
+    }
+}
+
+fn judge_boot(booted: Result<()>, answers: &Answers) -> Outcome {
+    let mut findings = Findings::default();
+    if let Err(error) = booted {
+        findings.fail(format!("{error:#}"));
+    } else if answers.release.is_empty() {
+        findings.fail("the kernel did not get to its first process".to_owned());
+    } else if !answers.whole {
+        findings.fail("the guest did not come to the end of its steps".to_owned());
+    }
+    Outcome {
+        step: "boot",
+        seconds: answers.boot.as_secs_f64(),
+        findings,
+    }
+}
+
+fn judge_step(name: Name, answers: &Answers, accelerator: Accelerator) -> Outcome {
+    let done = answers.done.iter().find(|done| done.name == name.text());
+    let findings = match done {
+        None => Err(anyhow!("the guest did not get to it")),
+        Some(done) => check(name, done, answers, accelerator),
+    };
+    Outcome {
+        step: name.text(),
+        seconds: done.map_or(0.0, |done| done.milliseconds as f64 / 1000.0),
+        findings: findings.unwrap_or_else(|error| Findings {
+            failures: vec![format!("{error:#}")],
+            ..Findings::default()
+        }),
+    }
+}
+
+fn check(name: Name, done: &Done, answers: &Answers, accelerator: Accelerator) -> Result<Findings> {
+    if let Some(trouble) = &done.trouble {
+        bail!("{trouble}");
+    }
+    let report: Value = serde_json::from_str(&done.stdout)
+        .with_context(|| format!("no report was written (exit code {})", done.code))?;
+    Ok(match name {
+        Name::Programs => programs::check(&report, accelerator),
+        Name::Stacks => stacks::check(&report),
+        Name::Leaks => leaks::check(&report, done, &answers.release),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(stdout: &str, trouble: Option<&str>) -> Answers {
+        Answers {
+            release: "6.1.0".to_owned(),
+            done: vec![Done {
+                name: "programs".to_owned(),
+                milliseconds: 1500,
+                code: 5,
+                stdout: stdout.to_owned(),
+                trouble: trouble.map(str::to_owned),
+                victims: Vec::new(),
+            }],
+            ..Answers::default()
+        }
+    }
+
+    #[test]
+    fn a_step_that_went_wrong_fails_with_its_reason() {
+        let failures = |answers: &Answers, name| {
+            judge_step(name, answers, Accelerator::Tcg)
+                .findings
+                .failures
+        };
+        assert_eq!(
+            failures(&done("{}", Some("it did not end")), Name::Programs),
+            ["it did not end"]
+        );
+        assert_eq!(
+            failures(&done("{}", None), Name::Leaks),
+            ["the guest did not get to it"]
+        );
+        let torn = failures(&done("{", None), Name::Programs);
+        assert!(
+            torn[0].starts_with("no report was written (exit code 5)"),
+            "{torn:?}"
+        );
+    }
+
+    #[test]
+    fn a_guest_that_stops_half_way_fails() {
+        let mut answers = done("{}", None);
+        let failures = |answers: &Answers| judge_boot(Ok(()), answers).findings.failures;
+        assert_eq!(
+            failures(&answers),
+            ["the guest did not come to the end of its steps"]
+        );
+        answers.whole = true;
+        assert_eq!(failures(&answers), [""; 0]);
+    }
+}
