@@ -49,6 +49,8 @@ pub mod flags {
     /// Each stack goes through the ring with the registers and memory it was taken
     /// from, to be compared with another unwinder's.
     pub const SNAPSHOTS: u32 = 1 << 7;
+    /// No stacks are taken: a process has one site of each kind.
+    pub const NO_STACKS: u32 = 1 << 8;
 }
 
 /// Bits of an entry of the target table.

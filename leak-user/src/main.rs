@@ -134,6 +134,7 @@ fn trace_command(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resul
         nursery: options.nursery,
         ring_bytes: options.ring_size,
         all_events: options.all_events,
+        no_stacks: options.no_stacks,
         stack_memory: options
             .stack_memory
             .unwrap_or_else(leak_user::tables::default_memory),

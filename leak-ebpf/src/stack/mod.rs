@@ -14,6 +14,7 @@ mod window;
 
 use leak_common::{
     ProcessId,
+    config::flags,
     limits::MAX_PYTHON_FRAMES,
     unwind::PythonFrame,
     wire::StackEnd,
@@ -25,7 +26,7 @@ pub(crate) use self::{
     rules::Remembered,
 };
 use self::{walk::Walk, window::Window};
-use crate::registers::Registers;
+use crate::{config::has, registers::Registers};
 
 /// Frames taken, and why there are no more.
 #[repr(C)]
@@ -67,7 +68,8 @@ pub(crate) fn take<M: Mappings>(
         python_frames: 0,
         python_layout: 0,
     };
-    if let Some(registers) = registers
+    if !has(flags::NO_STACKS)
+        && let Some(registers) = registers
         && registers.stack() != 0
     {
         scratch.walk.start(registers, process);

@@ -61,6 +61,8 @@ pub struct Options {
     pub all_events: bool,
     /// Memory for unwind tables in bytes, a sixth of which is for their directory.
     pub stack_memory: u64,
+    /// No stacks are taken.
+    pub no_stacks: bool,
     /// Stacks go through the ring with what they were taken from.
     pub snapshots: bool,
     /// The programs log what is odd.
@@ -80,6 +82,7 @@ impl Default for Options {
             prompt: false,
             all_events: false,
             stack_memory: 16 << 20,
+            no_stacks: false,
             snapshots: false,
             verbose: false,
         }
@@ -229,6 +232,7 @@ fn config(options: &Options, offsets: Offsets) -> Config {
     bit(options.follow_own_children, flags::FOLLOW_OWN_CHILDREN);
     bit(options.prompt, flags::PROMPT);
     bit(options.snapshots, flags::SNAPSHOTS);
+    bit(options.no_stacks, flags::NO_STACKS);
     bit(features::has_typed_task(), flags::TYPED_TASK);
     bit(features::has_task_registers(), flags::TASK_REGISTERS);
     if options.by_pid || options.follow_own_children {

@@ -121,6 +121,10 @@ pub struct TraceOptions {
     /// cancel in the kernel: to look into leaktrace itself
     #[arg(long, hide = true)]
     pub all_events: bool,
+
+    /// Take no stacks: to see what they cost
+    #[arg(long, hide = true)]
+    pub no_stacks: bool,
 }
 
 const _: () = assert!(limits::RING_BYTES == 16 << 20);

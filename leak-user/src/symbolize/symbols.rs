@@ -145,6 +145,8 @@ impl Symbols {
 #[derive(Debug)]
 struct Native {
     symbolizer: blaze::Symbolizer,
+    /// For names that the DWARF has in yet another file.
+    without_dwarf: OnceCell<blaze::Symbolizer>,
     path: PathBuf,
     dwarf: bool,
     bytes: u64,
@@ -162,6 +164,7 @@ impl Native {
         let bytes = path.metadata().ok()?.len();
         Some(Native {
             symbolizer: symbolizer(),
+            without_dwarf: OnceCell::new(),
             path,
             dwarf: bytes <= limits.file_bytes,
             bytes,
@@ -173,6 +176,7 @@ impl Native {
         let image = Image::copy(file, elf, limits.file_bytes)?;
         Ok(Native {
             symbolizer: symbolizer(),
+            without_dwarf: OnceCell::new(),
             path: image.path(),
             dwarf: image.has_dwarf,
             bytes: image.bytes,
@@ -197,11 +201,32 @@ impl Native {
     }
 
     fn ask(&self, address: u64, language: Language) -> blazesym::Result<Vec<Name>> {
+        let mut names = self.ask_one(&self.symbolizer, self.dwarf, address, language)?;
+        if names.iter().all(|name| !name.raw.is_empty()) {
+            return Ok(names);
+        }
+        // `dwz` moved the names to a file that is not there. Symbol tables have
+        // those of functions that were not inlined.
+        names.retain(|name| !name.inlined || !name.raw.is_empty());
+        let other = self.without_dwarf.get_or_init(symbolizer);
+        let found = self.ask_one(other, false, address, language)?.pop();
+        if let (Some(name), Some(found)) = (names.last_mut(), found) {
+            (name.symbol, name.raw) = (found.symbol, found.raw);
+        }
+        Ok(names)
+    }
+
+    fn ask_one(
+        &self,
+        symbolizer: &blaze::Symbolizer,
+        dwarf: bool,
+        address: u64,
+        language: Language,
+    ) -> blazesym::Result<Vec<Name>> {
         let mut file = source::Elf::new(&self.path);
-        file.debug_syms = self.dwarf;
-        let found = self
-            .symbolizer
-            .symbolize_single(&source::Source::Elf(file), Input::VirtOffset(address))?;
+        file.debug_syms = dwarf;
+        let source = source::Source::Elf(file);
+        let found = symbolizer.symbolize_single(&source, Input::VirtOffset(address))?;
         let names = found.as_sym().map(|sym| names_of(sym, language));
         Ok(names.unwrap_or_default())
     }

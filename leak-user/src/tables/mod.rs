@@ -88,6 +88,28 @@ pub struct Figures {
     pub without: u64,
     /// Files that wait.
     pub waiting: usize,
+    /// Time that went into it, over all threads.
+    pub busy: Duration,
+}
+
+impl std::fmt::Display for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "files={} rows={} row_capacity={} pages={} page_capacity={} rules={} evicted={} \
+             without={} waiting={} seconds_busy={:.2}",
+            self.files,
+            self.rows,
+            self.row_capacity,
+            self.pages,
+            self.page_capacity,
+            self.rules,
+            self.evicted,
+            self.without,
+            self.waiting,
+            self.busy.as_secs_f64()
+        )
+    }
 }
 
 /// The threads and what they share. Dropping it ends them.
@@ -116,6 +138,8 @@ struct State {
     queued: HashSet<FileKey>,
     /// Urgent jobs that are being done.
     busy: usize,
+    /// Time that went into jobs.
+    spent: Duration,
     ended: bool,
 }
 
@@ -276,9 +300,13 @@ impl Tables {
     /// How the tables are doing.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        let waiting = lock(&self.shared.state).urgent.len();
+        let (waiting, busy) = {
+            let state = lock(&self.shared.state);
+            (state.urgent.len() + state.idle.len(), state.spent)
+        };
         Figures {
             waiting,
+            busy,
             ..lock(&self.shared.store).figures()
         }
     }
@@ -301,8 +329,10 @@ impl Shared {
         while let Some(job) = self.next() {
             let idle = matches!(job.urgency, Urgency::Idle);
             let key = job.key;
+            let begun = Instant::now();
             self.work_on(job);
             let mut state = lock(&self.state);
+            state.spent += begun.elapsed();
             if let Some(key) = key {
                 // From now on the store knows.
                 state.queued.remove(&key);

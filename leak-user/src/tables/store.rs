@@ -92,7 +92,7 @@ impl Store {
             rules: self.rules.len(),
             evicted: self.evicted,
             without: self.without,
-            waiting: 0,
+            ..Figures::default()
         }
     }
 

@@ -37,6 +37,7 @@ impl Engine {
         self.reconcile_all()?;
         self.check_children();
         self.interpreted.wait(NAMES_LAST);
+        tracing::debug!("unwind tables: {}", self.tables.figures());
         let now = monotonic_now();
         self.judge.sample(now, &self.ledger);
         let judged = self.judge.findings(now, self.started, &self.ledger);

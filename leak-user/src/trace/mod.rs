@@ -56,6 +56,8 @@ pub struct Plan {
     pub ring_bytes: u32,
     /// Every acquisition and release goes through the ring.
     pub all_events: bool,
+    /// No stacks are taken.
+    pub no_stacks: bool,
     /// Kernel memory for unwind tables in bytes.
     pub stack_memory: u64,
     /// Whether the programs log.
@@ -181,6 +183,7 @@ fn options(plan: &Plan) -> bpf::Options {
         prompt: !plan.command.is_empty(),
         all_events: plan.all_events,
         stack_memory: plan.stack_memory,
+        no_stacks: plan.no_stacks,
         snapshots: false,
         verbose: plan.verbose,
     }

@@ -1,8 +1,10 @@
 // nested COUNT: keeps COUNT files, opened by the main goroutine, and COUNT sockets,
-// opened by another.
+// opened by another, from a line on stdin to its end.
 package main
 
 import (
+	"bufio"
+	"io"
 	"os"
 	"strconv"
 	"syscall"
@@ -49,10 +51,13 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	input := bufio.NewReader(os.Stdin)
+	input.ReadString('\n')
 	done := make(chan int)
 	for i := 0; i < count; i++ {
 		outer()
 		go worker(done)
 		<-done
 	}
+	io.Copy(io.Discard, input)
 }

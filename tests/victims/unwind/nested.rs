@@ -1,4 +1,5 @@
-//! nested COUNT: keeps COUNT files, opened by the standard library.
+//! nested COUNT: keeps COUNT files, opened by the standard library, from a line on
+//! stdin to its end.
 
 use std::hint::black_box;
 
@@ -24,6 +25,9 @@ fn outer(count: usize) -> u64 {
 }
 
 fn main() {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).expect("stdin can be read");
     let count = std::env::args().nth(1).and_then(|text| text.parse().ok());
     black_box(outer(count.expect("a count is given")));
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).expect("stdin can be read");
 }

@@ -1,5 +1,6 @@
 // thrower COUNT: acquires COUNT files while an exception is handled, while one
-// cleans up, and in functions that exist only within another.
+// cleans up, and in functions that exist only within another. Begins when it gets a
+// line, ends when stdin does.
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
@@ -95,10 +96,14 @@ SITE void leak_inlined()
 
 int main(int argc, char **argv)
 {
+    for (int byte = 0; byte != EOF && byte != '\n';)
+        byte = getchar();
     for (volatile int left = argc > 1 ? atoi(argv[1]) : 0; left > 0; left = left - 1) {
         victim::catches();
         victim::cleans();
         victim::leak_inlined();
     }
+    while (getchar() != EOF)
+        ;
     return 0;
 }

@@ -304,7 +304,7 @@ fn judge_step(name: Name, answers: &Answers, accelerator: Accelerator) -> Outcom
 
 fn check(name: Name, done: &Done, answers: &Answers, accelerator: Accelerator) -> Result<Findings> {
     if let Some(trouble) = &done.trouble {
-        bail!("{trouble}");
+        bail!("{trouble} (exit code {})", done.code);
     }
     let report: Value = serde_json::from_str(&done.stdout)
         .with_context(|| format!("no report was written (exit code {})", done.code))?;
@@ -343,7 +343,7 @@ mod tests {
         };
         assert_eq!(
             failures(&done("{}", Some("it did not end")), Name::Programs),
-            ["it did not end"]
+            ["it did not end (exit code 5)"]
         );
         assert_eq!(
             failures(&done("{}", None), Name::Leaks),

@@ -2,6 +2,9 @@
 
 use super::Trial;
 
+/// Characters of one remark: refused programs come with the verifier's log.
+const LONGEST: usize = 300;
+
 /// The steps of a kernel, with everything there is to say about each.
 pub(crate) fn details(trial: &Trial) -> String {
     let mut text = String::new();
@@ -51,11 +54,15 @@ fn result(passed: bool) -> &'static str {
     if passed { "ok" } else { "FAIL" }
 }
 
-/// Without what could command a terminal: some of it comes from a guest that may be broken.
+/// On one line of bounded length, without what could command a terminal: some of it comes from a guest that may be
+/// broken.
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
+    let harmless = |c: char| if c.is_control() { ' ' } else { c };
+    let mut line: String = text.chars().take(LONGEST).map(harmless).collect();
+    if text.chars().count() > LONGEST {
+        line.push_str(" ...");
+    }
+    line
 }
 
 #[cfg(test)]
@@ -89,10 +96,17 @@ mod tests {
             "  boot      ok       2.0 s  12 of them
       a note
   leaks     FAIL     2.0 s  12 of them
-      wrong: bad?[2J
+      wrong: bad [2J
       a note
 "
         );
+    }
+
+    #[test]
+    fn long_remarks_are_cut() {
+        assert_eq!(printable(&"e".repeat(LONGEST)), "e".repeat(LONGEST));
+        let cut = printable(&"\u{e9}".repeat(LONGEST + 1));
+        assert_eq!(cut, "\u{e9}".repeat(LONGEST) + " ...");
     }
 
     #[test]

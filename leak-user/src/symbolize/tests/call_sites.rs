@@ -140,37 +140,3 @@ fn inlined_functions_of_cpp_have_frames_and_lines() {
     let lines: Vec<_> = found.frames.iter().map(|frame| frame.line).collect();
     assert_eq!(lines, [Some(9), Some(12), Some(13)]);
 }
-#[test]
-fn dev_live() {
-    let Ok(pids) = std::env::var("LIVE") else { return };
-    for pid in pids.split(',') {
-        let pid: u32 = pid.parse().unwrap();
-        let proc = Proc::default();
-        let process = proc.identity(pid).unwrap();
-        let mut s = Symbolizer::default();
-        println!("learn {}", s.learn(&proc, process, 0));
-        let t = std::time::Instant::now();
-        s.learn(&proc, process, 0);
-        println!("again {:?}", t.elapsed());
-        let map = fs::read_to_string(format!("/tmp/perf-{pid}.map")).unwrap_or_default();
-        let (mut same, mut other, mut none, mut cut) = (0, 0, 0, 0);
-        for line in map.lines() {
-            let mut f = line.splitn(3, ' ');
-            let a = u64::from_str_radix(f.next().unwrap().trim_start_matches("0x"), 16).unwrap();
-            let n = u64::from_str_radix(f.next().unwrap().trim_start_matches("0x"), 16).unwrap();
-            let name = f.next().unwrap();
-            let found = s.symbolize(process, 0, &[a + n / 2 + 1]);
-            match found.frames.first() {
-                None => cut += 1,
-                Some(frame) if frame.symbol.is_empty() => { if none < 5 { println!("none {line} {frame:?}"); } none += 1 }
-                Some(frame) if frame.symbol == name || name.starts_with(&frame.symbol) => { if same % 400 == 0 { println!("same {frame:?}"); } same += 1 }
-                Some(frame) => { if other < 8 { println!("other {line} {frame:?}"); } other += 1 }
-            }
-        }
-        println!("{pid}: same {same} other {other} none {none} cut {cut}");
-        if let Ok(stack) = std::env::var("STACK") {
-            let frames: Vec<u64> = stack.split_whitespace().map(|a| u64::from_str_radix(a.trim_start_matches("0x"), 16).unwrap()).collect();
-            for frame in s.symbolize(process, 0, &frames).frames { println!("  {} {} {} {:?}:{:?} {}", frame.address, frame.symbol, frame.module, frame.file, frame.line, frame.inlined); }
-        }
-    }
-}

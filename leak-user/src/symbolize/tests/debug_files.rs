@@ -94,17 +94,31 @@ fn a_link_leads_nowhere_outside_of_the_root_directory() {
     assert!(wanted.matches(&beneath().unwrap()));
 }
 
-/// As `dwz` leaves it, whose other file is missing.
+/// As `dwz` leaves it: names are in a file for several programs, here a missing one.
 #[test]
-fn a_link_to_shared_debug_information_does_no_harm() {
+fn names_in_shared_debug_information_that_is_missing_come_from_symbols() {
     let directory = tempfile::tempdir().unwrap();
-    let program = compile(directory.path(), "gcc", PROGRAM, &["-g"]);
-    let link = directory.path().join("link");
+    let path = |name| directory.path().join(name);
+    let (source, assembly) = (path("program.c"), path("program.s"));
+    fs::write(&source, PROGRAM).unwrap();
+    let program = path("program");
+    run(Command::new("gcc")
+        .args(["-O1", "-g", "-S", "-dA", "-o"])
+        .args([&assembly, &source]));
+    let text = fs::read_to_string(&assembly).unwrap();
+    // DW_FORM_strp becomes DW_FORM_GNU_strp_alt.
+    let name = "# (DW_AT_name)\n\t.uleb128 0x";
+    let moved = text.replace(&format!("{name}e\t"), &format!("{name}1f21\t"));
+    assert_ne!(text, moved);
+    fs::write(&assembly, moved).unwrap();
+    run(Command::new("gcc").arg("-o").args([&program, &assembly]));
+    let link = path("link");
     fs::write(&link, b"/nowhere/shared.debug\0\x01\x02\x03\x04").unwrap();
     let section = format!(".gnu_debugaltlink={}", link.display());
     run(Command::new("objcopy")
         .args(["--add-section", &section])
         .arg(&program));
     let found = after_its_end(&program, Limits::default());
-    assert_eq!(symbols(&found), ["inner", "outer"]);
+    assert_eq!(symbols(&found), ["outer"]);
+    assert_eq!(found.frames[0].line, Some(13));
 }
