@@ -109,6 +109,8 @@ pub struct Offsets {
     pub mm_vdso: u32,
     /// Root of the mappings' tree, before 6.1.
     pub mm_tree: u32,
+    /// The program's file.
+    pub mm_program: u32,
     pub vma_start: u32,
     pub vma_end: u32,
     pub vma_offset: u32,
@@ -122,6 +124,7 @@ pub struct Offsets {
     pub inode_changed_seconds: u32,
     pub inode_changed_nanoseconds: u32,
     pub super_device: u32,
+    pub reserved: u32,
 }
 
 impl Offsets {
@@ -162,6 +165,7 @@ impl Offsets {
         task_thread_pointer: ABSENT,
         mm_vdso: ABSENT,
         mm_tree: ABSENT,
+        mm_program: ABSENT,
         vma_start: ABSENT,
         vma_end: ABSENT,
         vma_offset: ABSENT,
@@ -173,6 +177,7 @@ impl Offsets {
         inode_changed_seconds: ABSENT,
         inode_changed_nanoseconds: ABSENT,
         super_device: ABSENT,
+        reserved: ABSENT,
     };
 }
 
@@ -190,5 +195,5 @@ impl Config {
     };
 }
 
-const _: () = assert!(size_of::<Offsets>() == 46 * 4);
+const _: () = assert!(size_of::<Offsets>() == 48 * 4);
 const _: () = assert!(size_of::<Config>() == 24 + 16 * MAX_COMMS + size_of::<Offsets>());

@@ -299,7 +299,7 @@ pub struct CodeWanted {
     pub head: Head,
     pub file: FileKey,
     /// Where the process has it mapped: first address, end, and the offset in the
-    /// file in bytes.
+    /// file in bytes. All 0 for the program that it begins to run.
     pub start: u64,
     pub end: u64,
     pub offset: u64,

@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    bindings::{BPF_ANY, BPF_RB_NO_WAKEUP},
+    bindings::{BPF_ANY, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{bpf_ktime_get_ns, generated::bpf_ringbuf_output},
 };
 use aya_log_ebpf::info;
@@ -49,9 +49,9 @@ pub(crate) fn head(record: RecordType, kind: u32, process: ProcessId) -> Head {
 /// # Safety
 /// They must be there, in memory that the verifier knows.
 #[inline(always)]
-unsafe fn write(start: *mut c_void, size: u64, process: ProcessId) -> bool {
+unsafe fn write(start: *mut c_void, size: u64, process: ProcessId, wake: u64) -> bool {
     let ring = (&raw const RING).cast_mut().cast();
-    if unsafe { bpf_ringbuf_output(ring, start, size, wake()) } == 0 {
+    if unsafe { bpf_ringbuf_output(ring, start, size, wake) } == 0 {
         count(Counter::Emitted);
         true
     } else {
@@ -65,7 +65,22 @@ unsafe fn write(start: *mut c_void, size: u64, process: ProcessId) -> bool {
 pub(crate) fn emit<T>(record: &T, process: ProcessId) {
     let start = core::ptr::from_ref(record).cast_mut().cast();
     // SAFETY: a whole record.
-    unsafe { write(start, size_of::<T>() as u64, process) };
+    unsafe { write(start, size_of::<T>() as u64, process, wake()) };
+}
+
+/// Writes a record that user space is to act on, and wakes it.
+#[inline(always)]
+pub(crate) fn emit_at_once<T>(record: &T, process: ProcessId) {
+    let start = core::ptr::from_ref(record).cast_mut().cast();
+    // SAFETY: a whole record.
+    unsafe {
+        write(
+            start,
+            size_of::<T>() as u64,
+            process,
+            u64::from(BPF_RB_FORCE_WAKEUP),
+        )
+    };
 }
 
 /// Writes a site with its frames. Whether it fit.
@@ -74,7 +89,7 @@ pub(crate) fn emit_site(scratch: &mut SiteScratch, frames: u64, process: Process
     let size = size_of::<Site>() as u64 + (opaque(frames) & MAX_FRAMES as u64) * 8;
     // SAFETY: at most the record and MAX_FRAMES frames, which the scratch holds one
     // after the other.
-    unsafe { write((&raw mut scratch.record).cast(), size, process) }
+    unsafe { write((&raw mut scratch.record).cast(), size, process, wake()) }
 }
 
 /// Writes the frames of an interpreter.
@@ -84,7 +99,7 @@ pub(crate) fn emit_interpreted(scratch: &mut SiteScratch, frames: u64, process: 
     let size = size_of::<Interpreted>() as u64 + frames * size_of::<PythonFrame>() as u64;
     // SAFETY: at most the record and MAX_PYTHON_FRAMES frames, which the scratch
     // holds one after the other.
-    unsafe { write((&raw mut scratch.interpreted).cast(), size, process) };
+    unsafe { write((&raw mut scratch.interpreted).cast(), size, process, wake()) };
 }
 
 /// Writes received descriptors.
@@ -93,7 +108,7 @@ pub(crate) fn emit_received(scratch: &mut SiteScratch, number: u64, process: Pro
     let size = size_of::<Received>() as u64 + (opaque(number) & 0xff) * 4;
     // SAFETY: at most the record and 255 numbers, which the scratch holds one after
     // the other.
-    unsafe { write((&raw mut scratch.received).cast(), size, process) };
+    unsafe { write((&raw mut scratch.received).cast(), size, process, wake()) };
 }
 
 /// Sends an acquisition that does not go through the young table.

@@ -50,7 +50,8 @@ pub struct CodeWanted {
     pub time: Nanos,
     pub process: ProcessId,
     pub file: FileKey,
-    /// Where the process has it mapped: first address and end.
+    /// Where the process has it mapped: first address and end. Both 0 for the program
+    /// that it begins to run.
     pub start: u64,
     pub end: u64,
     /// Of the mapping in the file, in bytes.

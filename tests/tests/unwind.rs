@@ -30,13 +30,6 @@ fn run(command: &[&str]) -> Report {
     ran.report().clone()
 }
 
-/// Runs a victim that acquires when it gets a line, and ends when its stdin does: what
-/// is gone at once, and what acquires as its first deed, are matters of their own.
-fn run_a_while(program: &Path, arguments: &[&str]) -> Report {
-    let script = "{ sleep 0.4; echo; sleep 1.2; } | \"$0\" \"$@\"";
-    run(&[&["sh", "-c", script, text(program)], arguments].concat())
-}
-
 /// Attaches to a victim, lets it go on, and stops when it holds what it acquired.
 fn attach(program: &Path, arguments: &[&str]) -> Report {
     let mut victim = Victim::spawn(Command::new(program).args(arguments));
@@ -70,15 +63,13 @@ fn assert_whole_between(program: &Path, begin: &[&str], end: &[&str]) {
         ("socket", "socket", "leak_socket"),
         ("eventfd", "eventfd", "leak_eventfd"),
     ];
-    let script: String = ways
-        .iter()
-        .map(|(way, ..)| format!("{{ sleep 0.4; echo; sleep 1.2; }} | $0 {way} {COUNT} & "))
-        .collect();
-    let report = run(&["sh", "-c", &format!("{script} wait"), text(program)]);
+    let mut command = vec![text(program), "12"];
+    command.extend(ways.iter().map(|(way, ..)| way));
+    let report = run(&command);
     for (way, kind, leak) in ways {
         assert_chain(&report, kind, way, &chain(begin, leak, end));
     }
-    let report = attach(program, &["openat", "12"]);
+    let report = attach(program, &["12", "openat"]);
     assert_chain(&report, "file", "openat", &chain(begin, "leak_openat", end));
 }
 
@@ -105,8 +96,8 @@ fn without_frame_pointers_through_a_plt_bound_lazily() {
     assert_whole(&program);
     // The first call of all goes through the loader.
     let _alone = alone();
-    let unset = ["-u", "LD_BIND_NOW", text(&program), "socket", "1"];
-    let report = run_a_while(Path::new("env"), &unset);
+    let unset = ["env", "-u", "LD_BIND_NOW", text(&program), "1", "socket"];
+    let report = run(&unset);
     let expected = chain(&["[libc]"], "leak_socket", &["[libc]", "_start"]);
     assert_stack(&report, "socket", 1, &expected);
 }
@@ -212,7 +203,7 @@ fn of_musl() {
         };
         let program = recipe.program();
         let _alone = alone();
-        let report = run_a_while(&program, &["raw", "12"]);
+        let report = run(&[text(&program), "12", "raw"]);
         assert_chain(
             &report,
             "file",
@@ -233,7 +224,7 @@ fn of_cpp_with_exceptions_and_inlined_functions() {
     };
     let program = recipe.program();
     let _alone = alone();
-    let report = run_a_while(&program, &["12"]);
+    let report = run(&[text(&program), "12"]);
     let whole = |functions: &[&str]| {
         let expected = [&["[libc]"], functions, &["main", "[libc]", "_start"]].concat();
         assert_stack(&report, "file", COUNT, &expected)
@@ -266,7 +257,7 @@ fn of_rust() {
     };
     let program = recipe.program();
     let _alone = alone();
-    let report = run_a_while(&program, &["12"]);
+    let report = run(&[text(&program), "12"]);
     let functions = ["leak_file", "middle", "outer", "main"].map(|name| format!("nested::{name}"));
     let mut expected = vec!["[libc]", "[any]"];
     expected.extend(functions.iter().map(String::as_str));
@@ -292,7 +283,7 @@ fn of_go_also_without_symbols() {
         };
         let program = recipe.program();
         let _alone = alone();
-        let report = run_a_while(&program, &["12"]);
+        let report = run(&[text(&program), "12"]);
         let main = ["main.leakFile", "main.middle", "main.outer", "main.main"];
         let end = ["runtime.main", "runtime.goexit"];
         assert_stack(
@@ -312,7 +303,7 @@ fn of_go_also_without_symbols() {
 fn assert_way(program: &Path, arguments: &[&str], expected: &[&str]) {
     let _alone = alone();
     let arguments = [&arguments[..1], &["12"], &arguments[1..]].concat();
-    let report = run_a_while(program, &arguments);
+    let report = run(&[&[text(program)], &arguments[..]].concat());
     assert_stack(&report, "file", COUNT, expected);
     let report = attach(program, &arguments);
     assert_stack(&report, "file", COUNT, expected);
@@ -390,7 +381,7 @@ fn a_hundred_frames_deep() {
 fn deeper_than_is_kept_the_innermost_remain_and_it_is_told() {
     let _alone = alone();
     let program = Recipe::gcc("ways", "ways.c", &PLAIN).program();
-    let report = run_a_while(&program, &["deep", "12", "300"]);
+    let report = run(&[text(&program), "deep", "12", "300"]);
     let found = assert_stack(&report, "file", COUNT, &["[libc]", "leak_deep", "[any]"]);
     for finding in found {
         let descents = &finding.stack[2..];
@@ -435,7 +426,7 @@ fn of_a_thread_down_to_its_start() {
     let _alone = alone();
     let flags = ["-O2", "-fomit-frame-pointer", "-static"];
     let program = Recipe::gcc("ways-static", "ways.c", &flags).program();
-    let report = run_a_while(&program, &["thread", "12"]);
+    let report = run(&[text(&program), "thread", "12"]);
     let thread = [
         "leak_in_thread",
         "thread_inner",
@@ -507,12 +498,13 @@ fn in_a_library_that_took_the_place_of_another() {
     }
 }
 
+/// Its file was met before neither on disk nor in memory.
 #[test]
-fn from_the_first_acquisition_of_a_program_on() {
+fn from_the_first_acquisition_of_a_child_on() {
     let program = Recipe::gcc("chain-first", "chain.c", &PLAIN).program();
     let _alone = alone();
-    // Stdin has ended: it begins at once, and is gone after 120 ms.
-    let report = run(&[text(&program), "socket", "12"]);
+    let script = format!("{} 12 socket </dev/null; true", text(&program));
+    let report = run(&["sh", "-c", &script]);
     let expected = chain(&["[libc]"], "leak_socket", &["[libc]", "_start"]);
     assert_stack(&report, "socket", COUNT, &expected);
 }

@@ -99,6 +99,7 @@ fn exec(task: Task) -> Option<()> {
         comm: task.comm(),
     };
     emit(&record, process);
+    stack::begins(task, process);
     Some(())
 }
 

@@ -9,13 +9,15 @@ use leak_common::{
 };
 
 use super::{
-    mapping::{Mapping, Mappings, Searched},
+    mapping::{Mapping, Mappings, Searched, key},
     mix,
     walk::Walk,
 };
 use crate::{
-    emit::{emit, head},
+    config::config,
+    emit::{emit_at_once, head},
     maps::{CODE_PAGES, FILES, SPACES},
+    task::{Task, read_or_zero},
 };
 
 /// A process's code.
@@ -80,11 +82,11 @@ pub(super) fn directory<M: Mappings>(
     process: ProcessId,
     address: u64,
 ) -> Result<u64, StackEnd> {
-    let key = CodePage {
+    let page = CodePage {
         space: walk.space,
         page: address >> 12,
     };
-    if let Some(directory) = CODE_PAGES.get_ptr(key) {
+    if let Some(directory) = CODE_PAGES.get_ptr(page) {
         return Ok(unsafe { *directory });
     }
     match M::find(address, mapping) {
@@ -97,7 +99,7 @@ pub(super) fn directory<M: Mappings>(
     } else {
         BARE
     };
-    let _ = CODE_PAGES.insert(key, directory, 0);
+    let _ = CODE_PAGES.insert(page, directory, 0);
     Ok(directory)
 }
 
@@ -114,17 +116,7 @@ fn in_file(
     }
     let now = unsafe { bpf_ktime_get_ns() };
     let Some(file) = FILES.get_ptr_mut(mapping.key) else {
-        let wanted = FileCode {
-            state: file_state::WANTED,
-            directory: 0,
-            first_page: 0,
-            pages: 0,
-            python_runtime: 0,
-            python_layout: 0,
-            reserved: 0,
-            used: now,
-        };
-        if FILES.insert(mapping.key, wanted, 0).is_ok() {
+        if first_sight(mapping.key, now) {
             want(mapping, process);
         }
         return Err(StackEnd::NoTable);
@@ -171,18 +163,55 @@ fn in_file(
     Ok(u64::from(file.directory) + page)
 }
 
+#[inline(always)]
+fn first_sight(key: FileKey, now: u64) -> bool {
+    let wanted = FileCode {
+        state: file_state::WANTED,
+        directory: 0,
+        first_page: 0,
+        pages: 0,
+        python_runtime: 0,
+        python_layout: 0,
+        reserved: 0,
+        used: now,
+    };
+    FILES.insert(key, wanted, 0).is_ok()
+}
+
+/// A process begins to run a program: if it is not known, its tables are asked for
+/// before it has done anything.
+#[inline(always)]
+pub(crate) fn begins(task: Task, process: ProcessId) {
+    let memory: u64 = read_or_zero(task.address(), config!(offsets.task_mm));
+    let key = key(read_or_zero(memory, config!(offsets.mm_program)));
+    if key.inode == 0 || FILES.get_ptr(key).is_some() {
+        return;
+    }
+    if first_sight(key, unsafe { bpf_ktime_get_ns() }) {
+        ask(key, (0, 0, 0), process);
+    }
+}
+
 /// A file whose tables are missing is asked for again when it was not met for so
 /// long: a request may have been lost.
 const WANT_AGAIN: u64 = 1_000_000_000;
 
 #[inline(always)]
 fn want(mapping: &Mapping, process: ProcessId) {
+    let Mapping {
+        start, end, offset, ..
+    } = *mapping;
+    ask(mapping.key, (start, end, offset), process);
+}
+
+#[inline(always)]
+fn ask(file: FileKey, (start, end, offset): (u64, u64, u64), process: ProcessId) {
     let record = CodeWanted {
         head: head(RecordType::CodeWanted, 0, process),
-        file: mapping.key,
-        start: mapping.start,
-        end: mapping.end,
-        offset: mapping.offset,
+        file,
+        start,
+        end,
+        offset,
     };
-    emit(&record, process);
+    emit_at_once(&record, process);
 }

@@ -181,15 +181,21 @@ fn fill(vma: u64, mapping: &mut Mapping) {
     mapping.flags = read_or_zero(vma, config!(offsets.vma_flags));
     let file: u64 = read_or_zero(vma, config!(offsets.vma_file));
     mapping.file = file;
+    mapping.key = key(file);
+}
+
+/// The key of an open file.
+#[inline(always)]
+pub(super) fn key(file: u64) -> FileKey {
     let inode: u64 = read_or_zero(file, config!(offsets.file_inode));
     let super_block: u64 = read_or_zero(inode, config!(offsets.inode_super));
     let nanoseconds: u32 = read_or_zero(inode, config!(offsets.inode_changed_nanoseconds));
-    mapping.key = FileKey {
+    FileKey {
         inode: read_or_zero(inode, config!(offsets.inode_number)),
         changed_seconds: read_or_zero(inode, config!(offsets.inode_changed_seconds)),
         changed_nanoseconds: nanoseconds & NANOSECONDS,
         device: read_or_zero(super_block, config!(offsets.super_device)),
-    };
+    }
 }
 
 impl Mapping {

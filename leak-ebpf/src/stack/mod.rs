@@ -21,7 +21,7 @@ use leak_common::{
 };
 
 pub(crate) use self::{
-    code::{CodePage, Space, changed},
+    code::{CodePage, Space, begins, changed},
     mapping::{ByLock, ByTree, Mapping, Mappings},
     rules::Remembered,
 };

@@ -204,6 +204,7 @@ impl KernelTypes {
                 .offset_within("mm_struct", "context", "vdso")
                 .unwrap_or(ABSENT),
             mm_tree: may("mm_struct", "mm_rb"),
+            mm_program: need("mm_struct", "exe_file")?,
             vma_start: need("vm_area_struct", "vm_start")?,
             vma_end: need("vm_area_struct", "vm_end")?,
             vma_offset: need("vm_area_struct", "vm_pgoff")?,

@@ -59,7 +59,7 @@ pub struct Options {
     pub prompt: bool,
     /// Every acquisition and release goes through the ring.
     pub all_events: bool,
-    /// Memory for unwind tables in bytes, a sixth of which is for their directory.
+    /// Memory for unwind tables in bytes, a quarter of which is for their directory.
     pub stack_memory: u64,
     /// No stacks are taken.
     pub no_stacks: bool,
@@ -151,8 +151,8 @@ impl Tracer {
             .override_global("ACTIONS", &rows[..], true)
             .override_global("AYA_LOG_LEVEL", &log_level, false)
             .map_max_entries("RING", options.ring_bytes)
-            .map_max_entries("ROWS", chunks(options.stack_memory / 6 * 5, CHUNK_ROWS * 4))
-            .map_max_entries("DIRECTORY", chunks(options.stack_memory / 6, CHUNK_PAGES * 8))
+            .map_max_entries("ROWS", chunks(options.stack_memory / 4 * 3, CHUNK_ROWS * 4))
+            .map_max_entries("DIRECTORY", chunks(options.stack_memory / 4, CHUNK_PAGES * 8))
             .load(OBJECT)
             .map_err(|error| LoadError::from_aya("the eBPF object", error))?;
         let mut tracer = Tracer {

@@ -118,7 +118,9 @@ fn read(
         if prompt {
             wait(&ring, sleep);
         } else {
-            std::thread::sleep(sleep);
+            // Records come together for so long; after that, one that is urgent wakes.
+            std::thread::sleep(SHORTEST_SLEEP);
+            wait(&ring, sleep.saturating_sub(SHORTEST_SLEEP));
         }
     }
 }

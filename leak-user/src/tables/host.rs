@@ -15,8 +15,14 @@ use crate::proc::{Mapping, Proc, open_regular};
 /// Processes that are looked at.
 const MAX_PROCESSES: usize = 65_536;
 
-/// Files of one directory that are looked at.
-const MAX_ENTRIES: usize = 8192;
+/// Entries of directories that are looked at in all.
+const MAX_ENTRIES: usize = 500_000;
+
+/// Directories below those where things are installed.
+const MAX_DEPTH: usize = 6;
+
+/// Bytes of an ELF header: what is shorter is something else.
+const MIN_ELF: u64 = 64;
 
 /// A file that processes map, by one of them.
 #[derive(Debug)]
@@ -58,6 +64,11 @@ pub(super) fn open_mapped(proc: &Proc, pid: u32, (start, end): (u64, u64)) -> io
     open_regular(&process.join(format!("map_files/{start:x}-{end:x}")))
 }
 
+/// Opens the program that a living process runs.
+pub(super) fn open_program(proc: &Proc, pid: u32) -> io::Result<File> {
+    open_regular(&proc.root().join(pid.to_string()).join("exe"))
+}
+
 /// The kernel's number of a device: `MKDEV`, include/linux/kdev_t.h.
 pub(super) fn device((major, minor): (u32, u32)) -> u32 {
     major << 20 | minor
@@ -76,40 +87,62 @@ pub(super) fn key_of(metadata: &Metadata) -> FileKey {
     }
 }
 
-/// Programs and libraries where distributions install them, libraries first: more
-/// programs share them.
+/// Where distributions install programs and libraries.
+const INSTALLED: [&str; 8] = [
+    "/usr/lib",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/libexec",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/usr/local/bin",
+    "/opt",
+];
+
+/// Programs and libraries that are installed, the smallest first: most of them are
+/// known when the room is used up.
 pub(super) fn installed() -> impl Iterator<Item = PathBuf> {
-    let mut files = Vec::new();
-    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
-    for directory in ["/usr/lib", "/lib", "/usr/local/lib"] {
-        list(&Path::new(directory).join(&multiarch), true, &mut files);
+    let mut found: Vec<(u64, PathBuf)> = Vec::new();
+    let mut left = MAX_ENTRIES;
+    for directory in INSTALLED {
+        list(Path::new(directory), MAX_DEPTH, &mut left, &mut found);
     }
-    for directory in ["/usr/lib64", "/lib64", "/usr/lib", "/lib", "/usr/local/lib"] {
-        list(Path::new(directory), true, &mut files);
-    }
-    for directory in ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"] {
-        list(Path::new(directory), false, &mut files);
-    }
-    files.into_iter()
+    found.sort_unstable();
+    found.into_iter().map(|(_, path)| path)
 }
 
-/// The files of a directory: all that can be run, or all that look like libraries.
-/// Links are left out, what they name is found where it lies.
-fn list(directory: &Path, libraries: bool, files: &mut Vec<PathBuf>) {
-    // A directory that is a link was listed under its name.
+/// The files below a directory that can be run, or look like libraries. Links are
+/// left out: what they name is found where it lies.
+fn list(directory: &Path, depth: usize, left: &mut usize, found: &mut Vec<(u64, PathBuf)>) {
     let Ok(entries) = std::fs::read_dir(directory) else {
         return;
     };
-    let is_link = |path: &Path| path.symlink_metadata().is_ok_and(|data| data.is_symlink());
-    if is_link(directory) || directory.parent().is_some_and(is_link) {
-        return;
-    }
-    for entry in entries.map_while(Result::ok).take(MAX_ENTRIES) {
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+    for entry in entries.map_while(Result::ok) {
+        if *left == 0 {
+            return;
+        }
+        *left -= 1;
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
+        if kind.is_dir() && depth > 0 {
+            list(&entry.path(), depth - 1, left, found);
+        }
+        if !kind.is_file() {
+            continue;
+        }
         let name = entry.file_name();
-        let shared = name.as_encoded_bytes().windows(3).any(|part| part == b".so");
-        if is_file && (shared || !libraries) {
-            files.push(entry.path());
+        let name = name.as_encoded_bytes();
+        let shared = name.windows(3).any(|part| part == b".so");
+        // A script has a suffix more often than a program does.
+        if !shared && name.contains(&b'.') && !directory.ends_with("bin") {
+            continue;
+        }
+        if let Ok(metadata) = entry.metadata()
+            && (shared || metadata.mode() & 0o111 != 0)
+            && metadata.len() >= MIN_ELF
+        {
+            found.push((metadata.len(), entry.path()));
         }
     }
 }

@@ -65,6 +65,10 @@ enum Source {
     /// Opened while the process that maps it lived.
     Open(File),
     Path(PathBuf),
+    /// All that is installed.
+    Host,
+    /// What a process begins to run: it will load libraries.
+    Program(File, u32),
     /// The code that the kernel maps into every process.
     Vdso,
 }
@@ -128,6 +132,7 @@ struct Shared {
     /// A job was done.
     done: Condvar,
     store: Mutex<Store>,
+    proc: Proc,
 }
 
 #[derive(Debug, Default)]
@@ -159,6 +164,7 @@ impl Tables {
             work: Condvar::new(),
             done: Condvar::new(),
             store: Mutex::new(Store::new(maps)),
+            proc: proc.clone(),
         });
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = (0..workers.min(MAX_WORKERS))
@@ -187,10 +193,18 @@ impl Tables {
         if wanted.file == FileKey::VDSO {
             return;
         }
-        let mapping = (wanted.start, wanted.end);
-        match host::open_mapped(&self.proc, wanted.process.pid(), mapping) {
+        let pid = wanted.process.pid();
+        let opened = match (wanted.start, wanted.end) {
+            (0, 0) => host::open_program(&self.proc, pid),
+            mapping => host::open_mapped(&self.proc, pid, mapping),
+        };
+        match opened {
             Ok(file) => self.queue(Job {
-                source: Source::Open(file),
+                source: if wanted.start == 0 {
+                    Source::Program(file, pid)
+                } else {
+                    Source::Open(file)
+                },
                 key: Some(wanted.file),
                 urgency: Urgency::Met,
             }),
@@ -246,34 +260,16 @@ impl Tables {
     /// Takes in, when there is nothing else to do, what is installed on the host, as
     /// long as there is room.
     pub fn learn_host(&self) {
-        let paths = host::installed();
-        let mut state = lock(&self.shared.state);
-        state.idle.extend(paths.map(|path| Job {
-            source: Source::Path(path),
+        lock(&self.shared.state).idle.push_back(Job {
+            source: Source::Host,
             key: None,
             urgency: Urgency::Idle,
-        }));
-        drop(state);
-        self.shared.work.notify_all();
+        });
+        self.shared.work.notify_one();
     }
 
     fn queue(&self, job: Job) {
-        let mut state = lock(&self.shared.state);
-        if state.urgent.len() >= MAX_WAITING {
-            return;
-        }
-        if let Some(key) = job.key
-            && !state.queued.insert(key)
-        {
-            return;
-        }
-        match job.urgency {
-            // In the middle of a walk.
-            Urgency::Met => state.urgent.push_front(job),
-            Urgency::Mapped | Urgency::Idle => state.urgent.push_back(job),
-        }
-        drop(state);
-        self.shared.work.notify_one();
+        self.shared.queue(job);
     }
 
     /// Waits until everything that is mapped or was met has tables, or the time is up.
@@ -324,6 +320,25 @@ impl Drop for Tables {
 }
 
 impl Shared {
+    fn queue(&self, job: Job) {
+        let mut state = lock(&self.state);
+        if state.urgent.len() >= MAX_WAITING {
+            return;
+        }
+        if let Some(key) = job.key
+            && !state.queued.insert(key)
+        {
+            return;
+        }
+        match job.urgency {
+            // In the middle of a walk.
+            Urgency::Met => state.urgent.push_front(job),
+            Urgency::Mapped | Urgency::Idle => state.urgent.push_back(job),
+        }
+        drop(state);
+        self.work.notify_one();
+    }
+
     fn run(&self) {
         lower_priority();
         while let Some(job) = self.next() {
@@ -363,7 +378,18 @@ impl Shared {
     }
 
     fn work_on(&self, job: Job) {
+        let mut program = None;
         let file = match job.source {
+            Source::Host => {
+                let jobs = host::installed().map(|path| Job {
+                    source: Source::Path(path),
+                    key: None,
+                    urgency: Urgency::Idle,
+                });
+                lock(&self.state).idle.extend(jobs);
+                self.work.notify_all();
+                return;
+            }
             Source::Vdso => {
                 if let Some(image) = image::vdso() {
                     let table = unwind::build(&image).unwrap_or_default();
@@ -372,6 +398,10 @@ impl Shared {
                 return;
             }
             Source::Open(file) => file,
+            Source::Program(file, pid) => {
+                program = Some(pid);
+                file
+            }
             Source::Path(path) => match crate::proc::open_regular(&path) {
                 Ok(file) => file,
                 Err(_) => return,
@@ -407,6 +437,15 @@ impl Shared {
             }
         };
         Store::add_with_room(&self.store, key, own, &table, interpreter, job.urgency);
+        if let Some(pid) = program {
+            for path in needed::libraries(&self.proc, pid) {
+                self.queue(Job {
+                    source: Source::Path(path),
+                    key: None,
+                    urgency: Urgency::Mapped,
+                });
+            }
+        }
     }
 }
 

@@ -129,8 +129,10 @@ impl Store {
             self.name(id, own);
             return true;
         }
-        let left = self.rows.capacity() - self.rows.used();
-        urgency == Urgency::Idle && left < self.rows.capacity() / 100 * RESERVE
+        let full = |places: &Places| {
+            places.capacity() - places.used() < places.capacity() / 100 * RESERVE
+        };
+        urgency == Urgency::Idle && (full(&self.rows) || full(&self.pages))
     }
 
     /// Another key of a file whose tables are there.

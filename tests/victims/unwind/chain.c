@@ -1,4 +1,4 @@
-/* chain WAY COUNT: acquires COUNT descriptors of a kind through main, outer,
+/* chain COUNT WAY...: acquires COUNT descriptors in each way, through main, outer,
  * middle, inner and the function of the way. Lines that a test looks up bear the
  * name of their function behind an at-sign. */
 #include "unwind.h"
@@ -74,21 +74,26 @@ static const struct {
     {"eventfd", leak_eventfd}, {"raw", leak_raw},
 };
 
+static acquire *way_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof WAYS / sizeof *WAYS; i++)
+        if (!strcmp(name, WAYS[i].name))
+            return WAYS[i].way;
+    exit(BROKEN);
+}
+
 int main(int argc, char **argv)
 {
-    acquire *way = NULL;
-    for (size_t i = 0; argc == 3 && i < sizeof WAYS / sizeof *WAYS; i++)
-        if (!strcmp(argv[1], WAYS[i].name))
-            way = WAYS[i].way;
-    if (!way)
+    if (argc < 3)
         return BROKEN;
+    int count = atoi(argv[1]);
     await_start();
-    for (volatile int left = atoi(argv[2]); left > 0; left--) {
+    for (volatile int i = 0; i < count * (argc - 2); i++) {
+        acquire *way = way_of(argv[2 + i / count]);
         long kept = outer(way, 1, 2, 3, 4, 5); /* @main */
         KEEP(kept);
-        pause_ms(10);
+        pause_ms(5);
     }
-    SAY("held");
-    await_word();
+    linger();
     return 0;
 }

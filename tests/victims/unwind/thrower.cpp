@@ -1,11 +1,11 @@
 // thrower COUNT: acquires COUNT files while an exception is handled, while one
-// cleans up, and in functions that exist only within another. Begins when it gets a
-// line, ends when stdin does.
-#include <cstdio>
+// cleans up, and in functions that exist only within another. Lives on
+// for a while.
 #include <cstdlib>
 #include <fcntl.h>
 #include <stdexcept>
 #include <string>
+#include <unistd.h>
 
 #define SITE __attribute__((noipa))
 #define KEEP(value) __asm__ volatile("" : : "r"(value) : "memory")
@@ -96,14 +96,11 @@ SITE void leak_inlined()
 
 int main(int argc, char **argv)
 {
-    for (int byte = 0; byte != EOF && byte != '\n';)
-        byte = getchar();
     for (volatile int left = argc > 1 ? atoi(argv[1]) : 0; left > 0; left = left - 1) {
         victim::catches();
         victim::cleans();
         victim::leak_inlined();
     }
-    while (getchar() != EOF)
-        ;
+    sleep(1);
     return 0;
 }

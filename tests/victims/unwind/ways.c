@@ -27,7 +27,6 @@ int main(int argc, char **argv)
     count = atoi(argv[2]);
     await_start();
     way(argv + 3);
-    SAY("held");
-    await_word();
+    linger();
     return 0;
 }

@@ -156,8 +156,7 @@ static void *last_thread(void *leader)
     pthread_join(*(pthread_t *)leader, NULL);
     for (volatile int left = count; left > 0; left--)
         thread_inner();
-    SAY("held");
-    await_word();
+    linger();
     exit(0);
 }
 
