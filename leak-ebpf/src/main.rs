@@ -16,6 +16,7 @@ mod config;
 mod count;
 mod emit;
 mod filter;
+mod global;
 mod maps;
 mod operations;
 mod probes;

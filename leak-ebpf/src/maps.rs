@@ -105,6 +105,8 @@ pub(crate) struct SiteScratch {
     pub(crate) received: Received,
     pub(crate) numbers: [u32; MAX_RECEIVED + 3],
     pub(crate) acquiring: Acquiring,
+    /// Address and number of the descriptors in a message.
+    pub(crate) rights: [u64; 2],
     pub(crate) stack: Stack,
     pub(crate) walk: StackScratch,
     pub(crate) interpreted: Interpreted,

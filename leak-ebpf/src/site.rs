@@ -12,6 +12,7 @@ use crate::{
     emit::{emit_interpreted, emit_site, head},
     maps::{SCRATCH, SITES},
     registers::Registers,
+    global::global,
     snapshot,
     stack::{self, Mappings, Stack},
     young,
@@ -24,11 +25,10 @@ pub(crate) enum Slot {
     Uring = 1,
 }
 
-/// The user's present stack, in the scratch of its slot.
+/// The user's present stack is in the scratch of this slot.
 #[derive(Clone, Copy)]
 pub(crate) struct Taken {
     slot: Slot,
-    stack: Stack,
 }
 
 /// Takes the user's stack: once per call, however many resources it acquires.
@@ -41,26 +41,13 @@ pub(crate) fn take<M: Mappings>(
     let scratch = SCRATCH.get_ptr_mut(slot as u32)?;
     // SAFETY: this CPU's slot, which only this program uses, and never nested.
     let scratch = unsafe { &mut *scratch };
-    let taken = stack::take::<M>(
-        registers,
-        slot as u32,
-        &mut scratch.python_frames,
-        &mut scratch.walk,
-        process,
-    );
-    // Through a map: the verifier forgets which way out of the walk led here, and
-    // goes on once.
-    // SAFETY: a place in the scratch.
-    let taken = unsafe {
-        core::ptr::write_volatile(&raw mut scratch.stack, taken);
-        core::ptr::read_volatile(&raw const scratch.stack)
-    };
+    stack::take::<M>(registers, slot as u32, scratch, process);
     if has(flags::SNAPSHOTS)
         && let Some(registers) = registers
     {
-        snapshot::send(&scratch.frames, registers, taken, process);
+        snapshot::send(scratch, registers, process);
     }
-    Some(Taken { slot, stack: taken })
+    Some(Taken { slot })
 }
 
 /// Counts `amount` acquisitions of `kind` at a stack, and returns the site's
@@ -70,8 +57,27 @@ pub(crate) fn visit(taken: Taken, process: ProcessId, kind: u32, amount: u64) ->
     if !young::wanted(kind) {
         return 0;
     }
+    visit_site(taken.slot as u64, process.0, u64::from(kind), amount)
+}
+
+global! {
+    fn visit_site(slot, process, kind, amount) = visit_taken;
+}
+
+/// The same for the stack in a slot of the scratch.
+#[inline(always)]
+fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
+    let process = ProcessId(process);
+    let Some(scratch) = SCRATCH.get_ptr_mut(slot as u32) else {
+        return 0;
+    };
+    // SAFETY: as in `take`.
+    let scratch = unsafe { &mut *scratch };
+    let Stack {
+        hash, end, frames, ..
+    } = scratch.stack;
     // 0 is the unknown site.
-    let site = stack::mix(taken.stack.hash, u64::from(kind)) | 1;
+    let site = stack::mix(hash, kind) | 1;
     if let Some(total) = SITES.get_ptr_mut(site) {
         increase(total, amount);
         return site;
@@ -80,32 +86,29 @@ pub(crate) fn visit(taken: Taken, process: ProcessId, kind: u32, amount: u64) ->
         lost(Counter::SitesFull, process);
         return 0;
     }
-    if taken.stack.end != StackEnd::Complete as u64 {
+    if end != StackEnd::Complete as u64 {
         count(Counter::StackTruncated);
-        count_at(Counter::StackBroken as u64 + taken.stack.end - StackEnd::Broken as u64);
+        count_at(Counter::StackBroken as u64 + end - StackEnd::Broken as u64);
     }
-    let Some(scratch) = SCRATCH.get_ptr_mut(taken.slot as u32) else {
-        return 0;
-    };
-    // SAFETY: as in `take`.
-    let scratch = unsafe { &mut *scratch };
-    if taken.stack.python_frames != 0 {
+    let kind = kind as u32;
+    let python_frames = scratch.stack.python_frames;
+    if python_frames != 0 {
         scratch.interpreted = Interpreted {
             head: head(RecordType::Interpreted, kind, process),
             site,
-            layout: taken.stack.python_layout as u32,
-            frames: taken.stack.python_frames as u32,
+            layout: scratch.stack.python_layout as u32,
+            frames: python_frames as u32,
         };
-        emit_interpreted(scratch, taken.stack.python_frames, process);
+        emit_interpreted(scratch, python_frames, process);
     }
     scratch.record = Site {
         head: head(RecordType::Site, kind, process),
         site,
         tid: current().1,
-        frames: taken.stack.frames as u16,
-        end: taken.stack.end as u16,
+        frames: frames as u16,
+        end: end as u16,
     };
-    if !emit_site(scratch, taken.stack.frames, process) {
+    if !emit_site(scratch, frames, process) {
         // Not known to user space: the next acquisition tries again.
         let _ = SITES.remove(site);
     }

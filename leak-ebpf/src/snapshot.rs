@@ -11,19 +11,14 @@ use leak_common::{
 use crate::{
     count::current,
     emit::head,
-    maps::RING,
+    maps::{RING, SiteScratch},
     registers::Registers,
-    stack::{Stack, opaque},
+    stack::opaque,
 };
 
 /// Sends a stack with what it was taken from, one in so many at random.
 #[inline(always)]
-pub(crate) fn send(
-    frames: &[u64; MAX_FRAMES + 1],
-    registers: Registers,
-    taken: Stack,
-    process: ProcessId,
-) {
+pub(crate) fn send(scratch: &SiteScratch, registers: Registers, process: ProcessId) {
     const ONE_IN: u32 = 4;
     const PAGE: u64 = 4096;
     // SAFETY: a helper without arguments.
@@ -43,12 +38,12 @@ pub(crate) fn send(
         (*record).frame_pointer = registers.frame();
         (*record).link = registers.link();
         (*record).tid = current().1;
-        (*record).count = taken.frames as u16;
-        (*record).end = taken.end as u16;
+        (*record).count = scratch.stack.frames as u16;
+        (*record).end = scratch.stack.end as u16;
         // By words: a copy by the compiler is a loop over bytes.
         let mut index = 0;
         while index <= MAX_FRAMES {
-            core::ptr::write_volatile(&raw mut (*record).frames[index], frames[index]);
+            core::ptr::write_volatile(&raw mut (*record).frames[index], scratch.frames[index]);
             index += 1;
         }
         let memory = (&raw mut (*record).memory).cast::<u8>();

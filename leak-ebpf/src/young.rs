@@ -11,6 +11,7 @@ use crate::{
     config::{config, has},
     count::count,
     emit,
+    global::global,
     maps::{EMIT_BEFORE, YOUNG},
     task::Task,
 };
@@ -46,7 +47,37 @@ pub(crate) fn key(process: ProcessId, handle: Handle) -> YoungKey {
 /// Records an acquisition that happens now; returns its time.
 #[inline(always)]
 pub(crate) fn acquire(acquisition: Acquisition) -> u64 {
-    acquire_as(key(acquisition.process, acquisition.handle), acquisition)
+    let Acquisition {
+        process,
+        handle,
+        site,
+        size,
+        kind,
+        flags,
+    } = acquisition;
+    let what = u64::from(kind) << 32 | u64::from(flags);
+    acquire_now(process.0, handle.0, site, size, what)
+}
+
+global! {
+    fn acquire_now(process, handle, site, size, what) = acquire_what;
+}
+
+/// The same with the kind in the upper half of `what` and the flags in the lower.
+#[inline(always)]
+fn acquire_what(process: u64, handle: u64, site: u64, size: u64, what: u64) -> u64 {
+    let (process, handle) = (ProcessId(process), Handle(handle));
+    acquire_as(
+        key(process, handle),
+        Acquisition {
+            process,
+            handle,
+            site,
+            size,
+            kind: (what >> 32) as u32,
+            flags: what as u32,
+        },
+    )
 }
 
 /// Records an acquisition that happens now, perhaps for another process.

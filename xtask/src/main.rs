@@ -76,6 +76,9 @@ enum Task {
         /// Shorter rounds: for trying it, not for quoting
         #[arg(long)]
         quick: bool,
+        /// Measure and write this section alone; with --quick it is only printed
+        #[arg(long, value_name = "SECTION")]
+        only: Option<bench::Section>,
     },
     /// Measure with what is built; prints the table (needs root)
     #[command(hide = true)]
@@ -115,7 +118,7 @@ fn perform(task: Task, settings: Settings) -> Result<()> {
         } => test::run(settings, release, filter.as_deref(), &args)?,
         Task::VmTest(options) => vm::run(settings, &options)?,
         Task::Lint => lint::run(settings)?,
-        Task::Bench { quick } => bench::run(settings, quick)?,
+        Task::Bench { quick, only } => bench::run(settings, quick, only)?,
         Task::Measure(options) => bench::measure(&options)?,
     }
     Ok(())

@@ -4,7 +4,7 @@
 
 use aya_ebpf::helpers::{bpf_probe_read_user, generated};
 use leak_common::{
-    Counter,
+    Counter, ProcessId,
     limits::MAX_RECEIVED,
     wire::{Received, RecordType, acquired},
 };
@@ -13,6 +13,7 @@ use super::{Acquiring, Call};
 use crate::{
     count::{count, lost},
     emit::{emit_received, head},
+    global::global,
     maps::SCRATCH,
     site::{self, Slot, Taken},
     stack::opaque,
@@ -77,12 +78,39 @@ fn acquiring(call: Call, messages: u64, flags: u64) -> Option<Acquiring> {
 /// Address and number of the descriptors in a message.
 #[inline(always)]
 fn rights(call: Call, index: u64) -> Option<(u64, u64)> {
-    let at = call
-        .registers
-        .argument(1)
-        .wrapping_add(index * MESSAGE_BYTES + CONTROL);
+    if find_rights(call.registers.argument(1), index, call.process.0) == 0 {
+        return None;
+    }
+    let scratch = SCRATCH.get_ptr(Slot::Syscall as u32)?;
+    // SAFETY: this CPU's slot, which only this program uses, and never nested.
+    let [address, number] = unsafe { core::ptr::read_volatile(&raw const (*scratch).rights) };
+    Some((address, number))
+}
+
+global! {
+    fn find_rights(messages, index, process) = look_for_rights;
+}
+
+/// Looks for the descriptors in one of the messages; where there are some, puts
+/// their address and number into the scratch and returns 1.
+#[inline(always)]
+fn look_for_rights(messages: u64, index: u64, process: u64) -> u64 {
+    let Some((address, number)) = in_message(messages, index, ProcessId(process)) else {
+        return 0;
+    };
+    let Some(scratch) = SCRATCH.get_ptr_mut(Slot::Syscall as u32) else {
+        return 0;
+    };
+    // SAFETY: as above.
+    unsafe { core::ptr::write_volatile(&raw mut (*scratch).rights, [address, number]) };
+    1
+}
+
+#[inline(always)]
+fn in_message(messages: u64, index: u64, process: ProcessId) -> Option<(u64, u64)> {
+    let at = messages.wrapping_add(index * MESSAGE_BYTES + CONTROL);
     let Ok([mut header, mut left]) = (unsafe { bpf_probe_read_user(at as *const [u64; 2]) }) else {
-        lost(Counter::Unreadable, call.process);
+        lost(Counter::Unreadable, process);
         return None;
     };
     let mut step = 0;
@@ -94,7 +122,7 @@ fn rights(call: Call, index: u64) -> Option<(u64, u64)> {
         let Ok([length, level_and_type]) =
             (unsafe { bpf_probe_read_user(header as *const [u64; 2]) })
         else {
-            lost(Counter::Unreadable, call.process);
+            lost(Counter::Unreadable, process);
             return None;
         };
         if length < HEADER_BYTES || length > left {
@@ -110,7 +138,7 @@ fn rights(call: Call, index: u64) -> Option<(u64, u64)> {
         header = header.wrapping_add(next);
         left -= next;
     }
-    lost(Counter::TooManyReceived, call.process);
+    lost(Counter::TooManyReceived, process);
     None
 }
 

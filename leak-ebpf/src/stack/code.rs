@@ -66,12 +66,8 @@ pub(super) fn space(process: ProcessId, walk: &mut Walk) {
     walk.space = number;
     walk.python_runtime = 0;
     walk.python_layout = 0;
-    let space = Space {
-        number,
-        python_runtime: 0,
-        python_layout: 0,
-    };
-    let _ = SPACES.insert(process, space, 0);
+    walk.fresh.number = number;
+    let _ = SPACES.insert(process, &walk.fresh, 0);
 }
 
 /// Number in the directory of the first entry of an address's page, or [`BARE`].
@@ -115,8 +111,8 @@ fn in_file(
         mapping.offset = 0;
     }
     let now = unsafe { bpf_ktime_get_ns() };
-    let Some(file) = FILES.get_ptr_mut(mapping.key) else {
-        if first_sight(mapping.key, now) {
+    let Some(file) = FILES.get_ptr_mut(&mapping.key) else {
+        if first_sight(&mapping.key, now) {
             want(mapping, process);
         }
         return Err(StackEnd::NoTable);
@@ -163,19 +159,26 @@ fn in_file(
     Ok(u64::from(file.directory) + page)
 }
 
+static WANTED: FileCode = FileCode {
+    state: file_state::WANTED,
+    directory: 0,
+    first_page: 0,
+    pages: 0,
+    python_runtime: 0,
+    python_layout: 0,
+    reserved: 0,
+    used: 0,
+};
+
 #[inline(always)]
-fn first_sight(key: FileKey, now: u64) -> bool {
-    let wanted = FileCode {
-        state: file_state::WANTED,
-        directory: 0,
-        first_page: 0,
-        pages: 0,
-        python_runtime: 0,
-        python_layout: 0,
-        reserved: 0,
-        used: now,
-    };
-    FILES.insert(key, wanted, 0).is_ok()
+fn first_sight(key: &FileKey, now: u64) -> bool {
+    if FILES.insert(key, &WANTED, 0).is_err() {
+        return false;
+    }
+    if let Some(file) = FILES.get_ptr_mut(key) {
+        unsafe { (*file).used = now };
+    }
+    true
 }
 
 /// A process begins to run a program: if it is not known, its tables are asked for
@@ -187,8 +190,15 @@ pub(crate) fn begins(task: Task, process: ProcessId) {
     if key.inode == 0 || FILES.get_ptr(key).is_some() {
         return;
     }
-    if first_sight(key, unsafe { bpf_ktime_get_ns() }) {
-        ask(key, (0, 0, 0), process);
+    if first_sight(&key, unsafe { bpf_ktime_get_ns() }) {
+        let record = CodeWanted {
+            head: head(RecordType::CodeWanted, 0, process),
+            file: key,
+            start: 0,
+            end: 0,
+            offset: 0,
+        };
+        emit_at_once(&record, process);
     }
 }
 
@@ -197,21 +207,13 @@ pub(crate) fn begins(task: Task, process: ProcessId) {
 const WANT_AGAIN: u64 = 1_000_000_000;
 
 #[inline(always)]
-fn want(mapping: &Mapping, process: ProcessId) {
-    let Mapping {
-        start, end, offset, ..
-    } = *mapping;
-    ask(mapping.key, (start, end, offset), process);
-}
-
-#[inline(always)]
-fn ask(file: FileKey, (start, end, offset): (u64, u64, u64), process: ProcessId) {
-    let record = CodeWanted {
+fn want(mapping: &mut Mapping, process: ProcessId) {
+    mapping.wanted = CodeWanted {
         head: head(RecordType::CodeWanted, 0, process),
-        file,
-        start,
-        end,
-        offset,
+        file: mapping.key,
+        start: mapping.start,
+        end: mapping.end,
+        offset: mapping.offset,
     };
-    emit_at_once(&record, process);
+    emit_at_once(&mapping.wanted, process);
 }

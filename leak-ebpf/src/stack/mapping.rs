@@ -3,11 +3,12 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_find_vma, bpf_get_current_task_btf};
-use leak_common::{config::ABSENT, unwind::FileKey};
+use leak_common::{config::ABSENT, unwind::FileKey, wire::CodeWanted};
 
 use super::{forget, rules, walk};
 use crate::{
     config::config,
+    global::global,
     task::{Task, read_or_zero},
 };
 
@@ -34,6 +35,8 @@ pub(crate) struct Mapping {
     file: u64,
     pub(crate) key: FileKey,
     node: u64,
+    /// A request for its tables, while it is put together.
+    pub(super) wanted: CodeWanted,
 }
 
 /// What a search came to.
@@ -56,20 +59,6 @@ pub(crate) trait Mappings {
     /// of the scratch. Returns 0, or the [`StackEnd`](leak_common::wire::StackEnd)
     /// that there is instead.
     fn rule(slot: u64, process: u64, address: u64) -> u64;
-}
-
-/// A function that the verifier walks once, whatever it is called with (global
-/// functions, 5.6): walked anew for each of the frames, a walk would be too long.
-macro_rules! global {
-    ($(fn $name:ident($($argument:ident),+) = $body:path;)+) => {
-        $(
-            #[unsafe(no_mangle)]
-            #[inline(never)]
-            extern "C" fn $name($($argument: u64),+) -> u64 {
-                $body($($argument),+)
-            }
-        )+
-    };
 }
 
 global! {

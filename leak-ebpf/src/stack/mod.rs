@@ -13,11 +13,7 @@ mod walk;
 mod window;
 
 use leak_common::{
-    ProcessId,
-    config::flags,
-    limits::MAX_PYTHON_FRAMES,
-    unwind::PythonFrame,
-    wire::StackEnd,
+    ProcessId, config::flags, wire::StackEnd,
 };
 
 pub(crate) use self::{
@@ -26,7 +22,7 @@ pub(crate) use self::{
     rules::Remembered,
 };
 use self::{walk::Walk, window::Window};
-use crate::{config::has, registers::Registers};
+use crate::{config::has, maps::SiteScratch, registers::Registers};
 
 /// Frames taken, and why there are no more.
 #[repr(C)]
@@ -51,17 +47,15 @@ pub(crate) struct StackScratch {
     python: python::Interpreter,
 }
 
-/// Takes the user's stack, innermost frame first. `slot` is the calling program's
-/// slot of per-processor memory.
+/// Takes the user's stack, innermost frame first, into the scratch with this number.
 #[inline(always)]
 pub(crate) fn take<M: Mappings>(
     registers: Option<Registers>,
     slot: u32,
-    python_frames: &mut [PythonFrame; MAX_PYTHON_FRAMES + 1],
-    scratch: &mut StackScratch,
+    scratch: &mut SiteScratch,
     process: ProcessId,
-) -> Stack {
-    let mut stack = Stack {
+) {
+    scratch.stack = Stack {
         frames: 0,
         end: StackEnd::NotTaken as u64,
         hash: mix(process.0, 0),
@@ -72,20 +66,10 @@ pub(crate) fn take<M: Mappings>(
         && let Some(registers) = registers
         && registers.stack() != 0
     {
-        scratch.walk.start(registers, process);
+        scratch.walk.walk.start(registers, process);
         M::walk(u64::from(slot), process.0);
-        // Written by a function that the compiler does not see it in.
-        // SAFETY: places in the scratch.
-        unsafe {
-            stack.frames = core::ptr::read_volatile(&raw const scratch.walk.taken);
-            stack.end = core::ptr::read_volatile(&raw const scratch.walk.end);
-            stack.hash = core::ptr::read_volatile(&raw const scratch.walk.hash);
-        }
-        if python::is_known(&scratch.walk) {
-            python::walk(scratch, python_frames, &mut stack);
-        }
+        python::walk_interpreter(u64::from(slot));
     }
-    stack
 }
 
 /// One step of the hash: a multiplication and a fold (Fibonacci hashing).

@@ -7,10 +7,11 @@ use leak_common::{
     unwind::{PythonFrame, PythonLayout},
 };
 
-use super::{Stack, StackScratch, forget, mix, opaque, walk::Walk};
+use super::{StackScratch, forget, mix, opaque};
 use crate::{
     config::config,
-    maps::{PYTHON_LAYOUTS, PYTHON_THREADS},
+    global::global,
+    maps::{PYTHON_LAYOUTS, PYTHON_THREADS, SCRATCH, SiteScratch},
     task::{Task, read_or_zero},
 };
 
@@ -39,22 +40,32 @@ fn user(address: u64) -> u64 {
     unsafe { bpf_probe_read_user(address as *const u64) }.unwrap_or(0)
 }
 
-/// Whether the process has an interpreter that is known.
-#[inline(always)]
-pub(super) fn is_known(walk: &Walk) -> bool {
-    // SAFETY: a place in the scratch, written by a function that the compiler does
-    // not see it in.
-    unsafe { core::ptr::read_volatile(&raw const walk.python_layout) != 0 }
+global! {
+    fn walk_interpreter(slot) = walk;
 }
 
-/// Adds the current thread's frames to a stack.
+/// Adds the current thread's frames to the stack in a slot of the scratch, if its
+/// process has an interpreter that is known. Returns 0.
 #[inline(always)]
-pub(super) fn walk(
-    scratch: &mut StackScratch,
-    python_frames: &mut [PythonFrame; MAX_PYTHON_FRAMES + 1],
-    stack: &mut Stack,
-) {
-    let StackScratch { walk, python, .. } = scratch;
+fn walk(slot: u64) -> u64 {
+    if let Some(scratch) = SCRATCH.get_ptr_mut(slot as u32) {
+        // SAFETY: this CPU's slot, which only one program uses, and never nested.
+        add(unsafe { &mut *scratch });
+    }
+    0
+}
+
+#[inline(always)]
+fn add(scratch: &mut SiteScratch) {
+    let SiteScratch {
+        stack,
+        python_frames,
+        walk: StackScratch { walk, python, .. },
+        ..
+    } = scratch;
+    if walk.python_layout == 0 {
+        return;
+    }
     let number = walk.python_layout;
     let Some(layout) = PYTHON_LAYOUTS.get(number as u32) else {
         return;

@@ -9,7 +9,8 @@ use leak_common::{
 };
 
 use super::{
-    StackScratch, code,
+    StackScratch,
+    code::{self, Space},
     mapping::Mappings,
     mask_less, mix,
     rules::{self, Remembered, Words},
@@ -37,13 +38,14 @@ pub(super) struct Walk {
     pub(super) rule: Words,
     /// The canonical frame address.
     cfa: u64,
-    pub(super) taken: u64,
-    pub(super) end: u64,
-    pub(super) hash: u64,
+    end: u64,
+    hash: u64,
     /// Number of the process's space.
     pub(super) space: u64,
     pub(super) python_runtime: u64,
     pub(super) python_layout: u64,
+    /// A space while it is made; what else it has stays 0.
+    pub(super) fresh: Space,
 }
 
 /// A frame further away than this is not a frame.
@@ -60,7 +62,6 @@ impl Walk {
         self.has_link = 1;
         // The address follows the system call's instruction.
         self.after_call = 1;
-        self.taken = 0;
         self.hash = mix(process.0, 0);
         self.end = StackEnd::NotTaken as u64;
     }
@@ -107,7 +108,9 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
             break;
         }
     }
-    walk.taken = index as u64;
+    scratch.stack.frames = index as u64;
+    scratch.stack.end = walk.end;
+    scratch.stack.hash = walk.hash;
     0
 }
 

@@ -1,18 +1,18 @@
-//! From rounds to medians, and from medians to a document.
+//! From rounds to medians, and from medians to tables.
 
 use std::fmt::Write as _;
-use std::fs;
-
-use anyhow::Result;
 
 use super::own::{self, Ends, Own};
-use super::tracer::{TRACERS, Tracer};
-use super::{Load, Options, column};
+use super::tables::Figures;
+use super::tracer::{STACK_TRACERS, Tracer};
+use super::{Load, column};
 
 /// The figures of several loads: `figures[load][tracer][round]`.
 pub(super) struct Rounds {
-    names: Vec<&'static str>,
-    figures: Vec<[Vec<f64>; TRACERS.len()]>,
+    pub(super) names: Vec<&'static str>,
+    figures: Vec<[Vec<f64>; STACK_TRACERS.len()]>,
+    /// What leaktrace said of its unwind tables, round by round.
+    pub(super) tables: Vec<Figures>,
 }
 
 impl Rounds {
@@ -20,6 +20,7 @@ impl Rounds {
         Rounds {
             names: loads.iter().map(|load| load.name).collect(),
             figures: loads.iter().map(|_| Default::default()).collect(),
+            tables: Vec::new(),
         }
     }
 
@@ -27,7 +28,7 @@ impl Rounds {
         self.figures[load][column(tracer)].push(figure);
     }
 
-    fn median(&self, load: usize, tracer: Tracer) -> f64 {
+    pub(super) fn median(&self, load: usize, tracer: Tracer) -> f64 {
         median(&self.figures[load][column(tracer)])
     }
 
@@ -37,6 +38,14 @@ impl Rounds {
         let untraced = &self.figures[load][column(Tracer::None)];
         let ratios: Vec<f64> = traced.iter().zip(untraced).map(|(t, u)| t / u).collect();
         median(&ratios)
+    }
+
+    /// Median over the rounds of what one figure is above another of the same round.
+    pub(super) fn difference(&self, load: usize, more: Tracer, less: Tracer) -> f64 {
+        let more = &self.figures[load][column(more)];
+        let less = &self.figures[load][column(less)];
+        let differences: Vec<f64> = more.iter().zip(less).map(|(m, l)| m - l).collect();
+        median(&differences)
     }
 
     /// A table with a row for each load: untraced, then each tracer and its ratio.
@@ -65,7 +74,7 @@ impl Rounds {
 }
 
 /// The middle figure; of an even number the mean of the two in the middle.
-fn median(figures: &[f64]) -> f64 {
+pub(super) fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -76,56 +85,25 @@ fn median(figures: &[f64]) -> f64 {
     }
 }
 
-/// The whole document.
-pub(super) fn document(
-    options: &Options,
-    loops: &Rounds,
-    servers: &Rounds,
-    own: &Own,
-) -> Result<String> {
-    Ok(format!(
-        "# What tracing costs\n\
-         \n\
-         Written by `cargo xtask bench{quick}`; run it to have the figures of another machine. Linux {kernel}, {cpu}, \
-         {cpus} processors.\n\
-         Each figure is the median of {rounds} rounds. A round measures without a tracer, with `leaktrace trace` on the \
-         whole host, stacks included, and with a bpftrace script\n\
-         (`xtask/src/bench/outstanding.bt`) that keeps time and stack of every open descriptor; a ratio compares \
-         within one round. Ratios carry over to other machines better than absolute figures.\n\
-         \n\
-         ## One thread in a tight loop\n\
-         \n\
-         The worst case: a program that does nothing else. Less is better.\n\
-         \n\
-         {loops}\n\
-         ## Servers under load\n\
-         \n\
-         Server, client and tracer share the processors. More is better; the ratio is the share of the throughput that \
-         is kept.\n\
-         \n\
-         {servers}\n\
-         ## What leaktrace takes for itself\n\
-         \n\
-         {own}",
-        quick = if options.quick { " --quick" } else { "" },
-        kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim(),
-        cpu = processor(&fs::read_to_string("/proc/cpuinfo")?),
-        cpus = std::thread::available_parallelism()?,
-        rounds = options.rounds(),
-        loops = loops.table("nanoseconds a turn", 0),
-        servers = servers.table("requests a second", 0),
-        own = own_table(own),
-    ))
+/// What the section about loops says.
+pub(super) fn loops(loops: &Rounds) -> String {
+    format!(
+        "The worst case: a program that does nothing else. Less is better.\n\n{}",
+        loops.table("nanoseconds a turn", 0)
+    )
 }
 
-fn processor(cpuinfo: &str) -> &str {
-    cpuinfo
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-        .map_or("unknown processor", |(_, name)| name.trim())
+/// What the section about servers says.
+pub(super) fn servers(servers: &Rounds) -> String {
+    format!(
+        "Server, client and tracer share the processors. More is better; the ratio is the share of the throughput that \
+         is kept.\n\n{}",
+        servers.table("requests a second", 0)
+    )
 }
 
-fn own_table(own: &Own) -> String {
+/// What the section about leaktrace itself says.
+pub(super) fn own(own: &Own) -> String {
     let mut table = String::from("| | |\n|---|---:|\n");
     let mut row = |name: &str, value: String| {
         let _ = writeln!(table, "| {name} | {value} |");
@@ -191,11 +169,15 @@ mod tests {
     }
 
     #[test]
-    fn the_processor_is_named_where_the_kernel_names_it() {
+    fn a_difference_is_taken_within_a_round() {
+        let mut rounds = Rounds::new(&[Load::new("load", || Ok(0.0))]);
+        for (without, with) in [(100.0, 150.0), (200.0, 251.0), (300.0, 352.0)] {
+            rounds.add(0, Tracer::LeaktraceWithout, without);
+            rounds.add(0, Tracer::Leaktrace, with);
+        }
         assert_eq!(
-            processor("processor\t: 0\nmodel name\t: Fast CPU @ 3 GHz\n"),
-            "Fast CPU @ 3 GHz"
+            rounds.difference(0, Tracer::Leaktrace, Tracer::LeaktraceWithout),
+            51.0
         );
-        assert_eq!(processor("processor\t: 0\n"), "unknown processor");
     }
 }

@@ -45,6 +45,23 @@ pub(super) fn loops(options: &Options) -> Vec<Load> {
     .into()
 }
 
+/// Open + close at the end of a chain of calls, in one thread; nanoseconds per turn.
+pub(super) fn stacks(options: &Options) -> Vec<Load> {
+    [
+        ("the same stack each turn", "same"),
+        ("another stack each turn", "another"),
+    ]
+    .map(|(name, word)| {
+        let program = options.stack_loop.clone();
+        let seconds = options.loop_seconds().to_string();
+        Load::new(name, move || {
+            let output = output(Command::new(&program).args([word, &seconds]))?;
+            Ok(pair(&output)?.0)
+        })
+    })
+    .into()
+}
+
 /// Runs open + close at `pace` turns a second; returns the pace that was reached.
 pub(super) fn paced_open(options: &Options, pace: f64, seconds: f64) -> Result<f64> {
     let output = output(Command::new(&options.bench_loop).args([
@@ -74,6 +91,6 @@ fn pair(output: &str) -> Result<(f64, f64)> {
     let mut words = output.split_whitespace().map(str::parse);
     match (words.next(), words.next()) {
         (Some(Ok(each)), Some(Ok(rate))) => Ok((each, rate)),
-        _ => bail!("bench-loop printed {output:?}"),
+        _ => bail!("the loop printed {output:?}"),
     }
 }

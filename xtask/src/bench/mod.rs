@@ -3,24 +3,32 @@
 //! Every figure is a median of rounds, and every round measures each tracer and none, in turn: the machine's mood
 //! changes from minute to minute, and a ratio is taken within one round only.
 
+mod document;
 mod figures;
 mod load;
 mod own;
 mod process;
 mod servers;
+mod stack_program;
+mod stacks;
+mod tables;
 mod tracer;
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::command::{self, Settings, as_root, cargo};
 use crate::{bpf, host, packages, workspace};
+pub(crate) use document::Section;
 use figures::Rounds;
 use load::Load;
 use tracer::{TRACERS, Tracer};
+
+/// Where the document is, in the checkout.
+const DOCUMENT: &str = "leak-user/docs/cost.md";
 
 /// What `measure` needs to know.
 #[derive(clap::Args, Debug)]
@@ -31,6 +39,12 @@ pub(crate) struct Options {
     /// The program with the loops
     #[arg(long)]
     bench_loop: PathBuf,
+    /// The program whose stacks are taken
+    #[arg(long)]
+    stack_loop: PathBuf,
+    /// Measure this section alone
+    #[arg(long)]
+    only: Option<Section>,
     /// Shorter rounds
     #[arg(long)]
     quick: bool,
@@ -53,16 +67,15 @@ impl Options {
     }
 }
 
-/// Builds and installs what is needed, measures, and writes the document.
-pub(crate) fn run(settings: Settings, quick: bool) -> Result<()> {
-    for (program, package) in [
-        ("bpftrace", "bpftrace"),
-        ("nginx", "nginx-light"),
-        ("wrk", "wrk"),
-        ("redis-server", "redis-server"),
-        ("redis-benchmark", "redis-tools"),
-    ] {
-        packages::ensure_program(settings, program, &[package])?;
+/// Builds and installs what is needed, measures, and writes the document, or one section of it.
+pub(crate) fn run(settings: Settings, quick: bool, only: Option<Section>) -> Result<()> {
+    for section in Section::ALL
+        .into_iter()
+        .filter(|&section| only.is_none_or(|only| only == section))
+    {
+        for &(program, package) in section.programs() {
+            packages::ensure_program(settings, program, &[package])?;
+        }
     }
     bpf::build(settings)?;
     let leaktrace = host::build(true)?;
@@ -74,17 +87,41 @@ pub(crate) fn run(settings: Settings, quick: bool) -> Result<()> {
         "--bin",
         "bench-loop",
     ]))?;
+    let bench_loop = workspace::host_binary("bench-loop", true);
+    let stack_loop = if only.is_none_or(|only| only == Section::Stacks) {
+        stack_program::build(bench_loop.parent().expect("the path has a directory"))?
+    } else {
+        PathBuf::new()
+    };
 
+    let file = workspace::root().join(DOCUMENT);
+    let old = only
+        .map(|section| fitting(&file, section, quick))
+        .transpose()?
+        .flatten();
     let myself = std::env::current_exe().context("cannot find the path of this program")?;
     let mut measure = as_root(myself);
     measure.arg("measure").arg("--leaktrace").arg(leaktrace);
-    measure
-        .arg("--bench-loop")
-        .arg(workspace::host_binary("bench-loop", true));
+    measure.arg("--bench-loop").arg(bench_loop);
+    measure.arg("--stack-loop").arg(stack_loop);
+    if let Some(section) = only {
+        measure.args(["--only", section.word()]);
+    }
     if quick {
         measure.arg("--quick");
     }
-    eprintln!("$ {}", command::show(&measure));
+    let measured = output(&mut measure)?;
+    print!("{measured}");
+    match (only, old) {
+        (None, _) => write(&file, &measured),
+        (Some(section), Some(old)) => write(&file, &document::replace(&old, section, &measured)),
+        (Some(_), None) => Ok(()),
+    }
+}
+
+/// What a measurement prints.
+fn output(measure: &mut Command) -> Result<String> {
+    eprintln!("$ {}", command::show(measure));
     let output = measure
         .stderr(Stdio::inherit())
         .output()
@@ -92,32 +129,70 @@ pub(crate) fn run(settings: Settings, quick: bool) -> Result<()> {
     if !output.status.success() {
         bail!("the measurement failed: {}", output.status);
     }
-    let document = String::from_utf8(output.stdout).context("the measurement printed no text")?;
-    print!("{document}");
-    let file = workspace::root().join("leak-user/docs/cost.md");
+    String::from_utf8(output.stdout).context("the measurement printed no text")
+}
+
+/// The document, if a section that is measured now can go into it; says so before a measurement that will not.
+fn fitting(file: &Path, section: Section, quick: bool) -> Result<Option<String>> {
+    let old = fs::read_to_string(file).unwrap_or_default();
+    if !quick && old.contains(&document::machine()?) {
+        return Ok(Some(old));
+    }
+    let why = if quick {
+        "a quick round is not for quoting"
+    } else {
+        "it has the figures of another machine or kernel; without --only it is written anew"
+    };
+    eprintln!(
+        "xtask: section {} will be printed, but not written to {}: {why}",
+        section.word(),
+        file.display()
+    );
+    Ok(None)
+}
+
+fn write(file: &Path, document: &str) -> Result<()> {
     fs::create_dir_all(file.parent().expect("the path has a directory"))?;
-    fs::write(&file, document).with_context(|| format!("cannot write {}", file.display()))?;
+    fs::write(file, document).with_context(|| format!("cannot write {}", file.display()))?;
     eprintln!("xtask: written to {}", file.display());
     Ok(())
 }
 
-/// Measures, and prints the document.
+/// Measures, and prints the document, or one section of it.
 pub(crate) fn measure(options: &Options) -> Result<()> {
     if !command::is_root() {
         bail!("measuring needs root");
     }
     warn_of_company();
-    let loops = load::loops(options);
-    let by_loop = interleaved(options, "loops", &loops)?;
-    let servers = servers::start(options)?;
-    let by_server = interleaved(options, "servers", &servers.loads)?;
-    drop(servers);
-    let own = own::measure(options)?;
-    print!(
-        "{}",
-        figures::document(options, &by_loop, &by_server, &own)?
-    );
+    if let Some(section) = options.only {
+        print!("{}", section.with(&text(options, section)?));
+        return Ok(());
+    }
+    let mut document = document::head(options)?;
+    for section in Section::ALL {
+        document.push('\n');
+        document.push_str(&section.with(&text(options, section)?));
+    }
+    print!("{document}");
     Ok(())
+}
+
+/// Measures what a section is about, and says it.
+fn text(options: &Options, section: Section) -> Result<String> {
+    Ok(match section {
+        Section::Loops => figures::loops(&interleaved(
+            options,
+            "loops",
+            &load::loops(options),
+            &TRACERS,
+        )?),
+        Section::Servers => {
+            let servers = servers::start(options)?;
+            figures::servers(&interleaved(options, "servers", &servers.loads, &TRACERS)?)
+        }
+        Section::Stacks => stacks::section(options)?,
+        Section::Own => figures::own(&own::measure(options)?),
+    })
 }
 
 /// Figures taken beside other busy programs are worth little; the kernel says how busy the last minute was.
@@ -130,14 +205,22 @@ fn warn_of_company() {
 }
 
 /// Takes every load under every tracer, round by round.
-fn interleaved(options: &Options, what: &str, loads: &[Load]) -> Result<Rounds> {
+fn interleaved(
+    options: &Options,
+    what: &str,
+    loads: &[Load],
+    tracers: &[Tracer],
+) -> Result<Rounds> {
     let mut rounds = Rounds::new(loads);
     for round in 0..options.rounds() {
         eprintln!("xtask: {what}, round {} of {}", round + 1, options.rounds());
-        for turn in 0..TRACERS.len() {
+        for turn in 0..tracers.len() {
             // Each tracer is first, second and last in turn.
-            let tracer = TRACERS[(round + turn) % TRACERS.len()];
+            let tracer = tracers[(round + turn) % tracers.len()];
             let attached = tracer.attach(options)?;
+            if let Some(attached) = &attached {
+                attached.settle()?;
+            }
             for (index, load) in loads.iter().enumerate() {
                 let figure = load
                     .measure()
@@ -145,7 +228,10 @@ fn interleaved(options: &Options, what: &str, loads: &[Load]) -> Result<Rounds> 
                 rounds.add(index, tracer, figure);
             }
             if let Some(attached) = attached {
-                attached.stop()?;
+                let stopped = attached.stop()?;
+                if tracer == Tracer::Leaktrace {
+                    rounds.tables.extend(stopped.tables);
+                }
             }
         }
     }

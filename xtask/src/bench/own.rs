@@ -60,7 +60,8 @@ pub(super) fn measure(options: &Options) -> Result<Own> {
 
 impl Own {
     fn add_storm(&mut self, options: &Options) -> Result<()> {
-        let attached = tracer::leaktrace(options)?;
+        let attached = tracer::leaktrace(options, &[])?;
+        attached.settle()?;
         let (before, start) = (processor_seconds(attached.id())?, Instant::now());
         let reached = load::paced_open(options, STORM, options.loop_seconds() * 5.0)?;
         let used = processor_seconds(attached.id())? - before;
@@ -73,7 +74,7 @@ impl Own {
 
 impl Ends {
     fn add(&mut self, options: &Options) -> Result<()> {
-        let attached = tracer::leaktrace(options)?;
+        let attached = tracer::leaktrace(options, &[])?;
         self.start.push(attached.started_in.as_secs_f64());
         // Long enough for a first look at /proc to be over.
         std::thread::sleep(Duration::from_secs(2));
@@ -125,7 +126,7 @@ fn descriptor_limit() -> usize {
 }
 
 /// User and system time of a process, all its threads.
-fn processor_seconds(id: u32) -> Result<f64> {
+pub(super) fn processor_seconds(id: u32) -> Result<f64> {
     let path = format!("/proc/{id}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let ticks = ticks(&stat).with_context(|| format!("{path} does not read as expected"))?;

@@ -36,25 +36,24 @@ impl Process {
         self.child.id()
     }
 
-    /// Waits until a line on its piped stderr begins with `marker`; what comes later is read and dropped.
-    pub(super) fn wait_for_stderr(&mut self, marker: &str) -> Result<()> {
+    /// Waits until a line on its piped stderr begins with `marker`; returns what comes later.
+    pub(super) fn wait_for_stderr(&mut self, marker: &str) -> Result<Lines> {
         let stream = self.child.stderr.take().context("stderr is not piped")?;
         self.wait_for(lines(stream), marker)
     }
 
     /// The same on stdout.
-    pub(super) fn wait_for_stdout(&mut self, marker: &str) -> Result<()> {
+    pub(super) fn wait_for_stdout(&mut self, marker: &str) -> Result<Lines> {
         let stream = self.child.stdout.take().context("stdout is not piped")?;
         self.wait_for(lines(stream), marker)
     }
 
-    fn wait_for(&mut self, lines: Receiver<String>, marker: &str) -> Result<()> {
+    fn wait_for(&mut self, lines: Lines, marker: &str) -> Result<Lines> {
         let deadline = Instant::now() + PATIENCE;
         let mut said = Vec::new();
-        while let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now()))
-        {
+        while let Some(line) = lines.next(deadline.saturating_duration_since(Instant::now())) {
             if line.starts_with(marker) {
-                return Ok(());
+                return Ok(lines);
             }
             said.push(line);
         }
@@ -109,14 +108,24 @@ impl Drop for Process {
     }
 }
 
+/// What a child says on a stream.
+pub(super) struct Lines(Receiver<String>);
+
+impl Lines {
+    /// The next line; `None` at the end, or where it does not come in time.
+    pub(super) fn next(&self, patience: Duration) -> Option<String> {
+        self.0.recv_timeout(patience).ok()
+    }
+}
+
 /// The lines of a stream. A thread reads on to its end, so that the child never blocks on a full pipe.
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+fn lines(stream: impl Read + Send + 'static) -> Lines {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            // Nobody listens any more once the marker has come.
+            // Nobody may listen any more once the marker has come.
             let _ = sender.send(line);
         }
     });
-    receiver
+    Lines(receiver)
 }

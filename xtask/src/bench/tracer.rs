@@ -6,8 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Options;
-use super::process::Process;
+use super::process::{Lines, Process};
+use super::tables::Figures;
+use super::{Options, own};
+
+/// The script that is compared with.
+const OUTSTANDING: &str = include_str!("outstanding.bt");
+/// What takes the stack in it.
+const USTACK: &str = "ustack()";
 
 /// Whatever watches the host while a load runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,14 +21,34 @@ pub(super) enum Tracer {
     None,
     Leaktrace,
     Bpftrace,
+    /// leaktrace that takes no stacks.
+    LeaktraceWithout,
+    /// The script with a number in each stack's place.
+    BpftraceWithout,
 }
 
-/// All of them, in the order of the columns.
+/// What most loads are measured under, in the order of the columns.
 pub(super) const TRACERS: [Tracer; 3] = [Tracer::None, Tracer::Leaktrace, Tracer::Bpftrace];
+
+/// What a stack's cost is measured under. Those whose figures are subtracted follow each other.
+pub(super) const STACK_TRACERS: [Tracer; 5] = [
+    Tracer::None,
+    Tracer::LeaktraceWithout,
+    Tracer::Leaktrace,
+    Tracer::BpftraceWithout,
+    Tracer::Bpftrace,
+];
+
+/// How long a tracer may take to come to rest, and how long it must rest to be believed.
+const UNREST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_millis(500);
+/// Share of a processor below which a tracer rests.
+const RESTING: f64 = 0.05;
 
 /// A tracer that is attached to the whole host.
 pub(super) struct Attached {
     process: Process,
+    stderr: Lines,
     report: Option<Scratch>,
     /// From start to attached.
     pub(super) started_in: Duration,
@@ -34,6 +60,10 @@ pub(super) struct Stopped {
     pub(super) took: Duration,
     /// Events that leaktrace says it lost.
     pub(super) lost: u64,
+    /// What leaktrace says of its unwind tables, if it does.
+    pub(super) tables: Option<Figures>,
+    /// leaktrace's report; null for the others.
+    pub(super) report: serde_json::Value,
 }
 
 impl Tracer {
@@ -42,6 +72,8 @@ impl Tracer {
             Tracer::None => "untraced",
             Tracer::Leaktrace => "leaktrace",
             Tracer::Bpftrace => "bpftrace",
+            Tracer::LeaktraceWithout => "leaktrace --no-stacks",
+            Tracer::BpftraceWithout => "bpftrace without ustack",
         }
     }
 
@@ -49,25 +81,39 @@ impl Tracer {
     pub(super) fn attach(self, options: &Options) -> Result<Option<Attached>> {
         match self {
             Tracer::None => Ok(None),
-            Tracer::Leaktrace => leaktrace(options).map(Some),
-            Tracer::Bpftrace => bpftrace().map(Some),
+            Tracer::Leaktrace => leaktrace(options, &[]).map(Some),
+            Tracer::LeaktraceWithout => leaktrace(options, &["--no-stacks"]).map(Some),
+            Tracer::Bpftrace => bpftrace(OUTSTANDING).map(Some),
+            Tracer::BpftraceWithout => bpftrace(&without_stacks(OUTSTANDING)).map(Some),
         }
     }
 }
 
 /// leaktrace on the whole host, stacks and all.
-pub(super) fn leaktrace(options: &Options) -> Result<Attached> {
+pub(super) fn leaktrace(options: &Options, arguments: &[&str]) -> Result<Attached> {
     let report = Scratch::new("report.json");
     let mut command = Command::new(&options.leaktrace);
     command
-        .args(["trace", "-d", "30m", "-f", "json", "-o"])
-        .arg(&report.0);
+        .args(["trace", "-d", "30m", "-f", "json"])
+        .args(arguments)
+        .arg("-o")
+        .arg(&report.0)
+        // One line at the end, about the unwind tables.
+        .env(
+            "LEAKTRACE_LOG",
+            "warn,leak_user::trace::assemble=debug,leak_user::tables=debug",
+        );
     attached(&mut command, Some(report))
 }
 
-fn bpftrace() -> Result<Attached> {
+/// The same script, which stores and deletes as much, but takes no stacks.
+fn without_stacks(script: &str) -> String {
+    script.replace(USTACK, "0")
+}
+
+fn bpftrace(text: &str) -> Result<Attached> {
     let script = Scratch::new("outstanding.bt");
-    fs::write(&script.0, include_str!("outstanding.bt")).context("cannot write the script")?;
+    fs::write(&script.0, text).context("cannot write the script")?;
     // tracefs is mounted for bpftrace alone where the host has none.
     let mut command = Command::new("unshare");
     command
@@ -88,9 +134,10 @@ fn attached(command: &mut Command, report: Option<Scratch>) -> Result<Attached> 
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     let mut process = Process::start(command)?;
-    process.wait_for_stderr("tracing ")?;
+    let stderr = process.wait_for_stderr("tracing ")?;
     Ok(Attached {
         process,
+        stderr,
         report,
         started_in: start.elapsed(),
     })
@@ -102,14 +149,40 @@ impl Attached {
         self.process.id()
     }
 
+    /// Waits until what it does after its start is done: leaktrace reads the programs and libraries of the host then.
+    pub(super) fn settle(&self) -> Result<()> {
+        let deadline = Instant::now() + UNREST;
+        let mut before = own::processor_seconds(self.id())?;
+        while Instant::now() < deadline {
+            let start = Instant::now();
+            std::thread::sleep(REST);
+            let after = own::processor_seconds(self.id())?;
+            if after - before < start.elapsed().as_secs_f64() * RESTING {
+                return Ok(());
+            }
+            before = after;
+        }
+        eprintln!("xtask: the tracer is still busy with itself after {UNREST:?}: expect noise");
+        Ok(())
+    }
+
     /// Ends it as Ctrl-C would.
     pub(super) fn stop(self) -> Result<Stopped> {
         let (took, status) = self.process.interrupt()?;
         let Some(report) = self.report else {
-            return Ok(Stopped { took, lost: 0 });
+            return Ok(Stopped {
+                took,
+                lost: 0,
+                tables: None,
+                report: serde_json::Value::Null,
+            });
         };
         if !status.success() {
             bail!("leaktrace ended with {status}");
+        }
+        let mut tables = None;
+        while let Some(line) = self.stderr.next(Duration::from_secs(1)) {
+            tables = Figures::parse(&line).or(tables);
         }
         let text = fs::read(&report.0).context("leaktrace left no report")?;
         let report: serde_json::Value =
@@ -117,7 +190,12 @@ impl Attached {
         let lost = report["health"]["lost"]
             .as_u64()
             .context("the report does not say what was lost")?;
-        Ok(Stopped { took, lost })
+        Ok(Stopped {
+            took,
+            lost,
+            tables,
+            report,
+        })
     }
 }
 
@@ -135,5 +213,17 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // It may never have been written.
         let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_without_stacks_differs_in_them_alone() {
+        assert_eq!(OUTSTANDING.matches(USTACK).count(), 1);
+        let without = without_stacks(OUTSTANDING);
+        assert!(!without.contains("ustack") && without.contains("@stack[pid, args->ret] = 0;"));
     }
 }
