@@ -24,7 +24,7 @@ pub enum RecordType {
     Exited = 8,
     Uncovered = 9,
     Received = 10,
-    CodeWanted = 11,
+    CodeMapped = 11,
     Interpreted = 12,
     Snapshot = 13,
 }
@@ -44,7 +44,7 @@ impl RecordType {
             8 => RecordType::Exited,
             9 => RecordType::Uncovered,
             10 => RecordType::Received,
-            11 => RecordType::CodeWanted,
+            11 => RecordType::CodeMapped,
             12 => RecordType::Interpreted,
             13 => RecordType::Snapshot,
             _ => return None,
@@ -292,10 +292,11 @@ pub struct Received {
     pub number: u32,
 }
 
-/// A file's code was met on a stack, and there are no tables for it.
+/// A process maps code of a file, or begins to run it; or such code was met on a stack
+/// without there being tables for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct CodeWanted {
+pub struct CodeMapped {
     pub head: Head,
     pub file: FileKey,
     /// Where the process has it mapped: first address, end, and the offset in the
@@ -303,6 +304,9 @@ pub struct CodeWanted {
     pub start: u64,
     pub end: u64,
     pub offset: u64,
+    /// 1 where there are no tables for the file, else 0.
+    pub wanted: u32,
+    pub reserved: u32,
 }
 
 /// Frames of an interpreter, innermost first, for the site that follows. `frames`
@@ -381,7 +385,7 @@ const _: () = assert!(size_of::<Executed>() == 40);
 const _: () = assert!(size_of::<Exited>() == 24);
 const _: () = assert!(size_of::<Uncovered>() == 24);
 const _: () = assert!(size_of::<Received>() == 40);
-const _: () = assert!(size_of::<CodeWanted>() == 72);
+const _: () = assert!(size_of::<CodeMapped>() == 80);
 const _: () = assert!(size_of::<Interpreted>() == 40);
 const _: () = assert!(size_of::<Snapshot>() == 72 + (MAX_FRAMES + 1) * 8 + SNAPSHOT_BYTES);
 const _: () = assert!(size_of::<YoungKey>() == 16);

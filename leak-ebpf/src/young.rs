@@ -1,6 +1,6 @@
 //! The young table: acquisitions wait here, and most of their releases find them.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
 use leak_common::{
     Class, Counter, Handle, Kind, ProcessId,
     config::flags,
@@ -104,6 +104,12 @@ pub(crate) fn acquire_as(key: YoungKey, acquisition: Acquisition) -> u64 {
             kind,
             flags,
         };
+        if YOUNG.insert(key, young, u64::from(BPF_NOEXIST)).is_ok() {
+            return time;
+        }
+        // What is there is of a process that is gone, whose descriptor table's memory
+        // was used again, or its release was not seen. It is not forgotten.
+        promote(key);
         if YOUNG.insert(key, young, 0).is_ok() {
             return time;
         }
@@ -150,13 +156,15 @@ pub(crate) fn take(process: ProcessId, handle: Handle, time: u64) -> Found {
         process: acquirer,
         ..
     } = unsafe { *young };
-    let _ = YOUNG.remove(key);
     let descriptor = (handle.0 >> 56) as u32 == Class::Descriptor as u32;
     if descriptor && acquirer != process {
-        // A shared table, or the table of a process that is gone at the same
-        // address: user space knows what this releases.
-        Found::Nothing
-    } else if is_silent(acquired, time) {
+        // A shared table, or the table of a process that is gone, at the same
+        // address: user space knows which, if it knows of the acquisition.
+        promote(key);
+        return Found::Nothing;
+    }
+    let _ = YOUNG.remove(key);
+    if is_silent(acquired, time) {
         count(Counter::DiedYoung);
         Found::Young
     } else {

@@ -9,7 +9,7 @@ use leak_common::{
 };
 
 use crate::event::{
-    Acquired, CodeWanted, Event, Executed, Forked, Interpreted, RangeReleased, Released, Remapped,
+    Acquired, CodeMapped, Event, Executed, Forked, Interpreted, RangeReleased, Released, Remapped,
     Site, SiteId, StackSnapshot, Uncovered,
 };
 
@@ -142,7 +142,7 @@ pub fn decode(record: &[u8], each: &mut impl FnMut(Event)) -> Result<(), DecodeE
             }
         }
         RecordType::Received => return received(&mut fields, time, process, kind()?, each),
-        RecordType::CodeWanted => {
+        RecordType::CodeMapped => {
             let inode = fields.u64()?;
             let changed_seconds = fields.u64()?.cast_signed();
             let changed_nanoseconds = fields.u32()?;
@@ -154,13 +154,15 @@ pub fn decode(record: &[u8], each: &mut impl FnMut(Event)) -> Result<(), DecodeE
                 device,
             };
             let [start, end, offset] = [fields.u64()?, fields.u64()?, fields.u64()?];
-            Event::CodeWanted(CodeWanted {
+            let wanted = fields.u32()? != 0;
+            Event::CodeMapped(CodeMapped {
                 time,
                 process,
                 file,
                 start,
                 end,
                 offset,
+                wanted,
             })
         }
         RecordType::Interpreted => interpreted(&mut fields, time, process)?,

@@ -39,14 +39,15 @@ pub enum Event {
         process: ProcessId,
         cause: Uncovered,
     },
-    CodeWanted(CodeWanted),
+    CodeMapped(CodeMapped),
     Interpreted(Interpreted),
     Snapshot(Box<StackSnapshot>),
 }
 
-/// Code of a file without unwind tables was met on a stack.
+/// A process maps code of a file, or begins to run it; or such code was met on a
+/// stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CodeWanted {
+pub struct CodeMapped {
     pub time: Nanos,
     pub process: ProcessId,
     pub file: FileKey,
@@ -56,6 +57,8 @@ pub struct CodeWanted {
     pub end: u64,
     /// Of the mapping in the file, in bytes.
     pub offset: u64,
+    /// There are no unwind tables for the file.
+    pub wanted: bool,
 }
 
 /// The frames of an interpreter at a site that follows.

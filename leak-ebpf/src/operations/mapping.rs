@@ -15,6 +15,7 @@ use crate::{
 };
 
 const MAP_FIXED: u64 = 0x10;
+const MAP_ANONYMOUS: u64 = 0x20;
 const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 const PROT_EXEC: u64 = 4;
 const MREMAP_FIXED: u64 = 2;
@@ -42,7 +43,13 @@ fn mapping(address: u64, length: u64) -> Acquiring {
 #[inline(always)]
 pub(crate) fn maps(call: Call) -> Option<Acquiring> {
     if call.registers.argument(2) & PROT_EXEC != 0 {
-        stack::changed(call.process);
+        let end = call.result.wrapping_add(round(call.registers.argument(1)));
+        let (descriptor, offset) = (call.registers.argument(4), call.registers.argument(5));
+        if call.registers.argument(3) & MAP_ANONYMOUS == 0 {
+            stack::maps(call.process, descriptor, (call.result, end, offset));
+        } else {
+            stack::changed(call.process);
+        }
     }
     if !young::wants(Kind::Mapping) {
         return None;

@@ -5,7 +5,7 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use leak_common::{
     ProcessId,
     unwind::{FileCode, FileKey, PAGE_BITS, file_state},
-    wire::{CodeWanted, RecordType, StackEnd},
+    wire::{CodeMapped, RecordType, StackEnd},
 };
 
 use super::{
@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     config::config,
-    emit::{emit_at_once, head},
+    global::global,
+    emit::{emit, emit_at_once, head},
     maps::{CODE_PAGES, FILES, SPACES},
     task::{Task, read_or_zero},
 };
@@ -181,24 +182,63 @@ fn first_sight(key: &FileKey, now: u64) -> bool {
     true
 }
 
-/// A process begins to run a program: if it is not known, its tables are asked for
+/// A process begins to run a program: if its tables are missing, they are asked for
 /// before it has done anything.
 #[inline(always)]
 pub(crate) fn begins(task: Task, process: ProcessId) {
     let memory: u64 = read_or_zero(task.address(), config!(offsets.task_mm));
-    let key = key(read_or_zero(memory, config!(offsets.mm_program)));
-    if key.inode == 0 || FILES.get_ptr(key).is_some() {
-        return;
+    let file: u64 = read_or_zero(memory, config!(offsets.mm_program));
+    let key = key(file);
+    if key.inode != 0 && is_unknown(&key) {
+        tell(process, key, (0, 0, 0), true);
     }
-    if first_sight(&key, unsafe { bpf_ktime_get_ns() }) {
-        let record = CodeWanted {
-            head: head(RecordType::CodeWanted, 0, process),
-            file: key,
-            start: 0,
-            end: 0,
-            offset: 0,
-        };
+}
+
+/// A process maps code of the file behind a descriptor: user space learns what lies
+/// there, and that tables are wanted if they are missing.
+#[inline(always)]
+pub(crate) fn maps(process: ProcessId, descriptor: u64, (start, end, offset): (u64, u64, u64)) {
+    maps_file(process.0, descriptor, start, end, offset);
+}
+
+global! {
+    fn maps_file(process, descriptor, start, end, offset) = tell_of_file;
+}
+
+#[inline(always)]
+fn tell_of_file(process: u64, descriptor: u64, start: u64, end: u64, offset: u64) -> u64 {
+    let process = ProcessId(process);
+    changed(process);
+    if let Some(file) = Task::current().file(descriptor) {
+        let key = key(file);
+        if key.inode != 0 {
+            tell(process, key, (start, end, offset), is_unknown(&key));
+        }
+    }
+    0
+}
+
+/// Whether a file was not met before; it has been now.
+#[inline(always)]
+fn is_unknown(key: &FileKey) -> bool {
+    FILES.get_ptr(key).is_none() && first_sight(key, unsafe { bpf_ktime_get_ns() })
+}
+
+#[inline(always)]
+fn tell(process: ProcessId, file: FileKey, (start, end, offset): (u64, u64, u64), wanted: bool) {
+    let record = CodeMapped {
+        head: head(RecordType::CodeMapped, 0, process),
+        file,
+        start,
+        end,
+        offset,
+        wanted: u32::from(wanted),
+        reserved: 0,
+    };
+    if wanted {
         emit_at_once(&record, process);
+    } else {
+        emit(&record, process);
     }
 }
 
@@ -208,12 +248,14 @@ const WANT_AGAIN: u64 = 1_000_000_000;
 
 #[inline(always)]
 fn want(mapping: &mut Mapping, process: ProcessId) {
-    mapping.wanted = CodeWanted {
-        head: head(RecordType::CodeWanted, 0, process),
+    mapping.wanted = CodeMapped {
+        head: head(RecordType::CodeMapped, 0, process),
         file: mapping.key,
         start: mapping.start,
         end: mapping.end,
         offset: mapping.offset,
+        wanted: 1,
+        reserved: 0,
     };
     emit_at_once(&mapping.wanted, process);
 }

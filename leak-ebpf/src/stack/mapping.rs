@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_find_vma, bpf_get_current_task_btf};
-use leak_common::{config::ABSENT, unwind::FileKey, wire::CodeWanted};
+use leak_common::{config::ABSENT, unwind::FileKey, wire::CodeMapped};
 
 use super::{forget, rules, walk};
 use crate::{
@@ -36,7 +36,7 @@ pub(crate) struct Mapping {
     pub(crate) key: FileKey,
     node: u64,
     /// A request for its tables, while it is put together.
-    pub(super) wanted: CodeWanted,
+    pub(super) wanted: CodeMapped,
 }
 
 /// What a search came to.

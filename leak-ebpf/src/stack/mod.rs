@@ -17,7 +17,7 @@ use leak_common::{
 };
 
 pub(crate) use self::{
-    code::{CodePage, Space, begins, changed},
+    code::{CodePage, Space, begins, changed, maps},
     mapping::{ByLock, ByTree, Mapping, Mappings},
     rules::Remembered,
 };

@@ -155,7 +155,7 @@ impl Ledger {
                 }
             }
             // What stacks look like is not the ledger's matter.
-            Event::CodeWanted(_) | Event::Interpreted(_) | Event::Snapshot(_) => {}
+            Event::CodeMapped(_) | Event::Interpreted(_) | Event::Snapshot(_) => {}
         }
     }
 
@@ -336,7 +336,7 @@ fn time_of(event: &Event) -> Nanos {
         Event::Forked(forked) => forked.time,
         Event::Executed(executed) => executed.time,
         Event::Exited { time, .. } | Event::Uncovered { time, .. } => *time,
-        Event::CodeWanted(wanted) => wanted.time,
+        Event::CodeMapped(wanted) => wanted.time,
         Event::Interpreted(interpreted) => interpreted.time,
         Event::Snapshot(snapshot) => snapshot.time,
     }

@@ -27,7 +27,7 @@ use leak_common::unwind::FileKey;
 use self::store::{Store, Urgency};
 use crate::{
     bpf::TableMaps,
-    event::CodeWanted,
+    event::CodeMapped,
     proc::{Mapping, Proc},
     python::Interpreter,
     python, unwind,
@@ -188,9 +188,9 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Code was met on a stack.
-    pub fn want(&self, wanted: &CodeWanted) {
-        if wanted.file == FileKey::VDSO {
+    /// Code is there without tables.
+    pub fn want(&self, wanted: &CodeMapped) {
+        if !wanted.wanted || wanted.file == FileKey::VDSO {
             return;
         }
         let pid = wanted.process.pid();

@@ -224,8 +224,8 @@ impl Engine {
             Event::Exited { time, process } => {
                 self.exited.insert(*process, *time);
             }
-            Event::CodeWanted(wanted) => {
-                self.tables.want(wanted);
+            Event::CodeMapped(mapped) => {
+                self.tables.want(mapped);
                 return;
             }
             Event::Interpreted(walked) => {
