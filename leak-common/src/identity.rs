@@ -104,6 +104,29 @@ impl Handle {
     }
 }
 
+/// One step of a stack's hash: a multiplication and a fold (Fibonacci hashing).
+#[inline(always)]
+#[must_use]
+pub const fn mix(hash: u64, value: u64) -> u64 {
+    let hash = (hash ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ hash >> 29
+}
+
+/// The hash that a process's stacks begin with; every frame is mixed into it.
+#[inline(always)]
+#[must_use]
+pub const fn stack_seed(process: ProcessId) -> u64 {
+    mix(process.0, 0)
+}
+
+/// A site's identity: its stack's hash, and its kind's number. Never 0, which is the
+/// unknown site.
+#[inline(always)]
+#[must_use]
+pub const fn site(stack: u64, kind: u32) -> u64 {
+    mix(stack, kind as u64) | 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,5 +48,8 @@ pub const CODE_PAGE_ENTRIES: u32 = 65_536;
 /// Processes whose code was met on a stack: 48 + 8 + 24 bytes and a bucket each, 1.5 MiB.
 pub const SPACE_ENTRIES: u32 = 16_384;
 
+/// Unfinished stacks that a processor sends in a tenth of a second: 16 KiB each.
+pub const UNFINISHED_STACKS: u64 = 64;
+
 /// Stack rules that a processor remembers by address, 24 bytes each.
 pub const REMEMBERED_RULES: usize = 1024;

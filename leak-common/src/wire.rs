@@ -27,6 +27,7 @@ pub enum RecordType {
     CodeMapped = 11,
     Interpreted = 12,
     Snapshot = 13,
+    Unfinished = 14,
 }
 
 impl RecordType {
@@ -47,6 +48,7 @@ impl RecordType {
             11 => RecordType::CodeMapped,
             12 => RecordType::Interpreted,
             13 => RecordType::Snapshot,
+            14 => RecordType::Unfinished,
             _ => return None,
         })
     }
@@ -323,6 +325,37 @@ pub struct Interpreted {
     pub frames: u32,
 }
 
+/// What it takes to finish the stack of the site before it, once there are tables for
+/// the file that its last frame is in. Such a site is nobody else's: its identity is
+/// not that of its frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Unfinished {
+    pub head: Head,
+    pub site: u64,
+    /// The last frame: its registers.
+    pub instruction: u64,
+    pub stack_pointer: u64,
+    pub frame_pointer: u64,
+    /// First argument's register (`rdi`), or the link register.
+    pub link: u64,
+    /// 1 where the instruction follows a call, else 0.
+    pub after_call: u32,
+    /// 1 where `link` is what it was at the function's entry, else 0.
+    pub has_link: u32,
+    /// The file without tables, and where it is mapped.
+    pub file: FileKey,
+    pub start: u64,
+    pub end: u64,
+    pub offset: u64,
+    /// Bytes of `memory`, which begins at the stack pointer.
+    pub length: u64,
+    pub memory: [u8; UNFINISHED_BYTES],
+}
+
+/// Bytes of stack in an [`Unfinished`].
+pub const UNFINISHED_BYTES: usize = 16_384;
+
 /// A stack and what it was taken from, to be compared with another unwinder's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -388,5 +421,6 @@ const _: () = assert!(size_of::<Received>() == 40);
 const _: () = assert!(size_of::<CodeMapped>() == 80);
 const _: () = assert!(size_of::<Interpreted>() == 40);
 const _: () = assert!(size_of::<Snapshot>() == 72 + (MAX_FRAMES + 1) * 8 + SNAPSHOT_BYTES);
+const _: () = assert!(size_of::<Unfinished>() == 128 + UNFINISHED_BYTES);
 const _: () = assert!(size_of::<YoungKey>() == 16);
 const _: () = assert!(size_of::<Young>() == 40);

@@ -25,6 +25,7 @@ mod site;
 mod snapshot;
 mod stack;
 mod task;
+mod unfinished;
 mod young;
 
 #[panic_handler]

@@ -22,6 +22,7 @@ use leak_common::{
 use crate::{
     operations::Acquiring,
     stack::{CodePage, Remembered, Space, Stack, StackScratch},
+    unfinished::Budget,
 };
 
 /// Records to user space. Only `emit` writes here.
@@ -105,6 +106,8 @@ pub(crate) struct SiteScratch {
     pub(crate) received: Received,
     pub(crate) numbers: [u32; MAX_RECEIVED + 3],
     pub(crate) acquiring: Acquiring,
+    /// 1 where the stack is to be finished by user space, else 0.
+    pub(crate) unfinished: u64,
     /// Address and number of the descriptors in a message.
     pub(crate) rights: [u64; 2],
     pub(crate) stack: Stack,
@@ -116,6 +119,10 @@ pub(crate) struct SiteScratch {
 /// Slot per kind of program: a program never interrupts itself on one CPU.
 #[map]
 pub(crate) static SCRATCH: PerCpuArray<SiteScratch> = PerCpuArray::with_max_entries(2, 0);
+
+/// Unfinished stacks that a processor sent lately.
+#[map]
+pub(crate) static UNFINISHED: PerCpuArray<Budget> = PerCpuArray::with_max_entries(1, 0);
 
 /// Rules that a processor remembers; slots as in `SCRATCH`.
 #[map]

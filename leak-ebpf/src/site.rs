@@ -3,6 +3,7 @@
 use leak_common::{
     Counter, ProcessId,
     config::flags,
+    identity,
     wire::{Interpreted, RecordType, Site, StackEnd},
 };
 
@@ -15,7 +16,7 @@ use crate::{
     global::global,
     snapshot,
     stack::{self, Mappings, Stack},
-    young,
+    unfinished, young,
 };
 
 /// Which of the scratch slots a program uses.
@@ -42,6 +43,7 @@ pub(crate) fn take<M: Mappings>(
     // SAFETY: this CPU's slot, which only this program uses, and never nested.
     let scratch = unsafe { &mut *scratch };
     stack::take::<M>(registers, slot as u32, scratch, process);
+    unfinished::mark(scratch);
     if has(flags::SNAPSHOTS)
         && let Some(registers) = registers
     {
@@ -76,8 +78,7 @@ fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
     let Stack {
         hash, end, frames, ..
     } = scratch.stack;
-    // 0 is the unknown site.
-    let site = stack::mix(hash, kind) | 1;
+    let site = identity::site(hash, kind as u32);
     if let Some(total) = SITES.get_ptr_mut(site) {
         increase(total, amount);
         return site;
@@ -111,7 +112,9 @@ fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
     if !emit_site(scratch, frames, process) {
         // Not known to user space: the next acquisition tries again.
         let _ = SITES.remove(site);
+        return site;
     }
+    unfinished::send(scratch, kind, process, site);
     site
 }
 

@@ -8,10 +8,7 @@ use leak_common::{
     wire::{self, RecordType, StackEnd, acquired, forked, range},
 };
 
-use crate::event::{
-    Acquired, CodeMapped, Event, Executed, Forked, Interpreted, RangeReleased, Released, Remapped,
-    Site, SiteId, StackSnapshot, Uncovered,
-};
+use crate::event::{Acquired, CodeMapped, Event, Executed, Forked, Interpreted, RangeReleased, Registers, Released, Remapped, Site, SiteId, StackSnapshot, Uncovered, Unfinished};
 
 /// Why a record could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,16 +140,7 @@ pub fn decode(record: &[u8], each: &mut impl FnMut(Event)) -> Result<(), DecodeE
         }
         RecordType::Received => return received(&mut fields, time, process, kind()?, each),
         RecordType::CodeMapped => {
-            let inode = fields.u64()?;
-            let changed_seconds = fields.u64()?.cast_signed();
-            let changed_nanoseconds = fields.u32()?;
-            let device = fields.u32()?;
-            let file = FileKey {
-                inode,
-                changed_seconds,
-                changed_nanoseconds,
-                device,
-            };
+            let file = file_key(&mut fields)?;
             let [start, end, offset] = [fields.u64()?, fields.u64()?, fields.u64()?];
             let wanted = fields.u32()? != 0;
             Event::CodeMapped(CodeMapped {
@@ -167,6 +155,7 @@ pub fn decode(record: &[u8], each: &mut impl FnMut(Event)) -> Result<(), DecodeE
         }
         RecordType::Interpreted => interpreted(&mut fields, time, process)?,
         RecordType::Snapshot => snapshot(&mut fields, time, process)?,
+        RecordType::Unfinished => unfinished(&mut fields, time, process, kind()?)?,
     };
     each(event);
     Ok(())
@@ -223,6 +212,52 @@ fn interpreted(
         layout,
         frames: (0..number).map(frame).collect::<Result<_, _>>()?,
     }))
+}
+
+fn unfinished(
+    fields: &mut Fields<'_>,
+    time: u64,
+    process: ProcessId,
+    kind: Kind,
+) -> Result<Event, DecodeError> {
+    let site = SiteId(fields.u64()?);
+    let [instruction, stack, frame, link] =
+        [fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?];
+    let (after_call, has_link) = (fields.u32()? != 0, fields.u32()? != 0);
+    let file = file_key(fields)?;
+    let [start, end, offset] = [fields.u64()?, fields.u64()?, fields.u64()?];
+    let length = fields.u64()?;
+    let memory = usize::try_from(length)
+        .ok()
+        .and_then(|length| fields.0.get(..length))
+        .ok_or(DecodeError::Short)?;
+    Ok(Event::Unfinished(Box::new(Unfinished {
+        time,
+        process,
+        kind,
+        site,
+        last: Registers {
+            instruction,
+            stack,
+            frame,
+            link: has_link.then_some(link),
+            after_call,
+        },
+        file,
+        start,
+        end,
+        offset,
+        memory: memory.into(),
+    })))
+}
+
+fn file_key(fields: &mut Fields<'_>) -> Result<FileKey, DecodeError> {
+    Ok(FileKey {
+        inode: fields.u64()?,
+        changed_seconds: fields.u64()?.cast_signed(),
+        changed_nanoseconds: fields.u32()?,
+        device: fields.u32()?,
+    })
 }
 
 fn snapshot(

@@ -42,6 +42,38 @@ pub enum Event {
     CodeMapped(CodeMapped),
     Interpreted(Interpreted),
     Snapshot(Box<StackSnapshot>),
+    Unfinished(Box<Unfinished>),
+}
+
+/// What it takes to finish the stack of the site before it, once there are tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    pub time: Nanos,
+    pub process: ProcessId,
+    pub kind: Kind,
+    pub site: SiteId,
+    /// The last frame's registers.
+    pub last: Registers,
+    /// The file without tables, where it is mapped, and the offset there.
+    pub file: FileKey,
+    pub start: u64,
+    pub end: u64,
+    pub offset: u64,
+    /// Memory from the stack pointer on.
+    pub memory: Box<[u8]>,
+}
+
+/// Registers of a frame, as far as callers are found by them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Registers {
+    pub instruction: u64,
+    pub stack: u64,
+    pub frame: u64,
+    /// First argument's register (x86-64) or the link register (aarch64), if it is
+    /// what it was when the frame's function was entered.
+    pub link: Option<u64>,
+    /// The instruction follows a call.
+    pub after_call: bool,
 }
 
 /// A process maps code of a file, or begins to run it; or such code was met on a

@@ -4,13 +4,13 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use leak_common::{
     ProcessId,
+    identity::mix,
     unwind::{FileCode, FileKey, PAGE_BITS, file_state},
     wire::{CodeMapped, RecordType, StackEnd},
 };
 
 use super::{
     mapping::{Mapping, Mappings, Searched, key},
-    mix,
     walk::Walk,
 };
 use crate::{

@@ -13,7 +13,10 @@ mod walk;
 mod window;
 
 use leak_common::{
-    ProcessId, config::flags, wire::StackEnd,
+    ProcessId,
+    config::flags,
+    identity::stack_seed,
+    wire::StackEnd,
 };
 
 pub(crate) use self::{
@@ -21,6 +24,8 @@ pub(crate) use self::{
     mapping::{ByLock, ByTree, Mapping, Mappings},
     rules::Remembered,
 };
+use aya_ebpf::helpers::generated;
+
 use self::{walk::Walk, window::Window};
 use crate::{config::has, maps::SiteScratch, registers::Registers};
 
@@ -38,12 +43,46 @@ pub(crate) struct Stack {
     pub(crate) python_layout: u64,
 }
 
+/// Copies the stack from an address on into `memory`, page by page: its end is no
+/// reason to have nothing of it. Returns how many bytes it has.
+#[inline(always)]
+pub(crate) fn copy<const BYTES: usize>(memory: *mut [u8; BYTES], from: u64) -> u64 {
+    const PAGE: u64 = 4096;
+    let first = PAGE - opaque(from & (PAGE - 1));
+    // SAFETY: less than two pages, and the copies have more.
+    let result = unsafe {
+        generated::bpf_probe_read_user(memory.cast(), first as u32 & 0x1fff, from as *const _)
+    };
+    if result != 0 {
+        return 0;
+    }
+    let mut length = first;
+    let mut page = 1;
+    while page < BYTES as u64 / PAGE {
+        let offset = opaque(first + (page - 1) * PAGE) & (BYTES as u64 - 1);
+        if offset > BYTES as u64 - PAGE {
+            break;
+        }
+        // SAFETY: a page within `memory`, as just checked.
+        let result = unsafe {
+            let into = memory.cast::<u8>().add(offset as usize);
+            generated::bpf_probe_read_user(into.cast(), PAGE as u32, (from + offset) as *const _)
+        };
+        if result != 0 {
+            break;
+        }
+        length = offset + PAGE;
+        page += 1;
+    }
+    length
+}
+
 /// What a walk needs; too large for the program's stack.
 #[repr(C)]
 pub(crate) struct StackScratch {
-    walk: Walk,
+    pub(crate) walk: Walk,
     window: Window,
-    mapping: Mapping,
+    pub(crate) mapping: Mapping,
     python: python::Interpreter,
 }
 
@@ -58,7 +97,7 @@ pub(crate) fn take<M: Mappings>(
     scratch.stack = Stack {
         frames: 0,
         end: StackEnd::NotTaken as u64,
-        hash: mix(process.0, 0),
+        hash: stack_seed(process),
         python_frames: 0,
         python_layout: 0,
     };
@@ -70,13 +109,6 @@ pub(crate) fn take<M: Mappings>(
         M::walk(u64::from(slot), process.0);
         python::walk_interpreter(u64::from(slot));
     }
-}
-
-/// One step of the hash: a multiplication and a fold (Fibonacci hashing).
-#[inline(always)]
-pub(crate) fn mix(hash: u64, value: u64) -> u64 {
-    let hash = (hash ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    hash ^ hash >> 29
 }
 
 /// The same number, but the compiler knows nothing about it any more: it must

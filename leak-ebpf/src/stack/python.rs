@@ -3,11 +3,12 @@
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user, generated};
 use leak_common::{
     config::ABSENT,
+    identity::mix,
     limits::MAX_PYTHON_FRAMES,
     unwind::{PythonFrame, PythonLayout},
 };
 
-use super::{StackScratch, forget, mix, opaque};
+use super::{StackScratch, forget, opaque};
 use crate::{
     config::config,
     global::global,

@@ -3,6 +3,7 @@
 use aya_ebpf::helpers::bpf_probe_read_user;
 use leak_common::{
     ProcessId,
+    identity::{mix, stack_seed},
     limits::MAX_FRAMES,
     unwind::{cfa, frame_pointer, return_address},
     wire::StackEnd,
@@ -12,7 +13,7 @@ use super::{
     StackScratch,
     code::{self, Space},
     mapping::Mappings,
-    mask_less, mix,
+    mask_less,
     rules::{self, Remembered, Words},
     window::Window,
 };
@@ -24,16 +25,16 @@ use crate::{
 /// Where a walk is. It is kept in a map, so that the verifier does not follow the
 /// values from frame to frame: it would never come to an end.
 #[repr(C)]
-pub(super) struct Walk {
-    instruction: u64,
-    stack: u64,
-    frame: u64,
+pub(crate) struct Walk {
+    pub(crate) instruction: u64,
+    pub(crate) stack: u64,
+    pub(crate) frame: u64,
     /// The register of `return_address::IN_REGISTER`, and whether it still holds
     /// what it held when this frame's function was entered.
-    link: u64,
-    has_link: u64,
+    pub(crate) link: u64,
+    pub(crate) has_link: u64,
     /// 1 where `instruction` follows a call: the call is what the rule is for.
-    after_call: u64,
+    pub(crate) after_call: u64,
     /// What holds at `instruction`.
     pub(super) rule: Words,
     /// The canonical frame address.
@@ -62,7 +63,7 @@ impl Walk {
         self.has_link = 1;
         // The address follows the system call's instruction.
         self.after_call = 1;
-        self.hash = mix(process.0, 0);
+        self.hash = stack_seed(process);
         self.end = StackEnd::NotTaken as u64;
     }
 }

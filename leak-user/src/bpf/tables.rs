@@ -122,6 +122,23 @@ impl TableMaps {
         self.directory.write(first, pages);
     }
 
+    /// The rows of a page of the directory.
+    #[must_use]
+    pub fn rows_of(&self, page: usize) -> Vec<Row> {
+        let Some(page) = self.directory.get(page) else {
+            return Vec::new();
+        };
+        let first = page.first() as usize;
+        let rows = first..first + usize::from(page.count());
+        rows.filter_map(|row| self.rows.get(row)).collect()
+    }
+
+    /// The rule with a number.
+    #[must_use]
+    pub fn rule(&self, number: u16) -> Option<Rule> {
+        self.rules.get(usize::from(number))
+    }
+
     /// Writes the rule with a number.
     pub fn write_rule(&mut self, number: u16, rule: Rule) {
         self.rules.write(usize::from(number), &[rule]);
@@ -227,6 +244,11 @@ impl<T: Copy> Mapped<T> {
             length,
             _map: map,
         })
+    }
+
+    fn get(&self, index: usize) -> Option<T> {
+        // SAFETY: in bounds, and only this value writes there.
+        (index < self.length).then(|| unsafe { *self.start.as_ptr().add(index) })
     }
 
     fn write(&mut self, first: usize, values: &[T]) {

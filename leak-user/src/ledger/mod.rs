@@ -155,7 +155,7 @@ impl Ledger {
                 }
             }
             // What stacks look like is not the ledger's matter.
-            Event::CodeMapped(_) | Event::Interpreted(_) | Event::Snapshot(_) => {}
+            Event::CodeMapped(_) | Event::Interpreted(_) | Event::Snapshot(_) | Event::Unfinished(_) => {}
         }
     }
 
@@ -339,5 +339,6 @@ fn time_of(event: &Event) -> Nanos {
         Event::CodeMapped(wanted) => wanted.time,
         Event::Interpreted(interpreted) => interpreted.time,
         Event::Snapshot(snapshot) => snapshot.time,
+        Event::Unfinished(unfinished) => unfinished.time,
     }
 }

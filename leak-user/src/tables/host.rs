@@ -74,6 +74,15 @@ pub(super) fn device((major, minor): (u32, u32)) -> u32 {
     major << 20 | minor
 }
 
+/// What the programs call a file that a process maps.
+pub(super) fn key_of_mapped(mapping: &Mapping, metadata: &Metadata) -> FileKey {
+    FileKey {
+        inode: mapping.inode,
+        device: device(mapping.device),
+        ..key_of(metadata)
+    }
+}
+
 /// What the programs call a file, unless its file system has other numbers inside
 /// the kernel than it shows (overlayfs, btrfs): those are learned when its code is
 /// met.

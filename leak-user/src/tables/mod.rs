@@ -15,7 +15,6 @@ mod store;
 use std::{
     collections::{HashSet, VecDeque},
     fs::File,
-    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -30,7 +29,8 @@ use crate::{
     event::CodeMapped,
     proc::{Mapping, Proc},
     python::Interpreter,
-    python, unwind,
+    python,
+    unwind::{self, Code},
 };
 
 /// Files that wait for their tables at most; more are asked for again.
@@ -71,6 +71,17 @@ enum Source {
     Program(File, u32),
     /// The code that the kernel maps into every process.
     Vdso,
+}
+
+/// Where a process has code of a file mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub start: u64,
+    pub end: u64,
+    /// Of the mapping in the file, in bytes.
+    pub offset: u64,
+    /// `None` for generated code.
+    pub file: Option<FileKey>,
 }
 
 /// How the tables are doing.
@@ -244,12 +255,8 @@ impl Tables {
         let Ok(file) = host::open_mapped(&self.proc, pid, (mapping.start, mapping.end)) else {
             return;
         };
-        let key = file.metadata().ok().map(|metadata| FileKey {
-            inode: mapping.inode,
-            changed_seconds: metadata.ctime(),
-            changed_nanoseconds: metadata.ctime_nsec() as u32,
-            device: host::device(mapping.device),
-        });
+        let metadata = file.metadata().ok();
+        let key = metadata.map(|metadata| host::key_of_mapped(mapping, &metadata));
         self.queue(Job {
             source: Source::Open(file),
             key,
@@ -291,6 +298,38 @@ impl Tables {
     #[must_use]
     pub fn interpreter(&self, layout: u32) -> Option<Arc<Interpreter>> {
         lock(&self.shared.store).interpreter(layout)
+    }
+
+    /// What there is at an offset in a file.
+    #[must_use]
+    pub fn code(&self, key: FileKey, offset: u64) -> Code {
+        lock(&self.shared.store).code(key, offset)
+    }
+
+    /// Where a living process has code of files mapped.
+    #[must_use]
+    pub fn places(&self, pid: u32) -> Vec<Place> {
+        let mappings = self.proc.mappings(pid).unwrap_or_default();
+        let code = mappings.iter().filter(|mapping| mapping.is_executable());
+        code.filter_map(|mapping| {
+            let range = (mapping.start, mapping.end);
+            let file = match mapping.path.as_str() {
+                "[vdso]" => Some(FileKey::VDSO),
+                _ if mapping.inode == 0 => None,
+                _ => {
+                    let file = host::open_mapped(&self.proc, pid, range).ok()?;
+                    let metadata = file.metadata().ok()?;
+                    Some(host::key_of_mapped(mapping, &metadata))
+                }
+            };
+            Some(Place {
+                start: mapping.start,
+                end: mapping.end,
+                offset: if mapping.inode == 0 { 0 } else { mapping.offset },
+                file,
+            })
+        })
+        .collect()
     }
 
     /// How the tables are doing.

@@ -1,22 +1,23 @@
 //! Which files' tables are in the programs' maps, and where.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ops::Range,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use leak_common::limits::FILE_ENTRIES;
 use leak_common::unwind::{
-    CHUNK_ROWS, FileCode, FileKey, MAX_PAGE_ROWS, MAX_PYTHON_LAYOUTS, MAX_RULES, Page, Row, Rule,
-    file_state,
+    CHUNK_ROWS, FileCode, FileKey, MAX_PAGE_ROWS, MAX_PYTHON_LAYOUTS, MAX_RULES, PAGE_BYTES, Page,
+    Row, Rule, file_state,
 };
 
 use super::{Figures, lock, place::Places};
 use crate::{
     bpf::{TableMaps, monotonic_now},
     python::Interpreter,
-    unwind::Table,
+    unwind::{Code, Table},
 };
 
 /// How much a file's tables matter.
@@ -59,6 +60,8 @@ pub(super) struct Store {
     next: u64,
     evicted: u64,
     without: u64,
+    /// Files without tables.
+    bare: HashSet<FileKey>,
 }
 
 /// Not enough room.
@@ -79,6 +82,7 @@ impl Store {
             next: 0,
             evicted: 0,
             without: 0,
+            bare: HashSet::new(),
         }
     }
 
@@ -101,6 +105,29 @@ impl Store {
         self.interpreters.get(index).cloned()
     }
 
+    /// What there is at an offset in a file.
+    pub(super) fn code(&self, key: FileKey, offset: u64) -> Code {
+        if self.bare.contains(&key) {
+            return Code::Rule(Rule::CHECKED);
+        }
+        let loaded = self.by_key.get(&key).and_then(|id| self.loaded.get(id));
+        let Some(loaded) = loaded else {
+            return Code::NoTable;
+        };
+        let page = usize::try_from(offset / PAGE_BYTES).unwrap_or(usize::MAX);
+        let page = page.checked_sub(loaded.code.first_page as usize);
+        let Some(page) = page.filter(|page| *page < loaded.pages.len()) else {
+            return Code::Rule(Rule::CHECKED);
+        };
+        let rows = self.maps.rows_of(loaded.pages.start + page);
+        let within = (offset % PAGE_BYTES) as u16;
+        let after = rows.partition_point(|row| row.offset() <= within);
+        let rule = after
+            .checked_sub(1)
+            .and_then(|row| self.maps.rule(rows[row].rule()));
+        Code::Rule(rule.unwrap_or(Rule::CHECKED))
+    }
+
     /// The programs will ask for the file again.
     pub(super) fn forget(&mut self, key: FileKey) {
         if !self.by_key.contains_key(&key) {
@@ -111,6 +138,10 @@ impl Store {
     /// There is nothing to be had from a file.
     pub(super) fn has_none(&mut self, key: FileKey) {
         self.without += 1;
+        if self.bare.len() >= FILE_ENTRIES as usize {
+            self.bare.clear();
+        }
+        self.bare.insert(key);
         self.tell(
             key,
             FileCode {

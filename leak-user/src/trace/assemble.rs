@@ -18,6 +18,9 @@ use crate::{
     report::model::{Example, Finding, Frame, Health, Limit, Process, Report, SCHEMA, Verdict, Window},
 };
 
+/// How long the report waits for unwind tables that stacks wait for.
+const TABLES_LAST: Duration = Duration::from_millis(500);
+
 /// How long the report waits for names that are still being read.
 const NAMES_LAST: Duration = Duration::from_millis(500);
 
@@ -32,6 +35,8 @@ impl Engine {
             self.take(&batch);
         }
         self.collect_losses()?;
+        self.tables.wait(TABLES_LAST);
+        self.finish_stacks(monotonic_now());
         self.promote()?;
         self.count_sites()?;
         self.reconcile_all()?;
@@ -162,11 +167,14 @@ impl Engine {
         let Some(record) = self.ledger.site(SiteKey::Site(site)) else {
             return Vec::new();
         };
-        let (process, frames, end) = (record.process, record.frames.clone(), record.end);
+        let (process, end, time) = (record.process, record.end, record.first_seen);
+        let frames = record.frames.clone();
         let generation = self.site_generation(site);
-        let native = self.symbolizer.symbolize(process, generation, &frames);
-        let complete = end == StackEnd::Complete && !native.cut;
-        self.interpreted.merge(site, native.frames, complete)
+        let native = self
+            .symbolizer
+            .symbolize(process, generation, &frames, time);
+        self.interpreted
+            .merge(site, native, end == StackEnd::Complete)
     }
 
     fn examples(&self, now: Nanos, judged: &Judged) -> Vec<Example> {
@@ -259,8 +267,10 @@ impl Engine {
             lost_by_cause,
             reconciled: totals.reconciled,
             adopted: totals.adopted,
-            stacks_truncated: counters.get(Counter::StackTruncated),
-            stacks_truncated_by_reason: unfinished(&counters),
+            stacks_truncated: counters
+                .get(Counter::StackTruncated)
+                .saturating_sub(self.stacks.finished),
+            stacks_truncated_by_reason: unfinished(&counters, self.stacks.finished),
             uncovered: self.uncovered(views),
         }
     }
@@ -316,7 +326,12 @@ impl Engine {
 }
 
 /// Stacks that ended early, by reason; what is zero is left out.
-fn unfinished(counters: &Counters) -> BTreeMap<String, u64> {
+fn unfinished(counters: &Counters, finished: u64) -> BTreeMap<String, u64> {
+    // Those that were finished later had ended for want of tables.
+    let late = |end: StackEnd| match end {
+        StackEnd::NoTable => finished,
+        _ => 0,
+    };
     [
         (StackEnd::Broken, Counter::StackBroken),
         (StackEnd::Unreadable, Counter::StackUnreadable),
@@ -327,7 +342,10 @@ fn unfinished(counters: &Counters) -> BTreeMap<String, u64> {
         (StackEnd::Locked, Counter::StackLocked),
     ]
     .into_iter()
-    .map(|(end, counter)| (end.name().to_owned(), counters.get(counter)))
+    .map(|(end, counter)| {
+        let count = counters.get(counter).saturating_sub(late(end));
+        (end.name().to_owned(), count)
+    })
     .filter(|(_, count)| *count > 0)
     .collect()
 }

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use leak_common::{Counter, Handle, ProcessId};
 
-use super::{Plan, TraceError, interpreted::Interpreted, wall_clock};
+use super::{Plan, TraceError, interpreted::Interpreted, unfinished::Stacks, wall_clock};
 use crate::{
     bpf::{Tracer, monotonic_now},
     decode::decode_batch,
@@ -32,6 +32,7 @@ pub(super) struct Engine {
     pub(super) symbolizer: Symbolizer,
     pub(super) tables: Tables,
     pub(super) interpreted: Interpreted,
+    pub(super) stacks: Stacks,
     /// Set of [`leak_common::Kind::bit`].
     pub(super) kinds: u32,
     /// Age in nanoseconds from which a resource is old.
@@ -160,6 +161,7 @@ impl Engine {
             symbolizer: Symbolizer::default(),
             tables,
             interpreted: Interpreted::start()?,
+            stacks: Stacks::default(),
             kinds: plan.kinds.iter().fold(0, |set, kind| set | kind.bit()),
             nursery,
             prompt: run,
@@ -224,11 +226,19 @@ impl Engine {
             Event::Exited { time, process } => {
                 self.exited.insert(*process, *time);
             }
+            Event::Executed(executed) => self.stacks.forget(executed.process),
+            Event::Forked(forked) => self.stacks.forked(forked.parent, forked.child),
             Event::CodeMapped(mapped) => {
                 self.tables.want(mapped);
+                self.stacks.mapped(mapped);
+                return;
+            }
+            Event::Unfinished(stack) => {
+                self.unfinished(stack);
                 return;
             }
             Event::Interpreted(walked) => {
+                self.stacks.interpreted(walked.site, &walked.frames);
                 if let Some(interpreter) = self.tables.interpreter(walked.layout) {
                     let pid = walked.process.pid();
                     self.interpreted
@@ -240,10 +250,10 @@ impl Engine {
         }
         self.ledger.apply(event);
         match event {
-            Event::Site(site) if self.prompt => self.look_at(site.process, &site.frames),
+            Event::Site(site) if self.prompt => self.look_at(site.process, &site.frames, site.time),
             Event::Executed(executed) if self.prompt => {
                 self.learned.remove(&executed.process);
-                self.look_at(executed.process, &[0]);
+                self.look_at(executed.process, &[0], executed.time);
                 self.remember(executed.process);
             }
             Event::Forked(forked) => {
@@ -256,9 +266,11 @@ impl Engine {
     }
 
     /// Reads a process's code if a stack is not covered by what is known of it.
-    pub(super) fn look_at(&mut self, process: ProcessId, frames: &[u64]) {
+    pub(super) fn look_at(&mut self, process: ProcessId, frames: &[u64], time: Nanos) {
         let generation = self.generation(process);
-        if self.symbolizer.covers(process, generation, frames) {
+        if self
+.symbolizer
+.covers(process, generation, frames, time) {
             return;
         }
         // Garbage on a stack stays uncovered however often one looks.
@@ -269,7 +281,8 @@ impl Engine {
         }
         if self.proc.identity(process.pid()) == Some(process) {
             self.learned.insert(process, now);
-            self.symbolizer.learn(&self.proc, process, generation);
+            self.symbolizer
+                .learn(&self.proc, process, generation, now);
         }
     }
 
@@ -278,10 +291,11 @@ impl Engine {
         let Some(record) = self.ledger.site(SiteKey::Site(site)) else {
             return;
         };
-        let (process, frames) = (record.process, record.frames.clone());
+        let (process, time) = (record.process, record.first_seen);
+        let frames = record.frames.clone();
         // The code of a program that was replaced is gone.
         if self.site_generation(site) == self.generation(process) {
-            self.look_at(process, &frames);
+            self.look_at(process, &frames, time);
         }
     }
 
@@ -307,7 +321,8 @@ impl Engine {
     pub(super) fn learn_command(&mut self, pid: u32) {
         if let Some(process) = self.proc.identity(pid) {
             // Its exec is the first program after the fork.
-            self.symbolizer.learn(&self.proc, process, 1);
+            self.symbolizer
+                .learn(&self.proc, process, 1, monotonic_now());
             self.remember(process);
             self.tables.learn_command(pid);
             self.tables.wait(TABLES_FIRST);
@@ -318,6 +333,7 @@ impl Engine {
     /// doubt.
     pub(super) fn tick(&mut self) -> anyhow::Result<()> {
         self.collect_losses()?;
+        self.finish_stacks(monotonic_now());
         self.promote()?;
         self.reconcile_some()?;
         self.choose_more()?;
@@ -335,9 +351,13 @@ impl Engine {
 
     /// Takes over how often each site has acquired.
     pub(super) fn count_sites(&mut self) -> anyhow::Result<()> {
+        let mut totals: HashMap<SiteId, u64> = HashMap::new();
         for (site, total) in self.tracer.site_totals()? {
             let moved = self.moved.get(&site).copied().unwrap_or(0);
-            self.ledger.site_acquired(site, total.saturating_sub(moved));
+            *totals.entry(self.stacks.resolve(site)).or_default() += total.saturating_sub(moved);
+        }
+        for (site, total) in totals {
+            self.ledger.site_acquired(site, total);
         }
         Ok(())
     }
@@ -369,6 +389,7 @@ impl Engine {
             self.exited.remove(&process);
             self.learned.remove(&process);
             self.seen_in_proc.remove(&process);
+            self.stacks.forget(process);
             // The ledger remembers a bounded number of those that left something.
             let kept = self.ledger.process(process).is_some();
             for site in self.kernel_sites.remove(&process).unwrap_or_default() {
@@ -376,6 +397,7 @@ impl Engine {
                 self.moved.remove(&site);
                 if !kept {
                     self.interpreted.forget(site);
+                    self.stacks.forget_site(site);
                 }
                 if !kept {
                     self.site_generations.remove(&site);

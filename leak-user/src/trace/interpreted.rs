@@ -44,6 +44,8 @@ struct Named {
 #[derive(Debug, Default)]
 struct State {
     named: HashMap<SiteId, Named>,
+    /// Sites that were found to be another.
+    names: HashMap<SiteId, SiteId>,
     waiting: usize,
 }
 
@@ -115,9 +117,20 @@ impl Interpreted {
         }
     }
 
+    /// The frames of one site are those of another.
+    pub(super) fn rename(&self, from: SiteId, to: SiteId) {
+        let mut state = self.shared.lock();
+        state.names.insert(from, to);
+        if let Some(named) = state.named.remove(&from) {
+            state.named.entry(to).or_insert(named);
+        }
+    }
+
     /// Drops what is kept of a site.
     pub(super) fn forget(&self, site: SiteId) {
-        self.shared.lock().named.remove(&site);
+        let mut state = self.shared.lock();
+        state.named.remove(&site);
+        state.names.remove(&site);
     }
 
     /// A site's whole stack: Python frames in the place of those that ran them.
@@ -147,8 +160,9 @@ fn run(queue: &Receiver<Job>, shared: &Shared) {
             frames,
         };
         let mut state = shared.lock();
+        let site = state.names.get(&job.site).copied().unwrap_or(job.site);
         if state.named.len() < MAX_SITES {
-            state.named.insert(job.site, named);
+            state.named.entry(site).or_insert(named);
         }
         state.waiting -= 1;
         drop(state);

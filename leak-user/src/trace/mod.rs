@@ -11,6 +11,7 @@ mod progress;
 mod promote;
 mod reconcile;
 mod signals;
+mod unfinished;
 
 use std::{
     ffi::OsString,

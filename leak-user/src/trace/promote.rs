@@ -43,6 +43,7 @@ impl Engine {
     /// a guess.
     pub(super) fn acquired(&mut self, acquired: Acquired) {
         let mut acquired = acquired;
+        acquired.site = self.stacks.resolve(acquired.site);
         if acquired.kind_guessed
             && !self.exited.contains_key(&acquired.process)
             && let Some(descriptor) = acquired.handle.descriptor()

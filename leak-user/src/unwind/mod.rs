@@ -12,6 +12,7 @@ mod code;
 mod columns;
 mod cover;
 mod elf;
+mod finish;
 mod functions;
 mod pages;
 mod signal_return;
@@ -20,5 +21,6 @@ mod table;
 mod tests;
 mod translate;
 
+pub use finish::{Code, finish};
 pub use pages::PageRows;
 pub use table::{Statistics, Table, TableError, build};

@@ -1,0 +1,80 @@
+//! Stacks that end in a file without tables: user space finishes them, from the
+//! memory that goes with them, when it has made the tables.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use leak_common::{
+    ProcessId,
+    identity::mix,
+    limits::UNFINISHED_STACKS,
+    wire::{RecordType, StackEnd, Unfinished},
+};
+
+use crate::{
+    emit::head,
+    maps::{RING, SiteScratch, UNFINISHED},
+    stack::{self, Stack},
+};
+
+/// How many were sent since a time.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Budget {
+    since: u64,
+    sent: u64,
+}
+
+const TENTH_OF_A_SECOND: u64 = 100_000_000;
+
+/// Marks a stack that is to be finished: its site becomes one of its own.
+#[inline(always)]
+pub(crate) fn mark(scratch: &mut SiteScratch) {
+    scratch.unfinished = 0;
+    let Stack { end, hash, .. } = scratch.stack;
+    if end != StackEnd::NoTable as u64 && end != StackEnd::Evicted as u64 {
+        return;
+    }
+    let Some(budget) = UNFINISHED.get_ptr_mut(0) else {
+        return;
+    };
+    let now = unsafe { bpf_ktime_get_ns() };
+    // SAFETY: this CPU's.
+    let budget = unsafe { &mut *budget };
+    if now.wrapping_sub(budget.since) > TENTH_OF_A_SECOND {
+        *budget = Budget { since: now, sent: 0 };
+    }
+    if budget.sent < UNFINISHED_STACKS {
+        budget.sent += 1;
+        scratch.unfinished = 1;
+        scratch.stack.hash = mix(hash, now);
+    }
+}
+
+/// Sends what it takes to finish the stack of a new site, if it was marked.
+#[inline(always)]
+pub(crate) fn send(scratch: &SiteScratch, kind: u32, process: ProcessId, site: u64) {
+    if scratch.unfinished == 0 {
+        return;
+    }
+    let Some(mut entry) = RING.reserve::<Unfinished>(0) else {
+        return;
+    };
+    let record = entry.as_mut_ptr();
+    let (walk, mapping) = (&scratch.walk.walk, &scratch.walk.mapping);
+    // SAFETY: fields of the reserved record.
+    unsafe {
+        (*record).head = head(RecordType::Unfinished, kind, process);
+        (*record).site = site;
+        (*record).instruction = walk.instruction;
+        (*record).stack_pointer = walk.stack;
+        (*record).frame_pointer = walk.frame;
+        (*record).link = walk.link;
+        (*record).after_call = walk.after_call as u32;
+        (*record).has_link = walk.has_link as u32;
+        (*record).file = mapping.key;
+        (*record).start = mapping.start;
+        (*record).end = mapping.end;
+        (*record).offset = mapping.offset;
+        (*record).length = stack::copy(&raw mut (*record).memory, walk.stack);
+    }
+    entry.submit(0);
+}

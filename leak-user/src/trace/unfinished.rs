@@ -1,0 +1,224 @@
+//! Stacks that the programs could not finish for want of tables: they are finished
+//! here when the tables are there, and what was acquired at them counts for the site
+//! that the programs would have found.
+
+use std::collections::{HashMap, VecDeque};
+
+use leak_common::{
+    ProcessId,
+    identity::{mix, site, stack_seed},
+    limits::MAX_FRAMES,
+    unwind::{PythonFrame, Rule},
+    wire::StackEnd,
+};
+
+use super::engine::Engine;
+use crate::{
+    event::{CodeMapped, Event, Nanos, Site, SiteId, Unfinished},
+    ledger::SiteKey,
+    tables::{Place, Tables},
+    unwind::{Code, finish},
+};
+
+/// Stacks that wait at most: some 16 KiB each.
+const MAX_WAITING: usize = 1024;
+
+/// How long a stack waits for tables.
+const PATIENCE: Nanos = 5_000_000_000;
+
+/// Processes whose mappings are remembered, and mappings of each.
+const MAX_PROCESSES: usize = 4096;
+const MAX_PLACES: usize = 512;
+
+/// Interpreted stacks that are remembered until it is known whether their native half
+/// is finished: records of one stack follow each other closely.
+const MAX_INTERPRETED: usize = 64;
+
+#[derive(Debug)]
+struct Waiting {
+    stack: Box<Unfinished>,
+    places: Vec<Place>,
+    python: Box<[PythonFrame]>,
+}
+
+/// What is known of unfinished stacks.
+#[derive(Debug, Default)]
+pub(super) struct Stacks {
+    waiting: VecDeque<Waiting>,
+    /// From sites of one unfinished stack to the site of the finished one.
+    aliases: HashMap<SiteId, SiteId>,
+    /// Where processes have mapped code since the trace began.
+    places: HashMap<ProcessId, Vec<Place>>,
+    interpreted: VecDeque<(SiteId, Box<[PythonFrame]>)>,
+    /// How many were finished.
+    pub(super) finished: u64,
+}
+
+impl Stacks {
+    /// The site that a resource counts for.
+    pub(super) fn resolve(&self, site: SiteId) -> SiteId {
+        self.aliases.get(&site).copied().unwrap_or(site)
+    }
+
+    /// Takes note of what a process maps.
+    pub(super) fn mapped(&mut self, mapped: &CodeMapped) {
+        if mapped.start == 0 || self.places.len() >= MAX_PROCESSES {
+            return;
+        }
+        let places = self.places.entry(mapped.process).or_default();
+        if places.len() < MAX_PLACES {
+            places.push(Place {
+                start: mapped.start,
+                end: mapped.end,
+                offset: mapped.offset,
+                file: Some(mapped.file),
+            });
+        }
+    }
+
+    /// A child begins with what its parent has mapped.
+    pub(super) fn forked(&mut self, parent: ProcessId, child: ProcessId) {
+        if self.places.len() < MAX_PROCESSES
+            && let Some(places) = self.places.get(&parent).cloned()
+        {
+            self.places.insert(child, places);
+        }
+    }
+
+    /// A process runs another program, or is gone.
+    pub(super) fn forget(&mut self, process: ProcessId) {
+        self.places.remove(&process);
+    }
+
+    /// Drops what is known of a site.
+    pub(super) fn forget_site(&mut self, site: SiteId) {
+        self.aliases.remove(&site);
+    }
+
+    /// Remembers the interpreted half of a stack.
+    pub(super) fn interpreted(&mut self, site: SiteId, frames: &[PythonFrame]) {
+        if self.interpreted.len() >= MAX_INTERPRETED {
+            self.interpreted.pop_front();
+        }
+        self.interpreted.push_back((site, frames.into()));
+    }
+
+    fn take_interpreted(&mut self, site: SiteId) -> Box<[PythonFrame]> {
+        let found = self.interpreted.iter().position(|(other, _)| *other == site);
+        found
+            .and_then(|index| self.interpreted.remove(index))
+            .map(|(_, frames)| frames)
+            .unwrap_or_default()
+    }
+}
+
+impl Engine {
+    /// Takes an unfinished stack, while its process may still be there.
+    pub(super) fn unfinished(&mut self, stack: &Unfinished) {
+        let mut places = vec![Place {
+            start: stack.start,
+            end: stack.end,
+            offset: stack.offset,
+            file: Some(stack.file),
+        }];
+        let known = self.stacks.places.get(&stack.process);
+        places.extend(known.into_iter().flatten().rev());
+        if self.proc.identity(stack.process.pid()) == Some(stack.process) {
+            places.extend(self.tables.places(stack.process.pid()));
+        }
+        let waiting = Waiting {
+            stack: Box::new(stack.clone()),
+            places,
+            python: self.stacks.take_interpreted(stack.site),
+        };
+        if self.try_to_finish(&waiting) {
+            return;
+        }
+        if self.stacks.waiting.len() >= MAX_WAITING {
+            // The oldest stays as it is: it says why it ends.
+            self.stacks.waiting.pop_front();
+        }
+        self.stacks.waiting.push_back(waiting);
+    }
+
+    /// Finishes the stacks whose tables have come.
+    pub(super) fn finish_stacks(&mut self, now: Nanos) {
+        for _ in 0..self.stacks.waiting.len() {
+            let Some(waiting) = self.stacks.waiting.pop_front() else {
+                return;
+            };
+            let given_up = now.saturating_sub(waiting.stack.time) > PATIENCE;
+            if !self.try_to_finish(&waiting) && !given_up {
+                self.stacks.waiting.push_back(waiting);
+            }
+        }
+    }
+
+    /// False while tables are missing.
+    fn try_to_finish(&mut self, waiting: &Waiting) -> bool {
+        let stack = &waiting.stack;
+        let Some(record) = self.ledger.site(SiteKey::Site(stack.site)) else {
+            return true;
+        };
+        let mut frames = record.frames.to_vec();
+        let (tid, promoted) = (record.tid, record.promoted);
+        let code = |address| code(&self.tables, &waiting.places, address);
+        let (callers, end) = finish(stack.last, frames.len(), &stack.memory, code);
+        if end == StackEnd::NoTable {
+            return false;
+        }
+        frames.extend(callers);
+        frames.truncate(MAX_FRAMES);
+        self.stacks.finished += 1;
+        let own = identity(stack, &frames, &waiting.python);
+        // What was counted at the unfinished site already stays there.
+        let id = if promoted > 0 { stack.site } else { own };
+        let site = Site {
+            time: stack.time,
+            process: stack.process,
+            kind: stack.kind,
+            id,
+            tid,
+            frames: frames.into(),
+            end,
+        };
+        if id != stack.site {
+            self.stacks.aliases.insert(stack.site, id);
+            self.interpreted.rename(stack.site, id);
+            let generation = self.site_generation(stack.site);
+            if generation > 0 {
+                self.site_generations.entry(id).or_insert(generation);
+            }
+        }
+        let known = self.ledger.site(SiteKey::Site(id));
+        if id == stack.site || known.is_none_or(|known| known.frames.is_empty()) {
+            self.ledger.apply(&Event::Site(site));
+        }
+        true
+    }
+}
+
+/// What the programs would have called the site.
+fn identity(stack: &Unfinished, frames: &[u64], python: &[PythonFrame]) -> SiteId {
+    let mut hash = stack_seed(stack.process);
+    for frame in frames {
+        hash = mix(hash, *frame);
+    }
+    for frame in python {
+        hash = mix(mix(hash, frame.code), frame.place);
+    }
+    SiteId(site(hash, stack.kind as u32))
+}
+
+fn code(tables: &Tables, places: &[Place], address: u64) -> Code {
+    let place = places
+        .iter()
+        .find(|place| (place.start..place.end).contains(&address));
+    match place {
+        None => Code::Nothing,
+        Some(place) => match place.file {
+            Some(file) => tables.code(file, address - place.start + place.offset),
+            None => Code::Rule(Rule::CHECKED),
+        },
+    }
+}
