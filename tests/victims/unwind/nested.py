@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+import time
 
 KEPT = []
 EXPECTED = []
@@ -103,5 +104,7 @@ for way in WAYS:
     print("expected", json.dumps({"way": way.__qualname__, "frames": kept[0][1]}), flush=True)
 print("held", flush=True)
 sys.stdin.readline()
+# Names are read from the process's memory: they take as long as that takes.
+time.sleep(0.5)
 # An interpreter that ends in an orderly way would close them.
 os._exit(0)

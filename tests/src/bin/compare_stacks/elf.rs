@@ -1,6 +1,9 @@
 //! The parts of an ELF file that an unwinder needs.
 
+use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use object::{Object as _, ObjectSection as _, ObjectSegment as _};
@@ -9,8 +12,12 @@ use object::{Object as _, ObjectSection as _, ObjectSegment as _};
 pub(crate) type Bytes = Arc<[u8]>;
 
 /// An executable or a library.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Elf {
+    /// A path under which it was mapped.
+    name: String,
+    /// To read code from, also when no process has it mapped any more.
+    file: Option<File>,
     /// Offset in the file, length there, address.
     segments: Vec<(u64, u64, u64)>,
     text: Option<Range<u64>>,
@@ -19,11 +26,31 @@ pub(crate) struct Elf {
 }
 
 impl Elf {
-    /// Reads one.
+    /// Opens one; nothing where it is none, or is gone.
+    pub(crate) fn open(path: &Path, name: &str) -> Option<Elf> {
+        let data = std::fs::read(path).ok()?;
+        let mut elf = Elf::parse(&data, name).ok()?;
+        elf.file = File::open(path).ok();
+        Some(elf)
+    }
+
+    /// A path under which it was mapped.
+    pub(crate) fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// Bytes from an offset in the file on.
+    pub(crate) fn read<const LENGTH: usize>(&self, offset: u64) -> Option<[u8; LENGTH]> {
+        let mut bytes = [0; LENGTH];
+        self.file.as_ref()?.read_exact_at(&mut bytes, offset).ok()?;
+        Some(bytes)
+    }
+
+    /// Reads one that is in memory.
     ///
     /// # Errors
     /// Where it is none.
-    pub(crate) fn parse(data: &[u8]) -> Result<Elf, object::Error> {
+    pub(crate) fn parse(data: &[u8], name: &str) -> Result<Elf, object::Error> {
         let file = object::File::parse(data)?;
         let section = |name: &str| {
             let section = file.section_by_name(name)?;
@@ -32,6 +59,8 @@ impl Elf {
             Some((range, Bytes::from(data.as_ref())))
         };
         Ok(Elf {
+            name: name.to_owned(),
+            file: None,
             segments: file
                 .segments()
                 .map(|segment| {
@@ -80,6 +109,8 @@ mod tests {
 
     fn segments(segments: &[(u64, u64, u64)]) -> Elf {
         Elf {
+            name: String::new(),
+            file: None,
             segments: segments.to_vec(),
             text: None,
             eh_frame: None,
@@ -98,8 +129,8 @@ mod tests {
 
     #[test]
     fn this_program_has_tables() {
-        let data = std::fs::read("/proc/self/exe").expect("the program can be read");
-        let elf = Elf::parse(&data).expect("the program is an ELF file");
+        let elf = Elf::open(Path::new("/proc/self/exe"), "").expect("the program is an ELF file");
         assert!(elf.eh_frame.is_some() && elf.text.is_some());
+        assert_eq!(elf.read(0), Some(*b"\x7fELF"));
     }
 }

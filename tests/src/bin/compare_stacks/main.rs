@@ -14,11 +14,15 @@ mod tools;
 mod verdict;
 mod workload;
 
+use std::collections::HashSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use leak_common::ProcessId;
+use leak_user::event::Event;
+
 use crate::processes::{Processes, Reference};
-use crate::snapshot::{Snapshot, Snapshots};
+use crate::snapshot::{Snapshot, Source};
 use crate::table::Counts;
 use crate::verdict::Verdict;
 use crate::workload::{WORKLOADS, Workload};
@@ -76,7 +80,9 @@ fn main() -> ExitCode {
 
 fn perform() -> Result<(), String> {
     let arguments = arguments()?;
-    let mut source = snapshot::of_descendants()?;
+    let mut source = Source::start()?;
+    // Programs must be looked at before they are gone.
+    set_priority(-20);
     let mut programs = Vec::new();
     for workload in &WORKLOADS {
         let chosen = arguments.programs.is_empty()
@@ -85,7 +91,7 @@ fn perform() -> Result<(), String> {
             continue;
         }
         let time = Duration::from_secs(arguments.seconds);
-        if let Some(counts) = measure(workload, time, source.as_mut())? {
+        if let Some(counts) = measure(workload, time, &mut source)? {
             programs.push((workload.name.to_owned(), counts));
         }
     }
@@ -101,21 +107,24 @@ fn perform() -> Result<(), String> {
 fn measure(
     workload: &Workload,
     time: Duration,
-    source: &mut dyn Snapshots,
+    source: &mut Source,
 ) -> Result<Option<Counts>, String> {
     eprintln!("{} ...", workload.name);
     let work = workload.work;
-    let worker = std::thread::spawn(move || work(time));
+    let worker = std::thread::spawn(move || {
+        set_priority(0);
+        work(time)
+    });
     let mut comparison = Comparison::default();
     loop {
         let over = worker.is_finished();
         match source.next(if over { DRAIN } else { DRAIN / 10 })? {
-            Some(snapshot) => comparison.add(&snapshot),
+            Some(event) => comparison.take(&event),
             None if over => break,
             None => {}
         }
     }
-    comparison.counts.lost = source.lost();
+    comparison.counts.lost = source.lost()?;
     match worker.join() {
         Ok(Some(())) => Ok(Some(comparison.counts)),
         // It has said so.
@@ -124,23 +133,49 @@ fn measure(
     }
 }
 
+/// Sets how nice this thread is.
+fn set_priority(nice: i32) {
+    // SAFETY: setpriority(2) takes numbers; 0 is the thread itself.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+}
+
 #[derive(Default)]
 struct Comparison {
     processes: Processes,
     counts: Counts,
+    /// Children that do not run a program of their own yet.
+    unborn: HashSet<ProcessId>,
 }
 
 impl Comparison {
-    fn add(&mut self, snapshot: &Snapshot) {
-        // The harness itself, before it became the program.
-        if snapshot.process.pid() == std::process::id() {
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::Forked(forked) => {
+                if forked.parent.pid() == std::process::id() {
+                    self.unborn.insert(forked.child);
+                }
+                self.processes.forked(forked.parent, forked.child);
+            }
+            Event::Executed(executed) => {
+                self.unborn.remove(&executed.process);
+                self.processes.executed(executed.process);
+            }
+            Event::CodeMapped(mapped) => self.processes.mapped(mapped),
+            Event::Snapshot(snapshot) => self.compare(snapshot),
+            _ => {}
+        }
+    }
+
+    fn compare(&mut self, snapshot: &Snapshot) {
+        let process = snapshot.process;
+        if process.pid() == std::process::id() || self.unborn.contains(&process) {
             return;
         }
         let verdict = match self.processes.of(snapshot) {
             None => Verdict::Gone,
             Some(process) => {
                 let reference = process.unwind(snapshot);
-                let verdict = verdict::compare(snapshot, &reference, process);
+                let verdict = verdict::compare(snapshot, &reference, &*process);
                 if !verdict.is_right() && self.counts.of(verdict) < SHOWN {
                     let place = |address| process.place(address);
                     eprintln!("{}", story(verdict, snapshot, &reference, place));
@@ -167,9 +202,12 @@ fn story(
         places.map(|place| format!("\n    {place:?}")).collect()
     };
     format!(
-        "{} in thread {}: alike for {alike} frames\n  ours ({} frames, {}):{}\n  framehop's ({} frames, {}{}):{}",
+        "{} in thread {} (ip {:#x}, sp {:#x}, fp {:#x}): alike for {alike} frames\n  ours ({} frames, {}):{}\n  framehop's ({} frames, {}{}):{}",
         verdict.heading(),
         snapshot.tid,
+        snapshot.instruction,
+        snapshot.stack_pointer,
+        snapshot.frame_pointer,
         ours.len(),
         snapshot.end.name(),
         column(ours),

@@ -1,14 +1,17 @@
 //! What processes have mapped, and an unwinder for each that was written by others.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use framehop::Unwinder as _;
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use leak_common::ProcessId;
+use leak_user::event::CodeMapped;
 
 use crate::elf::{Bytes, Elf};
 use crate::snapshot::Snapshot;
@@ -27,79 +30,118 @@ pub(crate) struct Reference {
 }
 
 /// A mapping that can be executed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mapping {
-    pub(crate) start: u64,
-    pub(crate) end: u64,
+    start: u64,
+    end: u64,
     offset: u64,
-    pub(crate) name: String,
+    name: String,
+    /// Nothing where it is memory without a file, or no file of code.
+    elf: Option<Arc<Elf>>,
 }
 
-/// A process as it was when it was last looked at.
+/// A process's code as far as it is known.
 pub(crate) struct Process {
     mappings: Vec<Mapping>,
-    unwinder: UnwinderX86_64<Bytes>,
+    /// Made when it is first needed: most processes have more mappings than stacks.
+    unwinder: OnceCell<UnwinderX86_64<Bytes>>,
     cache: RefCell<CacheX86_64>,
-    memory: Option<File>,
 }
 
 /// Processes seen so far.
 #[derive(Default)]
 pub(crate) struct Processes {
-    known: HashMap<ProcessId, Process>,
-    /// By device and inode; nothing where it is no ELF file.
-    files: HashMap<(u64, u64), Option<Arc<Elf>>>,
+    /// A child is what its parent was until it is looked at.
+    known: HashMap<ProcessId, Rc<Process>>,
+    /// By inode and time of its last change; nothing where it is no ELF file.
+    files: HashMap<(u64, i64, i64), Option<Arc<Elf>>>,
+    vdso: Option<Arc<Elf>>,
 }
 
 impl Processes {
-    /// The process of a snapshot, looked at again where it has frames in what was
-    /// not mapped last time. Nothing if it is gone and was never seen.
-    pub(crate) fn of(&mut self, snapshot: &Snapshot) -> Option<&Process> {
-        let id = snapshot.process;
-        let covered = self
-            .known
-            .get(&id)
-            .is_some_and(|process| snapshot.frames.iter().all(|frame| process.covers(*frame)));
-        if !covered && let Some(process) = self.look_at(id.pid()) {
-            self.known.insert(id, process);
+    /// A process has a child: it may be gone before there is time to look at it.
+    pub(crate) fn forked(&mut self, parent: ProcessId, child: ProcessId) {
+        if let Some(process) = self.known.get(&parent) {
+            self.known.insert(child, Rc::clone(process));
         }
-        self.known.get(&id)
+    }
+
+    /// A process runs another program.
+    pub(crate) fn executed(&mut self, id: ProcessId) {
+        self.known.remove(&id);
+        self.look_again(id);
+    }
+
+    /// A process has mapped more code. It may be gone as well, but files are known.
+    pub(crate) fn mapped(&mut self, mapped: &CodeMapped) {
+        let file = mapped.file;
+        let key = (
+            file.inode,
+            file.changed_seconds,
+            i64::from(file.changed_nanoseconds),
+        );
+        let elf = self.files.get(&key).cloned();
+        match (elf, self.known.get(&mapped.process)) {
+            (Some(elf), Some(process)) if mapped.end > 0 => {
+                let mut mappings = process.mappings.clone();
+                mappings.retain(|old| old.end <= mapped.start || old.start >= mapped.end);
+                mappings.push(Mapping {
+                    start: mapped.start,
+                    end: mapped.end,
+                    offset: mapped.offset,
+                    name: elf.as_ref().map(|elf| elf.name()).unwrap_or_default(),
+                    elf,
+                });
+                let process = Rc::new(Process::new(mappings));
+                self.known.insert(mapped.process, process);
+            }
+            _ => self.look_again(mapped.process),
+        }
+    }
+
+    fn look_again(&mut self, id: ProcessId) {
+        if let Some(process) = self.look_at(id.pid()) {
+            self.known.insert(id, Rc::new(process));
+        }
+    }
+
+    /// The process of a snapshot, looked at again where it has frames in what was
+    /// not mapped last time. Nothing if it is gone, or runs another program by now.
+    pub(crate) fn of(&mut self, snapshot: &Snapshot) -> Option<Rc<Process>> {
+        let id = snapshot.process;
+        let covers = |process: &Rc<Process>| {
+            let mut frames = snapshot.frames.iter();
+            frames.all(|frame| process.covers(*frame))
+        };
+        if !self.known.get(&id).is_some_and(covers)
+            && let Some(process) = self.look_at(id.pid())
+            && process.covers(snapshot.instruction)
+        {
+            self.known.insert(id, Rc::new(process));
+        }
+        let process = self.known.get(&id)?;
+        process
+            .covers(snapshot.instruction)
+            .then(|| Rc::clone(process))
     }
 
     fn look_at(&mut self, pid: u32) -> Option<Process> {
         let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
-        let mappings: Vec<Mapping> = maps.lines().filter_map(executable).collect();
-        let memory = File::open(format!("/proc/{pid}/mem")).ok();
-        let mut unwinder = UnwinderX86_64::new();
-        for mapping in &mappings {
-            let Some(elf) = self.elf(pid, mapping, memory.as_ref()) else {
-                continue;
-            };
-            if let Some(bias) = elf.bias(mapping.start, mapping.offset) {
-                unwinder.add_module(framehop::Module::new(
-                    mapping.name.clone(),
-                    mapping.start..mapping.end,
-                    bias,
-                    elf.sections(),
-                ));
-            }
+        let mut mappings: Vec<Mapping> = maps.lines().filter_map(executable).collect();
+        for mapping in &mut mappings {
+            mapping.elf = self.elf(pid, mapping)?;
         }
-        (!mappings.is_empty()).then_some(Process {
-            mappings,
-            unwinder,
-            cache: RefCell::default(),
-            memory,
-        })
+        (!mappings.is_empty()).then(|| Process::new(mappings))
     }
 
-    fn elf(&mut self, pid: u32, mapping: &Mapping, memory: Option<&File>) -> Option<Arc<Elf>> {
+    /// The file of a mapping, if it has one and that is code; nothing at all if the
+    /// process is gone meanwhile.
+    fn elf(&mut self, pid: u32, mapping: &Mapping) -> Option<Option<Arc<Elf>>> {
         if mapping.name == "[vdso]" {
-            let mut image = vec![0; (mapping.end - mapping.start) as usize];
-            memory?.read_exact_at(&mut image, mapping.start).ok()?;
-            return Elf::parse(&image).ok().map(Arc::new);
+            return self.vdso(pid, mapping).map(Some);
         }
         if !mapping.name.starts_with('/') {
-            return None;
+            return Some(None);
         }
         // The very file, whatever has its name by now.
         let path = format!(
@@ -107,10 +149,21 @@ impl Processes {
             mapping.start, mapping.end
         );
         let data = fs::metadata(&path).ok()?;
-        self.files
-            .entry((data.dev(), data.ino()))
-            .or_insert_with(|| Elf::parse(&fs::read(&path).ok()?).ok().map(Arc::new))
-            .clone()
+        let key = (data.ino(), data.ctime(), data.ctime_nsec());
+        let file = self.files.entry(key);
+        let elf = file.or_insert_with(|| Elf::open(Path::new(&path), &mapping.name).map(Arc::new));
+        Some(elf.clone())
+    }
+
+    /// The kernel's code, the same in all processes.
+    fn vdso(&mut self, pid: u32, mapping: &Mapping) -> Option<Arc<Elf>> {
+        if self.vdso.is_none() {
+            let mut image = vec![0; (mapping.end - mapping.start) as usize];
+            let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
+            memory.read_exact_at(&mut image, mapping.start).ok()?;
+            self.vdso = Elf::parse(&image, &mapping.name).ok().map(Arc::new);
+        }
+        self.vdso.clone()
     }
 }
 
@@ -127,10 +180,38 @@ fn executable(line: &str) -> Option<Mapping> {
         end: number(end)?,
         offset: number(fields.next()?)?,
         name: fields.nth(2).unwrap_or_default().trim().to_owned(),
+        elf: None,
     })
 }
 
 impl Process {
+    fn new(mappings: Vec<Mapping>) -> Process {
+        Process {
+            mappings,
+            unwinder: OnceCell::new(),
+            cache: RefCell::default(),
+        }
+    }
+
+    fn unwinder(&self) -> &UnwinderX86_64<Bytes> {
+        self.unwinder.get_or_init(|| {
+            let mut unwinder = UnwinderX86_64::new();
+            for mapping in &self.mappings {
+                if let Some(elf) = &mapping.elf
+                    && let Some(bias) = elf.bias(mapping.start, mapping.offset)
+                {
+                    unwinder.add_module(framehop::Module::new(
+                        mapping.name.clone(),
+                        mapping.start..mapping.end,
+                        bias,
+                        elf.sections(),
+                    ));
+                }
+            }
+            unwinder
+        })
+    }
+
     fn covers(&self, address: u64) -> bool {
         self.mapping(address).is_some()
     }
@@ -152,12 +233,17 @@ impl Process {
         }
     }
 
-    /// Code at an address, if the process is still there.
+    /// Code of a file at an address.
     pub(crate) fn code<const LENGTH: usize>(&self, address: u64) -> Option<[u8; LENGTH]> {
-        let mut code = [0; LENGTH];
-        let memory = self.memory.as_ref()?;
-        memory.read_exact_at(&mut code, address).ok()?;
-        Some(code)
+        let mapping = self.mapping(address)?;
+        let offset = address - mapping.start + mapping.offset;
+        mapping.elf.as_ref()?.read(offset)
+    }
+
+    /// Whether there is memory of no file at an address.
+    pub(crate) fn is_generated(&self, address: u64) -> bool {
+        self.mapping(address)
+            .is_some_and(|mapping| mapping.elf.is_none())
     }
 
     /// Unwinds a snapshot anew.
@@ -178,7 +264,7 @@ impl Process {
         );
         let mut cache = self.cache.borrow_mut();
         let mut frames =
-            self.unwinder
+            self.unwinder()
                 .iter_frames(snapshot.instruction, registers, &mut cache, &mut read);
         let mut found = Vec::new();
         let mut error = None;
@@ -213,7 +299,7 @@ mod tests {
             (mapping.offset, &mapping.name[..]),
             (0x26000, "/lib/a b.so")
         );
-        assert_eq!(executable("7f00a000-7f00c000 rw-p 0 fe:00 0 "), None);
+        assert!(executable("7f00a000-7f00c000 rw-p 0 fe:00 0 ").is_none());
         let anonymous = executable("7f00a000-7f00c000 r-xp 00000000 00:00 0 ").unwrap();
         assert_eq!(anonymous.name, "");
     }

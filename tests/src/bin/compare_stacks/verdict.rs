@@ -19,6 +19,10 @@ pub(crate) enum Verdict {
     InVfork,
     /// Alike for as many frames as are kept.
     Kept,
+    /// Alike up to code that the process made itself, which has no tables.
+    Generated,
+    /// Alike up to code whose tables were not there yet, or not any more.
+    NoTable,
     /// Ours stops and should not.
     Shorter,
     /// Ours goes on and it is not known why the other one does not.
@@ -30,12 +34,14 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) const ALL: [Verdict; 9] = [
+    pub(crate) const ALL: [Verdict; 11] = [
         Verdict::Identical,
         Verdict::PastSignal,
         Verdict::PastCopy,
         Verdict::InVfork,
         Verdict::Kept,
+        Verdict::Generated,
+        Verdict::NoTable,
         Verdict::Shorter,
         Verdict::Longer,
         Verdict::Different,
@@ -49,8 +55,13 @@ impl Verdict {
             | Verdict::PastSignal
             | Verdict::PastCopy
             | Verdict::InVfork
-            | Verdict::Kept => true,
-            Verdict::Shorter | Verdict::Longer | Verdict::Different | Verdict::Gone => false,
+            | Verdict::Kept
+            | Verdict::Generated => true,
+            Verdict::NoTable
+            | Verdict::Shorter
+            | Verdict::Longer
+            | Verdict::Different
+            | Verdict::Gone => false,
         }
     }
 
@@ -62,6 +73,8 @@ impl Verdict {
             Verdict::PastCopy => "past the copy",
             Verdict::InVfork => "in vfork",
             Verdict::Kept => "deeper than kept",
+            Verdict::Generated => "to generated code",
+            Verdict::NoTable => "no table",
             Verdict::Shorter => "ours shorter",
             Verdict::Longer => "ours longer",
             Verdict::Different => "different",
@@ -76,6 +89,8 @@ pub(crate) trait Landmarks {
     fn is_signal_return(&self, address: u64) -> bool;
     /// Whether the instruction before is vfork's system call.
     fn is_vfork(&self, address: u64) -> bool;
+    /// Whether the process made the code itself.
+    fn is_generated(&self, address: u64) -> bool;
 }
 
 impl Landmarks for Process {
@@ -87,6 +102,10 @@ impl Landmarks for Process {
     fn is_vfork(&self, address: u64) -> bool {
         // mov $58,%eax; syscall
         self.code(address.wrapping_sub(7)) == Some([0xb8, 0x3a, 0, 0, 0, 0x0f, 0x05])
+    }
+
+    fn is_generated(&self, address: u64) -> bool {
+        self.is_generated(address)
     }
 }
 
@@ -105,10 +124,18 @@ pub(crate) fn compare(
         return Verdict::InVfork;
     }
     if alike == ours.len() {
-        return match snapshot.end {
-            StackEnd::TooDeep => Verdict::Kept,
-            _ => Verdict::Shorter,
-        };
+        match snapshot.end {
+            StackEnd::TooDeep => return Verdict::Kept,
+            StackEnd::NoTable | StackEnd::Evicted | StackEnd::Locked => return Verdict::NoTable,
+            _ => {}
+        }
+    }
+    let mut common = ours[..alike].iter();
+    if common.any(|frame| code.is_generated(*frame)) {
+        return Verdict::Generated;
+    }
+    if alike == ours.len() {
+        return Verdict::Shorter;
     }
     if alike > 0 && code.is_signal_return(ours[alike - 1]) {
         return Verdict::PastSignal;
@@ -128,7 +155,7 @@ mod tests {
     use super::*;
     use leak_common::ProcessId;
 
-    /// Signal handlers return to 0x500; vfork's call ends at 0x600.
+    /// Signal handlers return to 0x500; vfork's call ends at 0x600; 0x700 is generated.
     struct Code;
 
     impl Landmarks for Code {
@@ -137,6 +164,9 @@ mod tests {
         }
         fn is_vfork(&self, address: u64) -> bool {
             address == 0x600
+        }
+        fn is_generated(&self, address: u64) -> bool {
+            address == 0x700
         }
     }
 
@@ -191,8 +221,12 @@ mod tests {
     fn a_shorter_stack_is_right_only_where_no_more_is_kept() {
         let shorter = |end| verdict(&[1, 2], &[1, 2, 3], false, end);
         assert_eq!(shorter(StackEnd::TooDeep), Verdict::Kept);
-        for end in [StackEnd::Complete, StackEnd::Broken, StackEnd::NoTable] {
+        for end in [StackEnd::Complete, StackEnd::Broken] {
             assert_eq!(shorter(end), Verdict::Shorter);
+            assert!(!shorter(end).is_right());
+        }
+        for end in [StackEnd::NoTable, StackEnd::Evicted, StackEnd::Locked] {
+            assert_eq!(shorter(end), Verdict::NoTable);
             assert!(!shorter(end).is_right());
         }
         // Even if it ends there: nothing was lost but a signal's frame was seen last.
@@ -200,6 +234,17 @@ mod tests {
             verdict(&[1, 0x500], &[1, 0x500, 3], false, StackEnd::Broken),
             Verdict::Shorter
         );
+    }
+
+    #[test]
+    fn generated_code_counts_up_to_its_first_frame() {
+        let generated = |ours: &[u64], theirs: &[u64]| {
+            verdict(ours, theirs, false, StackEnd::Complete)
+        };
+        assert_eq!(generated(&[1, 0x700, 3], &[1, 0x700, 4]), Verdict::Generated);
+        assert_eq!(generated(&[1, 0x700], &[1, 0x700, 4]), Verdict::Generated);
+        assert_eq!(generated(&[1, 2, 0x700], &[1, 3, 0x700]), Verdict::Different);
+        assert_eq!(generated(&[1, 0x700], &[1, 4]), Verdict::Different);
     }
 
     #[test]
