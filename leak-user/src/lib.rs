@@ -22,6 +22,9 @@
 //!   promotion, baseline and reconciliation free of races with the programs.
 //! * **Sites travel once.** The kernel hashes process, kind and frames; the first sight of a site sends its frames,
 //!   after that it only counts. A site whose record did not fit the ring is sent again.
+//! * **Stacks are walked in the kernel** by tables that [`tables`] keeps in the programs' maps, built by [`unwind`] from
+//!   the files that processes map. The programs find the file behind an address by themselves. Where tables come too
+//!   late, [`trace`] finishes the walk from the memory that was sent. More in `docs/stacks.md`.
 //! * **Loss is counted where it happens**, by cause, with the process it may have hit; that process is compared with
 //!   `/proc` before it is judged, and trusted less until then. A process's promotions and the records of the ring come
 //!   out of order by about a second; the ledger keeps a log of what happened meanwhile and leads late acquisitions
@@ -32,6 +35,8 @@
 //! * [`bpf`]: loads and attaches the programs, reads their maps. Alone imports aya.
 //! * [`source`]: where batches of records come from. [`decode`]: bytes to [`event`]s.
 //! * [`ledger`]: what is outstanding, per process. [`judge`]: verdicts, one rule per file.
+//! * [`unwind`]: unwind tables from ELF files. [`tables`]: which files have them, and where. [`python`]: CPython's frames
+//!   and names.
 //! * [`symbolize`]: names for addresses, also after a process's end. [`proc`]: everything read from `/proc`, over a
 //!   root path.
 //! * [`report`]: the model and a writer per format. [`output`]: where reports go.
@@ -40,7 +45,7 @@
 //!
 //! # Invariants
 //!
-//! * decode, ledger, judge and report are pure: no files, no clock, no aya, tokio or clap. Time is an argument.
+//! * decode, ledger, judge, report and unwind are pure: no files, no clock, no aya, tokio or clap. Time is an argument.
 //! * Every queue and table has a bound, and a counter for what did not fit.
 //! * What traced processes wrote (names, paths, symbols) is untrusted: it reaches a terminal only through
 //!   [`report::escape`], and nothing in it makes a parser panic, wait or take memory without bound.
