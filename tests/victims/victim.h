@@ -1,8 +1,7 @@
 /* What every victim needs: system calls issued in the function that is to show
  * up as the site, and the conversation with the test over stdin and stdout.
  *
- * The tracer takes stacks by frame pointers and the C library is built without
- * them: a call through its wrappers would hide the caller. */
+ * So the innermost frame is the same with every C library. */
 #ifndef VICTIM_H
 #define VICTIM_H
 #define _GNU_SOURCE
