@@ -40,7 +40,10 @@ pub(crate) fn mark(scratch: &mut SiteScratch) {
     // SAFETY: this CPU's.
     let budget = unsafe { &mut *budget };
     if now.wrapping_sub(budget.since) > TENTH_OF_A_SECOND {
-        *budget = Budget { since: now, sent: 0 };
+        *budget = Budget {
+            since: now,
+            sent: 0,
+        };
     }
     if budget.sent < UNFINISHED_STACKS {
         budget.sent += 1;

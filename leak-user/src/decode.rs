@@ -8,7 +8,10 @@ use leak_common::{
     wire::{self, RecordType, StackEnd, acquired, forked, range},
 };
 
-use crate::event::{Acquired, CodeMapped, Event, Executed, Forked, Interpreted, RangeReleased, Registers, Released, Remapped, Site, SiteId, StackSnapshot, Uncovered, Unfinished};
+use crate::event::{
+    Acquired, CodeMapped, Event, Executed, Forked, Interpreted, RangeReleased, Registers, Released,
+    Remapped, Site, SiteId, StackSnapshot, Uncovered, Unfinished,
+};
 
 /// Why a record could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,11 +263,7 @@ fn file_key(fields: &mut Fields<'_>) -> Result<FileKey, DecodeError> {
     })
 }
 
-fn snapshot(
-    fields: &mut Fields<'_>,
-    time: u64,
-    process: ProcessId,
-) -> Result<Event, DecodeError> {
+fn snapshot(fields: &mut Fields<'_>, time: u64, process: ProcessId) -> Result<Event, DecodeError> {
     let instruction = fields.u64()?;
     let stack_pointer = fields.u64()?;
     let frame_pointer = fields.u64()?;

@@ -18,13 +18,7 @@ const DESCRIPTORS: u64 = 1024;
 /// Looks at everything that tracing needs.
 #[must_use]
 pub fn examine() -> DoctorReport {
-    let mut report = DoctorReport::new(vec![
-        kernel(),
-        btf(),
-        lockdown(),
-        privileges(),
-        tracefs(),
-    ]);
+    let mut report = DoctorReport::new(vec![kernel(), btf(), lockdown(), privileges(), tracefs()]);
     programs(&mut report);
     report.checks.push(stacks());
     report.checks.push(descriptors());

@@ -5,6 +5,7 @@
 mod bench;
 mod bpf;
 mod command;
+mod compare;
 mod host;
 mod linker;
 mod lint;
@@ -80,6 +81,9 @@ enum Task {
         #[arg(long, value_name = "SECTION")]
         only: Option<bench::Section>,
     },
+    /// Compare stacks walked in the kernel with another unwinder's, on ten programs at work, and write
+    /// leak-user/docs/stacks-compared.md
+    CompareStacks(compare::Options),
     /// Measure with what is built; prints the table (needs root)
     #[command(hide = true)]
     Measure(bench::Options),
@@ -119,6 +123,7 @@ fn perform(task: Task, settings: Settings) -> Result<()> {
         Task::VmTest(options) => vm::run(settings, &options)?,
         Task::Lint => lint::run(settings)?,
         Task::Bench { quick, only } => bench::run(settings, quick, only)?,
+        Task::CompareStacks(options) => compare::run(settings, &options)?,
         Task::Measure(options) => bench::measure(&options)?,
     }
     Ok(())

@@ -74,7 +74,10 @@ fn body<M: Mappings>(ctx: &BtfTracePointContext) -> Option<()> {
         core::ptr::write_volatile(&raw mut (*scratch).acquiring, acquiring);
         core::ptr::read_volatile(&raw const (*scratch).acquiring)
     };
-    acquiring.record(call, site::take::<M>(Slot::Syscall, Some(registers), process)?);
+    acquiring.record(
+        call,
+        site::take::<M>(Slot::Syscall, Some(registers), process)?,
+    );
     Some(())
 }
 

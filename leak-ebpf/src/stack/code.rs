@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     config::config,
-    global::global,
     emit::{emit, emit_at_once, head},
+    global::global,
     maps::{CODE_PAGES, FILES, SPACES},
     task::{Task, read_or_zero},
 };
@@ -152,7 +152,9 @@ fn in_file(
             }
         }
     }
-    let offset = address.wrapping_sub(mapping.start).wrapping_add(mapping.offset);
+    let offset = address
+        .wrapping_sub(mapping.start)
+        .wrapping_add(mapping.offset);
     let page = (offset >> PAGE_BITS & !7).wrapping_sub(u64::from(file.first_page));
     if page >= u64::from(file.pages) {
         return Ok(BARE);

@@ -12,12 +12,7 @@ mod rules;
 mod walk;
 mod window;
 
-use leak_common::{
-    ProcessId,
-    config::flags,
-    identity::stack_seed,
-    wire::StackEnd,
-};
+use leak_common::{ProcessId, config::flags, identity::stack_seed, wire::StackEnd};
 
 pub(crate) use self::{
     code::{CodePage, Space, begins, changed, maps},

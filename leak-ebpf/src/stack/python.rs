@@ -92,7 +92,9 @@ fn add(scratch: &mut SiteScratch) {
         if result != 0 {
             break;
         }
-        let word = |offset: u32| python.words[(opaque(u64::from(offset) >> 3) & (FRAME_WORDS as u64 - 1)) as usize];
+        let word = |offset: u32| {
+            python.words[(opaque(u64::from(offset) >> 3) & (FRAME_WORDS as u64 - 1)) as usize]
+        };
         let code = word(layout.frame_code);
         let previous = word(layout.frame_previous);
         let mut place = word(layout.frame_instruction);

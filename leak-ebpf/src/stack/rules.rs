@@ -40,11 +40,7 @@ const CHECKED: Words = [cfa::CHECKED as u64, 0];
 
 /// Where a processor would remember the rule of an address, and the key.
 #[inline(always)]
-fn place<'a>(
-    walk: &Walk,
-    remembered: &'a mut Remembered,
-    address: u64,
-) -> (&'a mut Entry, u64) {
+fn place<'a>(walk: &Walk, remembered: &'a mut Remembered, address: u64) -> (&'a mut Entry, u64) {
     let spread = address.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let index = opaque(spread >> 40) & (REMEMBERED_RULES as u64 - 1);
     (&mut remembered.rules[index as usize], spread ^ walk.space)
@@ -119,7 +115,8 @@ fn search(directory: u64, address: u64) -> Words {
     };
     // SAFETY: a map value.
     let rows: &[Row; CHUNK_ROWS] = unsafe { &*rows };
-    let row = |index: u64| u64::from(rows[(opaque(first + index) & (CHUNK_ROWS as u64 - 1)) as usize].0);
+    let row =
+        |index: u64| u64::from(rows[(opaque(first + index) & (CHUNK_ROWS as u64 - 1)) as usize].0);
     let wanted = opaque(address & (PAGE_BYTES - 1)) + 1;
     // The last row at or before the address. Most pages have few rows.
     let mut found = 0;

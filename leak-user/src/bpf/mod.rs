@@ -152,7 +152,10 @@ impl Tracer {
             .override_global("AYA_LOG_LEVEL", &log_level, false)
             .map_max_entries("RING", options.ring_bytes)
             .map_max_entries("ROWS", chunks(options.stack_memory / 4 * 3, CHUNK_ROWS * 4))
-            .map_max_entries("DIRECTORY", chunks(options.stack_memory / 4, CHUNK_PAGES * 8))
+            .map_max_entries(
+                "DIRECTORY",
+                chunks(options.stack_memory / 4, CHUNK_PAGES * 8),
+            )
             .load(OBJECT)
             .map_err(|error| LoadError::from_aya("the eBPF object", error))?;
         let mut tracer = Tracer {

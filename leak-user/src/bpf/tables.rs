@@ -161,9 +161,12 @@ impl TableMaps {
     /// The kernel refused the read.
     pub fn files(&self) -> anyhow::Result<Vec<(FileKey, FileCode)>> {
         let mut files = Vec::new();
-        sys::read_map(self.files.descriptor.as_fd(), |key: FileKey, code: FileCode| {
-            files.push((key, code));
-        })
+        sys::read_map(
+            self.files.descriptor.as_fd(),
+            |key: FileKey, code: FileCode| {
+                files.push((key, code));
+            },
+        )
         .context("cannot read the table of files")?;
         Ok(files)
     }

@@ -155,7 +155,10 @@ impl Ledger {
                 }
             }
             // What stacks look like is not the ledger's matter.
-            Event::CodeMapped(_) | Event::Interpreted(_) | Event::Snapshot(_) | Event::Unfinished(_) => {}
+            Event::CodeMapped(_)
+            | Event::Interpreted(_)
+            | Event::Snapshot(_)
+            | Event::Unfinished(_) => {}
         }
     }
 

@@ -89,10 +89,25 @@ fn inode_behind(descriptor: &Path, link: &str) -> Inode {
 }
 
 impl Proc {
-    /// The open descriptors of a process and their kinds. `None` where it is
-    /// gone or may not be read; a zombie has none.
+    /// The open descriptors of a process and their kinds, also when its first thread
+    /// exited. `None` where it is gone, a zombie or may not be read.
     #[must_use]
     pub fn descriptors(&self, pid: u32) -> Option<Vec<(u32, Kind)>> {
+        self.seen_by_a_thread(pid, |thread| self.descriptors_of(thread))
+    }
+
+    /// What is seen of descriptors by a thread that still has them all.
+    fn seen_by_a_thread<T>(&self, pid: u32, see: impl Fn(u32) -> Option<T>) -> Option<T> {
+        let seen = see(pid)?;
+        if !self.is_ending(pid) {
+            return Some(seen);
+        }
+        let thread = self.thread_with_memory(pid)?;
+        let seen = see(thread)?;
+        (!self.is_ending(thread)).then_some(seen)
+    }
+
+    fn descriptors_of(&self, pid: u32) -> Option<Vec<(u32, Kind)>> {
         let directory = self.of(pid, "fd");
         let numbers = numbers_in(&directory).ok()?;
         let mut descriptors = Vec::new();
@@ -117,14 +132,23 @@ impl Proc {
     /// The kind of one descriptor, `None` where it is closed.
     #[must_use]
     pub fn descriptor_kind(&self, pid: u32, number: u32) -> Option<Kind> {
-        let path = self.of(pid, &format!("fd/{number}"));
-        let link = link_text(&path).ok()?;
+        let name = format!("fd/{number}");
+        let mut path = self.of(pid, &name);
+        let link = link_text(&path).ok().or_else(|| {
+            let thread = self.thread_with_memory(pid)?;
+            path = self.of(thread, &name);
+            (thread != pid).then(|| link_text(&path).ok())?
+        })?;
         Some(classify(&link, || inode_behind(&path, &link)))
     }
 
     /// How many descriptors a process has open.
     #[must_use]
     pub fn count_descriptors(&self, pid: u32) -> Option<u64> {
+        self.seen_by_a_thread(pid, |thread| self.count_descriptors_of(thread))
+    }
+
+    fn count_descriptors_of(&self, pid: u32) -> Option<u64> {
         let directory = self.of(pid, "fd");
         // Since Linux 6.2 the directory's size is their number.
         match std::fs::metadata(&directory).ok()?.len() {
@@ -330,5 +354,26 @@ mod tests {
         child.wait().unwrap();
         assert_eq!(proc.descriptors(child.id()), None);
         assert_eq!(proc.count_descriptors(child.id()), None);
+    }
+
+    #[test]
+    fn descriptors_are_seen_when_the_first_thread_exited() {
+        let proc = Proc::default();
+        let child = super::super::leaderless::Leaderless::start();
+        let pid = child.pid();
+        assert_eq!(proc.descriptors_of(pid), Some(Vec::new()));
+        assert!(proc.descriptors(pid).unwrap().contains(&(1, Kind::Pipe)));
+        assert_eq!(proc.descriptor_kind(pid, 1), Some(Kind::Pipe));
+        assert_eq!(proc.descriptor_kind(pid, 999), None);
+        let count = proc.descriptors(pid).map(|list| list.len() as u64);
+        assert_eq!(proc.count_descriptors(pid), count);
+        let facts = proc.status_facts(pid).unwrap();
+        assert!(facts.exe.ends_with("/leaderless"), "{facts:?}");
+        assert_eq!(facts.cmdline.len(), 1);
+        child.kill();
+        // A zombie as a whole: it has none, but they were not closed one by one.
+        assert!(proc.stat(pid).unwrap().is_zombie());
+        assert_eq!(proc.descriptors(pid), None);
+        assert_eq!(proc.mappings(pid), None);
     }
 }

@@ -26,12 +26,13 @@ impl Proc {
     #[must_use]
     pub fn status_facts(&self, pid: u32) -> Option<Facts> {
         let stat = self.stat(pid)?;
+        let memory = self.memory_of(pid);
         let cgroup = cgroup_path(&self.text_of(pid, "cgroup").unwrap_or_default());
         Some(Facts {
             start_ticks: stat.start_ticks,
             comm: stat.comm,
-            exe: link_text(&self.of(pid, "exe")).unwrap_or_default(),
-            cmdline: read_start(&self.of(pid, "cmdline"), MAX_ARGUMENT_BYTES)
+            exe: link_text(&self.of(memory, "exe")).unwrap_or_default(),
+            cmdline: read_start(&self.of(memory, "cmdline"), MAX_ARGUMENT_BYTES)
                 .map(|bytes| arguments(&bytes))
                 .unwrap_or_default(),
             container_id: container_id(&cgroup),

@@ -82,8 +82,8 @@ impl Mapping {
 }
 
 impl Proc {
-    /// The mappings of a process by address. `None` where it is gone, a zombie
-    /// or may not be read.
+    /// The mappings of a process by address, also when its first thread exited.
+    /// `None` where it is gone, a zombie or may not be read.
     #[must_use]
     pub fn mappings(&self, pid: u32) -> Option<Vec<Mapping>> {
         let mut mappings = Vec::new();
@@ -112,15 +112,31 @@ impl Proc {
     }
 
     fn each_mapping(&self, pid: u32, mut take: impl FnMut(Mapping)) -> Option<()> {
-        let file = File::open(self.of(pid, "maps")).ok()?;
+        let mut reader = pid;
+        if !self.take_mappings(pid, &mut take)? {
+            reader = self.thread_with_memory(pid).filter(|tid| *tid != pid)?;
+            if !self.take_mappings(reader, &mut take)? {
+                return None;
+            }
+        }
+        (!self.is_ending(reader)).then_some(())
+    }
+
+    /// Whether a process or thread shows any; `None` where it ended after the first.
+    fn take_mappings(&self, pid: u32, take: &mut impl FnMut(Mapping)) -> Option<bool> {
+        let Ok(file) = File::open(self.of(pid, "maps")) else {
+            return Some(false);
+        };
         let mut lines = BufReader::with_capacity(64 * 1024, file);
         let mut line = Vec::new();
         let mut any = false;
         for _ in 0..MAX_MAPPINGS {
             line.clear();
-            // An error here: the process ended meanwhile.
-            if lines.read_until(b'\n', &mut line).ok()? == 0 {
-                break;
+            match lines.read_until(b'\n', &mut line) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(_) if any => return None,
+                Err(_) => break,
             }
             any = true;
             let text = into_text(std::mem::take(&mut line));
@@ -128,7 +144,7 @@ impl Proc {
                 take(mapping);
             }
         }
-        any.then_some(())
+        Some(any)
     }
 }
 
@@ -196,5 +212,34 @@ mod tests {
             .find(|mapping| (mapping.start..mapping.end).contains(&address));
         assert!(covering.unwrap().is_executable());
         assert_eq!(Proc::default().mappings(u32::MAX), None);
+    }
+
+    #[test]
+    fn mappings_are_read_through_another_thread_when_the_first_one_has_none() {
+        let root = tempfile::tempdir().unwrap();
+        let line = "1000-2000 r-xp 00000000 fe:00 1 /a\n";
+        for (path, text) in [
+            ("7/maps", ""),
+            ("7/statm", "0 0 0 0 0 0 0\n"),
+            ("7/task/7/statm", "0 0 0 0 0 0 0\n"),
+            ("7/task/8/statm", "0 0 0 0 0 0 0\n"),
+            ("7/task/9/statm", "2 1 1 1 0 1 0\n"),
+            ("9/maps", line),
+        ] {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let proc = Proc::new(root.path());
+        assert_eq!(proc.memory_of(7), 9);
+        assert_eq!(
+            proc.mappings(7),
+            Mapping::parse(line.trim_end()).map(|one| vec![one])
+        );
+        assert_eq!(proc.count_mappings(7), Some(1));
+        std::fs::remove_dir_all(root.path().join("9")).unwrap();
+        assert_eq!(proc.mappings(7), None);
+        std::fs::remove_dir_all(root.path().join("7/task/9")).unwrap();
+        assert_eq!((proc.memory_of(7), proc.mappings(7)), (7, None));
     }
 }

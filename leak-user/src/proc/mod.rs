@@ -12,6 +12,8 @@ mod describe;
 mod descriptor;
 mod facts;
 mod host;
+#[cfg(test)]
+pub(crate) mod leaderless;
 mod limits;
 mod mapping;
 mod process;

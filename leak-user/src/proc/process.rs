@@ -1,10 +1,14 @@
 //! Processes, threads and children: who is there.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use leak_common::ProcessId;
 
 use super::{Proc, numbers_in};
+
+/// Threads that are asked whether they still have their process's memory. Those that
+/// exited are soon gone, but for the first one.
+const MAX_ASKED: usize = 64;
 
 /// The kernel's own threads (include/linux/sched.h).
 const PF_KTHREAD: u32 = 0x0020_0000;
@@ -59,10 +63,11 @@ impl Stat {
         self.flags & PF_KTHREAD != 0
     }
 
-    /// Whether it exited and was not reaped.
+    /// Whether it exited and was not reaped. The first thread of a process may have,
+    /// and the others go on: that is none.
     #[must_use]
     pub fn is_zombie(&self) -> bool {
-        self.state == 'Z'
+        self.state == 'Z' && self.threads <= 1
     }
 }
 
@@ -102,6 +107,44 @@ impl Proc {
             .collect()
     }
 
+    /// Through whom a process's memory, descriptors and directories can be read: itself
+    /// while its first thread lives, else the number of a thread that does. Below the
+    /// root both have the same files. Itself too where there is nobody.
+    #[must_use]
+    pub fn memory_of(&self, pid: u32) -> u32 {
+        self.thread_with_memory(pid).unwrap_or(pid)
+    }
+
+    /// The root directory of a process: `/` in its mount name space.
+    pub(crate) fn root_directory(&self, pid: u32) -> PathBuf {
+        self.of(self.memory_of(pid), "root")
+    }
+
+    /// The same; `None` where all of it exited.
+    pub(super) fn thread_with_memory(&self, pid: u32) -> Option<u32> {
+        // Where it cannot be asked, whoever reads on will see.
+        if self.has_memory(pid, "statm").unwrap_or(true) {
+            return Some(pid);
+        }
+        let mut tids = numbers_in(&self.of(pid, "task")).ok()?.take(MAX_ASKED);
+        tids.find(|tid| self.has_memory(pid, &format!("task/{tid}/statm")) == Some(true))
+    }
+
+    /// Whether a process or thread began to end, or did: what was read of it may be
+    /// short. It gives back its memory before all else. Without `statm` one cannot know.
+    pub(super) fn is_ending(&self, tid: u32) -> bool {
+        match self.has_memory(tid, "statm") {
+            Some(has) => !has,
+            None => !self.of(tid, "").exists(),
+        }
+    }
+
+    /// Whether a process or thread has memory, by its `statm`, which all may read.
+    fn has_memory(&self, pid: u32, statm: &str) -> Option<bool> {
+        let text = self.text_of(pid, statm)?;
+        Some(text.split(' ').next() != Some("0"))
+    }
+
     /// The children of a process, zombies too.
     #[must_use]
     pub fn children(&self, pid: u32) -> Vec<ProcessId> {
@@ -137,15 +180,17 @@ mod tests {
     use super::*;
 
     const LINE: &str =
-        "77 (a) S (b) 1) Z 12 77 77 0 -1 4194560 100 0 0 0 1 2 3 4 20 0 9 0 4242 1 2 3";
+        "77 (a) S (b) 1) Z 12 77 77 0 -1 4194560 100 0 0 0 1 2 3 4 20 0 1 0 4242 1 2 3";
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
         let stat = Stat::parse(LINE).unwrap();
         assert_eq!(stat.comm, "a) S (b) 1");
-        assert_eq!((stat.state, stat.parent, stat.threads), ('Z', 12, 9));
+        assert_eq!((stat.state, stat.parent, stat.threads), ('Z', 12, 1));
         assert_eq!(stat.id, ProcessId::new(77, 4242));
         assert!(stat.is_zombie() && !stat.is_kernel_thread());
+        let stat = Stat::parse(&LINE.replace(" 20 0 1 ", " 20 0 2 ")).unwrap();
+        assert!(!stat.is_zombie(), "a thread is left");
     }
 
     #[test]

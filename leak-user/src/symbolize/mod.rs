@@ -8,11 +8,13 @@
 mod call_site;
 mod demangle;
 mod elf;
+mod frames;
 mod go;
 mod image;
 mod modules;
 mod pclntab;
 mod perf_map;
+mod region;
 mod separate;
 mod snapshot;
 mod symbols;
@@ -26,12 +28,17 @@ use leak_common::ProcessId;
 
 use self::{
     call_site::Kind,
-    modules::{ModuleId, Modules},
+    frames::{bare, before, named},
+    modules::Modules,
     perf_map::PerfMap,
-    snapshot::{MAX_REGIONS, Place, Region, Snapshot},
-    symbols::Name,
+    region::{Place, Region},
+    snapshot::{MAX_REGIONS, Snapshot},
 };
-use crate::{proc::Proc, report::model::Frame};
+use crate::{
+    event::Nanos,
+    proc::{Mapping, Proc},
+    report::model::Frame,
+};
 
 /// What a [`Symbolizer`] may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,14 +79,19 @@ impl Default for Limits {
     }
 }
 
-/// A stack with names.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Symbolized {
-    /// Innermost first; an inlined function before the one it is in.
-    pub frames: Vec<Frame>,
-    /// An address lay in no code, and it and its callers were dropped: walks by
-    /// frame pointers end like that in code built without them.
-    pub cut: bool,
+/// Code of a file that a process mapped, as the kernel tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub time: Nanos,
+    /// First address and end.
+    pub start: u64,
+    pub end: u64,
+    /// In the file, in bytes.
+    pub offset: u64,
+    /// The kernel's number of the file's device: 20 bits of it are the minor one.
+    pub device: u32,
+    pub inode: u64,
 }
 
 /// Which program of a process: counts its calls of exec.
@@ -113,9 +125,16 @@ impl Symbolizer {
     }
 
     /// Takes a snapshot of a living process's code and pins its files; again to
-    /// take in what was mapped since. False where the process is gone. Costs about
-    /// a tenth of a millisecond, and the reading of a perf map that grew.
-    pub fn learn(&mut self, proc: &Proc, process: ProcessId, generation: Generation) -> bool {
+    /// take in what was mapped since. `now` is in nanoseconds of `CLOCK_MONOTONIC`.
+    /// False where the process is gone. Costs about a tenth of a millisecond, and
+    /// the reading of a perf map that grew.
+    pub fn learn(
+        &mut self,
+        proc: &Proc,
+        process: ProcessId,
+        generation: Generation,
+        now: Nanos,
+    ) -> bool {
         let pid = process.pid();
         if proc.identity(pid) != Some(process) {
             return false;
@@ -123,22 +142,10 @@ impl Symbolizer {
         let Some(mappings) = proc.mappings(pid) else {
             return false;
         };
-        let executable = mappings.iter().filter(|mapping| mapping.is_executable());
-        let regions = executable.take(MAX_REGIONS).map(|mapping| {
-            let module = match mapping.inode {
-                0 if mapping.path == vdso::NAME => self.modules.vdso(mapping),
-                0 => None,
-                _ => self.modules.pin(proc, pid, mapping),
-            };
-            Region::new(mapping, module)
-        });
-        let mut snapshot = Snapshot {
-            regions: regions.collect(),
-            ..Snapshot::default()
-        };
+        let mut snapshot = Snapshot::new(self.regions(proc, pid, &mappings, now));
         let key = (process, generation);
-        let earlier = self.snapshots.get(&key);
-        if snapshot.regions.iter().any(Region::may_be_generated) {
+        if snapshot.may_be_generated() {
+            let earlier = self.snapshots.get(&key);
             let known = earlier.and_then(|earlier| earlier.perf_map.clone());
             snapshot.perf_map = match PerfMap::read(proc, pid, known.as_deref()) {
                 Ok(Some(new)) => Some(Rc::new(new)),
@@ -149,11 +156,71 @@ impl Symbolizer {
         if proc.identity(pid) != Some(process) {
             return false;
         }
-        if let Some(earlier) = earlier {
-            snapshot.keep_unmapped(earlier);
+        if let Some(earlier) = self.snapshots.remove(&key) {
+            snapshot.keep_earlier(earlier);
         }
         self.store(key, snapshot);
         true
+    }
+
+    /// Where the code of a living process lies; its files are pinned.
+    fn regions(&mut self, proc: &Proc, pid: u32, mappings: &[Mapping], now: Nanos) -> Vec<Region> {
+        let reader = proc.memory_of(pid);
+        let executable = mappings.iter().filter(|mapping| mapping.is_executable());
+        let regions = executable.take(MAX_REGIONS).map(|mapping| {
+            let module = match mapping.inode {
+                0 if mapping.path == vdso::NAME => self.modules.vdso(mapping),
+                0 => None,
+                _ => self.modules.pin(proc, reader, mapping),
+            };
+            Region::new(mapping, module, now)
+        });
+        regions.collect()
+    }
+
+    /// Learns this process: the libraries that it shares with others are known when
+    /// those map them. Again to keep them from being dropped for others.
+    pub fn learn_own(&mut self, proc: &Proc, now: Nanos) -> bool {
+        let own = proc.identity(std::process::id());
+        own.is_some_and(|own| self.learn(proc, own, 0, now))
+    }
+
+    /// Takes in what a process mapped, which may be gone already: nothing is read of
+    /// it. If the file is not pinned yet, the process is not covered until it is
+    /// learned. The kernel's own code (inode 0) and empty ranges are ignored.
+    pub fn mapped(&mut self, process: ProcessId, generation: Generation, mapped: &Mapped) {
+        if mapped.inode == 0 || mapped.start >= mapped.end {
+            return;
+        }
+        let file = (
+            (mapped.device >> 20, mapped.device & 0xf_ffff),
+            mapped.inode,
+        );
+        let place = match self.modules.pinned(file) {
+            Some((id, path)) => Place::File {
+                module: Some(id),
+                path,
+            },
+            None => Place::Unknown,
+        };
+        let region = Region {
+            start: mapped.start,
+            end: mapped.end,
+            offset: mapped.offset,
+            file,
+            place,
+            first: mapped.time,
+            last: mapped.time,
+            told: true,
+        };
+        let key = (process, generation);
+        if let Some(snapshot) = self.snapshots.get_mut(&key) {
+            snapshot.mapped(region);
+        } else {
+            let mut snapshot = Snapshot::unseen();
+            snapshot.mapped(region);
+            self.store(key, snapshot);
+        }
     }
 
     /// Gives a new process what is known of its parent: until it calls exec, its
@@ -164,17 +231,24 @@ impl Symbolizer {
         }
     }
 
-    /// Whether a process was learned and every address of a stack lies in code
-    /// that was seen. If not, [`learn`](Self::learn) may help; garbage stays
-    /// uncovered, so not too often.
+    /// Whether a process was learned, with all that it mapped, and every address of
+    /// a stack of the time given lies in code that was seen. If not,
+    /// [`learn`](Self::learn) may help, but need not, so not too often.
     #[must_use]
-    pub fn covers(&self, process: ProcessId, generation: Generation, frames: &[u64]) -> bool {
-        let Some(snapshot) = self.snapshots.get(&(process, generation)) else {
+    pub fn covers(
+        &self,
+        process: ProcessId,
+        generation: Generation,
+        frames: &[u64],
+        time: Nanos,
+    ) -> bool {
+        let snapshot = self.snapshots.get(&(process, generation));
+        let Some(snapshot) = snapshot.filter(|snapshot| !snapshot.stale) else {
             return false;
         };
         frames.iter().all(|frame| {
             let address = before(*frame);
-            let Some(region) = snapshot.region(address) else {
+            let Some(region) = snapshot.region(address, time) else {
                 return false;
             };
             let named = |map: &Rc<PerfMap>| map.name(address).is_some();
@@ -182,33 +256,36 @@ impl Symbolizer {
         })
     }
 
-    /// Names a stack of addresses, innermost first. The first one follows a system
+    /// Names a stack of addresses, innermost first: by what lay there at the time it
+    /// was taken, in nanoseconds of `CLOCK_MONOTONIC`. The first one follows a system
     /// call or is where a function was entered, which the code before it tells
     /// apart. The others are where calls return to; what returns from a signal
     /// handler is known by its code, and its caller is where the signal came in.
-    /// Without a snapshot there are addresses only.
+    /// An inlined function comes before the one it is in. Of an address where no code
+    /// is known to be, there is only the address.
     pub fn symbolize(
         &mut self,
         process: ProcessId,
         generation: Generation,
         frames: &[u64],
-    ) -> Symbolized {
+        time: Nanos,
+    ) -> Vec<Frame> {
         self.clock += 1;
-        let mut symbolized = Symbolized::default();
         let Some(snapshot) = self.snapshots.get_mut(&(process, generation)) else {
-            symbolized.frames = frames.iter().map(|frame| bare(*frame)).collect();
-            return symbolized;
+            return frames.iter().map(|frame| bare(*frame)).collect();
         };
         snapshot.used = self.clock;
+        let mut symbolized = Vec::new();
         let mut kind = Kind::Innermost;
         for address in frames {
-            let Some(region) = snapshot.region_of(*address, kind) else {
-                symbolized.cut = true;
-                break;
+            let Some(region) = snapshot.region_of(*address, kind, time) else {
+                symbolized.push(bare(*address));
+                kind = Kind::Caller;
+                continue;
             };
             let perf_map = snapshot.perf_map.as_deref();
             let found = named(&mut self.modules, region, perf_map, *address, kind);
-            symbolized.frames.extend(found.frames);
+            symbolized.extend(found.frames);
             kind = match found.returns_from_signal {
                 true => Kind::Interrupted,
                 false => Kind::Caller,
@@ -218,7 +295,7 @@ impl Symbolizer {
     }
 
     /// The name, as it is in its file, of the function that a caller's address lies
-    /// in; not of one inlined into it. To be compared, not shown.
+    /// in, as far as is known last; not of one inlined into it. To be compared, not shown.
     pub fn function_name(
         &mut self,
         process: ProcessId,
@@ -226,7 +303,7 @@ impl Symbolizer {
         address: u64,
     ) -> Option<String> {
         let snapshot = self.snapshots.get(&(process, generation))?;
-        let region = snapshot.region_of(address, Kind::Caller)?;
+        let region = snapshot.region_of(address, Kind::Caller, Nanos::MAX)?;
         let (Place::File { module, .. } | Place::Kernel { module, .. }) = &region.place else {
             return None;
         };
@@ -271,102 +348,5 @@ impl Symbolizer {
                 snapshot.perf_map = None;
             }
         }
-    }
-}
-
-/// An address within the call that returns to `address`.
-fn before(address: u64) -> u64 {
-    address.saturating_sub(1)
-}
-
-/// A frame of which nothing is known.
-fn bare(address: u64) -> Frame {
-    Frame {
-        address: format!("{address:#x}"),
-        ..Frame::default()
-    }
-}
-
-/// What is found at one address.
-struct Found {
-    frames: Vec<Frame>,
-    returns_from_signal: bool,
-}
-
-/// The frames at an address of a region.
-fn named(
-    modules: &mut Modules,
-    region: &Region,
-    perf_map: Option<&PerfMap>,
-    address: u64,
-    kind: Kind,
-) -> Found {
-    let generated = || {
-        let instruction = match kind {
-            Kind::Interrupted => address,
-            Kind::Innermost | Kind::Caller => before(address),
-        };
-        let name = region
-            .may_be_generated()
-            .then(|| perf_map?.name(instruction));
-        name.flatten().unwrap_or_default().to_owned()
-    };
-    let (module, path) = match &region.place {
-        Place::File { module, path } => (module, path),
-        Place::Kernel { module, name } => (module, name),
-        Place::Anonymous => {
-            return Found::one(Frame {
-                symbol: generated(),
-                ..bare(address)
-            });
-        }
-    };
-    let offset = region.file_offset(address);
-    let frame = Frame {
-        module: path.to_string(),
-        module_offset: Some(format!("{offset:#x}")),
-        symbol: generated(),
-        ..bare(address)
-    };
-    match (module, frame.symbol.as_str()) {
-        (Some(module), "") => in_module(modules, *module, offset, kind, frame),
-        _ => Found::one(frame),
-    }
-}
-
-impl Found {
-    fn one(frame: Frame) -> Found {
-        Found {
-            frames: vec![frame],
-            returns_from_signal: false,
-        }
-    }
-}
-
-fn in_module(
-    modules: &mut Modules,
-    module: ModuleId,
-    offset: u64,
-    kind: Kind,
-    frame: Frame,
-) -> Found {
-    let found = modules.names(module, offset, kind);
-    let frame = Frame {
-        build_id: found.build_id.map(|id| id.to_string()),
-        ..frame
-    };
-    let with_name = |name: &Name| Frame {
-        symbol: name.symbol.clone(),
-        file: name.file.clone(),
-        line: name.line,
-        inlined: name.inlined,
-        ..frame.clone()
-    };
-    Found {
-        frames: match found.names.is_empty() {
-            true => vec![frame],
-            false => found.names.iter().map(with_name).collect(),
-        },
-        returns_from_signal: found.returns_from_signal,
     }
 }

@@ -8,6 +8,7 @@ use super::{
     Limits,
     call_site::{Code, Kind},
     elf::Elf,
+    region::path_of,
     separate::Wanted,
     symbols::{Name, Symbols},
     vdso,
@@ -22,7 +23,7 @@ const DEBUG_DIRECTORY: &str = "usr/lib/debug";
 pub(super) struct ModuleId(u64);
 
 /// What maps say a file is. While it is pinned nothing else can be that.
-type Key = ((u32, u32), u64);
+pub(super) type Key = ((u32, u32), u64);
 
 /// What is known of an address in a module.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +49,8 @@ pub(super) struct Modules {
 #[derive(Debug)]
 struct Module {
     key: Key,
+    /// As the process had it that it was pinned of.
+    path: Rc<str>,
     file: File,
     /// Size and change times when it was pinned: a library that is overwritten
     /// in place is another one.
@@ -83,20 +86,27 @@ impl Modules {
         }
     }
 
-    /// Pins the file of a living process's mapping.
+    /// A file that is pinned, and its path.
+    pub(super) fn pinned(&mut self, key: Key) -> Option<(ModuleId, Rc<str>)> {
+        self.clock += 1;
+        let id = *self.by_key.get(&key)?;
+        let module = self.modules.get_mut(&id)?;
+        if version(&module.file).is_none_or(|now| now != module.version) {
+            self.remove(id);
+            return None;
+        }
+        module.used = self.clock;
+        Some((id, module.path.clone()))
+    }
+
+    /// Pins the file of a mapping, by a process or thread that has the memory.
     pub(super) fn pin(&mut self, proc: &Proc, pid: u32, mapping: &Mapping) -> Option<ModuleId> {
         let key = (mapping.device, mapping.inode);
-        self.clock += 1;
-        if let Some(id) = self.by_key.get(&key).copied() {
-            let module = self.modules.get_mut(&id)?;
-            if version(&module.file).is_some_and(|now| now == module.version) {
-                module.used = self.clock;
-                return Some(id);
-            }
-            self.remove(id);
+        if let Some((id, _)) = self.pinned(key) {
+            return Some(id);
         }
         let file = open_mapped(proc, pid, mapping).ok()?;
-        let mut module = Module::new(key, file)?;
+        let mut module = Module::new(key, path_of(mapping), file)?;
         module.used = self.clock;
         let root = proc.root().join(pid.to_string()).join("root");
         module.find_separate(&root, Path::new(&mapping.path), &self.limits);
@@ -111,7 +121,7 @@ impl Modules {
         let id = match self.by_key.get(&key) {
             Some(id) => *id,
             None => {
-                let module = Module::new(key, vdso::copy()?)?;
+                let module = Module::new(key, vdso::NAME, vdso::copy()?)?;
                 self.insert(module)
             }
         };
@@ -205,20 +215,21 @@ impl Modules {
     /// Pins a file that no process maps.
     #[cfg(test)]
     pub(super) fn adopt(&mut self, file: File) -> ModuleId {
-        let module = Module::new(((0, 0), 0), file).expect("it has metadata");
+        let module = Module::new(((0, 0), 0), "", file).expect("it has metadata");
         self.insert(module)
     }
 
     #[cfg(test)]
-    pub(super) fn pinned(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.modules.len()
     }
 }
 
 impl Module {
-    fn new(key: Key, file: File) -> Option<Module> {
+    fn new(key: Key, path: &str, file: File) -> Option<Module> {
         Some(Module {
             key,
+            path: path.into(),
             version: version(&file)?,
             file,
             used: 0,

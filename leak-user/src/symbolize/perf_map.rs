@@ -52,7 +52,7 @@ impl PerfMap {
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
         let own_pid = field("NSpid:").and_then(|pids| pids.split_ascii_whitespace().last());
         let own_pid = own_pid.map_or_else(|| pid.to_string(), str::to_owned);
-        let root = proc.root().join(pid.to_string()).join("root");
+        let root = proc.root_directory(pid);
         let file = open_beneath(&root, &PathBuf::from(format!("tmp/perf-{own_pid}.map")))?;
         let metadata = file.metadata()?;
         let mut users = field("Uid:").unwrap_or_default().split_ascii_whitespace();

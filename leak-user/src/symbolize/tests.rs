@@ -3,6 +3,7 @@
 
 mod call_sites;
 mod debug_files;
+mod processes;
 
 use std::{
     fs,
@@ -12,6 +13,9 @@ use std::{
 };
 
 use super::*;
+
+/// When everything is learned.
+const NOW: Nanos = 1000;
 
 /// A program that says the address after a call in `leaf`, called by `inner`,
 /// which is inlined into `outer`, called by `main`; then waits.
@@ -93,20 +97,20 @@ impl Drop for Victim {
     }
 }
 
-fn symbols(symbolized: &Symbolized) -> Vec<&str> {
-    let frames = symbolized.frames.iter();
+fn symbols(symbolized: &[Frame]) -> Vec<&str> {
+    let frames = symbolized.iter();
     frames.map(|frame| frame.symbol.as_str()).collect()
 }
 
 /// Learns a program, ends and deletes it, and symbolizes the address it printed.
-fn after_its_end(program: &Path, limits: Limits) -> Symbolized {
+fn after_its_end(program: &Path, limits: Limits) -> Vec<Frame> {
     let mut victim = Victim::start(program);
     let mut symbolizer = Symbolizer::new(limits);
-    assert!(symbolizer.learn(&Proc::default(), victim.process, 0));
+    assert!(symbolizer.learn(&Proc::default(), victim.process, 0, NOW));
     victim.end();
     fs::remove_file(program).unwrap();
-    assert!(!symbolizer.learn(&Proc::default(), victim.process, 0));
-    symbolizer.symbolize(victim.process, 0, &[victim.address])
+    assert!(!symbolizer.learn(&Proc::default(), victim.process, 0, NOW));
+    symbolizer.symbolize(victim.process, 0, &[victim.address], NOW)
 }
 
 #[inline(never)]
@@ -120,13 +124,15 @@ fn own_functions_have_names_and_lines() {
     let proc = Proc::default();
     let own = proc.identity(std::process::id()).unwrap();
     let mut symbolizer = Symbolizer::default();
-    assert!(symbolizer.learn(&proc, own, 0));
+    assert!(symbolizer.learn(&proc, own, 0, NOW));
     let address = known_function();
-    assert!(symbolizer.covers(own, 0, &[address]));
-    let found = symbolizer.symbolize(own, 0, &[address, 5, address]);
-    assert!(found.cut && !symbolizer.covers(own, 0, &[address, 5]));
-    let frame = &found.frames[0];
-    assert_eq!(found.frames.len(), 1);
+    assert!(symbolizer.covers(own, 0, &[address], NOW));
+    let found = symbolizer.symbolize(own, 0, &[address, 5, address], NOW);
+    assert!(!symbolizer.covers(own, 0, &[address, 5], NOW));
+    let frame = &found[0];
+    // An address in no code that is known does not hide the rest.
+    assert_eq!(found.len(), 3);
+    assert_eq!((&found[1], &found[2].symbol), (&bare(5), &frame.symbol));
     assert!(
         frame.symbol.ends_with("symbolize::tests::known_function"),
         "{frame:?}"
@@ -147,7 +153,7 @@ fn own_functions_have_names_and_lines() {
     );
     symbolizer.forget(own);
     assert_eq!(
-        symbolizer.symbolize(own, 0, &[address]).frames,
+        symbolizer.symbolize(own, 0, &[address], NOW),
         [bare(address)]
     );
 }
@@ -158,7 +164,7 @@ fn inlined_functions_are_frames_of_their_own_after_exit_and_deletion() {
     let program = compile(directory.path(), "gcc", PROGRAM, &["-g"]);
     let found = after_its_end(&program, Limits::default());
     assert_eq!(symbols(&found), ["inner", "outer"]);
-    let [inner, outer] = found.frames.as_slice() else {
+    let [inner, outer] = found.as_slice() else {
         unreachable!("there are two");
     };
     assert_eq!((inner.inlined, inner.line), (true, Some(9)));
@@ -202,17 +208,14 @@ fn without_debug_information_the_symbols_do() {
     let program = compile(directory.path(), "gcc", PROGRAM, &[]);
     let found = after_its_end(&program, Limits::default());
     assert_eq!(symbols(&found), ["outer"]);
-    assert_eq!(found.frames[0].line, None);
+    assert_eq!(found[0].line, None);
     let program = compile(directory.path(), "gcc", PROGRAM, &["-g"]);
     let few = Limits {
         file_bytes: 3000,
         ..Limits::default()
     };
     let found = after_its_end(&program, few);
-    assert_eq!(
-        (symbols(&found), found.frames[0].line),
-        (vec!["outer"], None)
-    );
+    assert_eq!((symbols(&found), found[0].line), (vec!["outer"], None));
 }
 
 #[test]
@@ -220,12 +223,12 @@ fn a_stripped_program_has_module_and_offset() {
     let directory = tempfile::tempdir().unwrap();
     let program = compile(directory.path(), "gcc", PROGRAM, &["-s"]);
     let found = after_its_end(&program, Limits::default());
-    let frame = &found.frames[0];
+    let frame = &found[0];
     assert_eq!(
         (frame.symbol.as_str(), frame.module.as_str()),
         ("", program.to_str().unwrap())
     );
-    assert!(frame.module_offset.is_some() && frame.build_id.is_some() && !found.cut);
+    assert!(frame.module_offset.is_some() && frame.build_id.is_some());
 }
 
 #[test]
@@ -286,15 +289,15 @@ fn a_perf_map_names_generated_code_after_exit() {
     let mut victim = Victim::start(&program);
     let map = PathBuf::from(format!("/tmp/perf-{}.map", victim.process.pid()));
     let mut symbolizer = Symbolizer::default();
-    let learned = symbolizer.learn(&Proc::default(), victim.process, 0);
+    let learned = symbolizer.learn(&Proc::default(), victim.process, 0, NOW);
     fs::remove_file(map).unwrap();
     assert!(learned);
     victim.end();
     let beyond = victim.address + 0x100;
-    let found = symbolizer.symbolize(victim.process, 0, &[victim.address, beyond]);
+    let found = symbolizer.symbolize(victim.process, 0, &[victim.address, beyond], NOW);
     assert_eq!(symbols(&found), ["js::hot <a.js:1>", ""]);
-    assert!(symbolizer.covers(victim.process, 0, &[victim.address]));
-    assert!(!symbolizer.covers(victim.process, 0, &[beyond]));
+    assert!(symbolizer.covers(victim.process, 0, &[victim.address], NOW));
+    assert!(!symbolizer.covers(victim.process, 0, &[beyond], NOW));
 }
 
 #[test]
@@ -303,10 +306,10 @@ fn a_child_inherits_what_its_parent_maps() {
     let own = proc.identity(std::process::id()).unwrap();
     let child = ProcessId::new(1, 1);
     let mut symbolizer = Symbolizer::default();
-    symbolizer.learn(&proc, own, 3);
+    symbolizer.learn(&proc, own, 3, NOW);
     symbolizer.inherit((own, 3), (child, 0));
-    let found = symbolizer.symbolize(child, 0, &[known_function()]);
-    assert!(found.frames[0].symbol.ends_with("known_function"));
+    let found = symbolizer.symbolize(child, 0, &[known_function()], NOW);
+    assert!(found[0].symbol.ends_with("known_function"));
 }
 
 #[test]
@@ -323,13 +326,13 @@ fn tables_are_bounded() {
     let own = proc.identity(std::process::id()).unwrap();
     let mut symbolizer = Symbolizer::new(limits);
     for generation in 0..5 {
-        assert!(symbolizer.learn(&proc, own, generation));
+        assert!(symbolizer.learn(&proc, own, generation, NOW));
         for offset in 0..10 {
-            symbolizer.symbolize(own, generation, &[known_function() + offset]);
+            symbolizer.symbolize(own, generation, &[known_function() + offset], NOW);
         }
     }
     assert_eq!(symbolizer.snapshots.len(), 2);
-    assert_eq!(symbolizer.modules.pinned(), 2);
+    assert_eq!(symbolizer.modules.count(), 2);
 }
 
 /// Wrong names or none at most.
@@ -372,8 +375,8 @@ fn functions_of_a_stripped_library_have_names() {
     let proc = Proc::default();
     let own = proc.identity(std::process::id()).unwrap();
     let mut symbolizer = Symbolizer::default();
-    symbolizer.learn(&proc, own, 0);
+    symbolizer.learn(&proc, own, 0, NOW);
     let address = libc::getpid as *const () as u64 + 1;
-    let found = symbolizer.symbolize(own, 0, &[address]);
+    let found = symbolizer.symbolize(own, 0, &[address], NOW);
     assert!(symbols(&found)[0].ends_with("getpid"), "{found:?}");
 }

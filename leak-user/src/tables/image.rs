@@ -94,9 +94,8 @@ impl Image {
             return None;
         }
         // SAFETY: in bounds, and nobody else has a reference.
-        let into = unsafe {
-            std::slice::from_raw_parts_mut(self.start.as_ptr().add(start), end - start)
-        };
+        let into =
+            unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(start), end - start) };
         file.read_exact_at(into, offset).ok()
     }
 

@@ -28,8 +28,8 @@ use crate::{
     bpf::TableMaps,
     event::CodeMapped,
     proc::{Mapping, Proc},
-    python::Interpreter,
     python,
+    python::Interpreter,
     unwind::{self, Code},
 };
 
@@ -45,9 +45,16 @@ const MAX_WORKERS: usize = 2;
 #[must_use]
 pub fn default_memory() -> u64 {
     // SAFETY: sysconf only reads its argument.
-    let [pages, page] =
-        unsafe { [libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)] };
-    let memory = pages.max(0).cast_unsigned().saturating_mul(page.max(0).cast_unsigned());
+    let [pages, page] = unsafe {
+        [
+            libc::sysconf(libc::_SC_PHYS_PAGES),
+            libc::sysconf(libc::_SC_PAGESIZE),
+        ]
+    };
+    let memory = pages
+        .max(0)
+        .cast_unsigned()
+        .saturating_mul(page.max(0).cast_unsigned());
     (memory / 64).clamp(4 << 20, 64 << 20)
 }
 
@@ -325,7 +332,11 @@ impl Tables {
             Some(Place {
                 start: mapping.start,
                 end: mapping.end,
-                offset: if mapping.inode == 0 { 0 } else { mapping.offset },
+                offset: if mapping.inode == 0 {
+                    0
+                } else {
+                    mapping.offset
+                },
                 file,
             })
         })
@@ -412,7 +423,10 @@ impl Shared {
             if let Some(job) = state.idle.pop_front() {
                 return Some(job);
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 

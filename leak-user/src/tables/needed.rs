@@ -96,7 +96,11 @@ fn configured() -> Vec<PathBuf> {
     for file in files {
         let text = std::fs::read_to_string(file).unwrap_or_default();
         let lines = text.lines().map(str::trim);
-        directories.extend(lines.filter(|line| line.starts_with('/')).map(PathBuf::from));
+        directories.extend(
+            lines
+                .filter(|line| line.starts_with('/'))
+                .map(PathBuf::from),
+        );
     }
     let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
     for directory in ["/lib", "/usr/lib", "/lib64", "/usr/lib64"] {

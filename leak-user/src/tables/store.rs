@@ -160,9 +160,8 @@ impl Store {
             self.name(id, own);
             return true;
         }
-        let full = |places: &Places| {
-            places.capacity() - places.used() < places.capacity() / 100 * RESERVE
-        };
+        let full =
+            |places: &Places| places.capacity() - places.used() < places.capacity() / 100 * RESERVE;
         urgency == Urgency::Idle && (full(&self.rows) || full(&self.pages))
     }
 
@@ -237,7 +236,10 @@ impl Store {
     /// room. Its places are to be given back after the grace.
     fn evict(&mut self, since: u64, rows: usize, pages: usize) -> Vec<Loaded> {
         let used: HashMap<FileKey, u64> = match self.maps.files() {
-            Ok(files) => files.into_iter().map(|(key, code)| (key, code.used)).collect(),
+            Ok(files) => files
+                .into_iter()
+                .map(|(key, code)| (key, code.used))
+                .collect(),
             Err(error) => {
                 tracing::warn!(%error, "no unwind tables can be dropped");
                 return Vec::new();

@@ -15,7 +15,9 @@ use crate::{
     judge::Judged,
     ledger::{Counts, ProcessView, SiteKey},
     proc::Description,
-    report::model::{Example, Finding, Frame, Health, Limit, Process, Report, SCHEMA, Verdict, Window},
+    report::model::{
+        Example, Finding, Frame, Health, Limit, Process, Report, SCHEMA, Verdict, Window,
+    },
 };
 
 /// How long the report waits for unwind tables that stacks wait for.

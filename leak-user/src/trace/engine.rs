@@ -13,12 +13,12 @@ use super::{Plan, TraceError, interpreted::Interpreted, unfinished::Stacks, wall
 use crate::{
     bpf::{Tracer, monotonic_now},
     decode::decode_batch,
-    event::{Event, Nanos, SiteId},
+    event::{CodeMapped, Event, Nanos, SiteId},
     judge::{self, Judge},
     ledger::{Config, Ledger, SiteKey},
     proc::{Description, Facts, Proc},
     source::RingReader,
-    symbolize::Symbolizer,
+    symbolize::{Mapped, Symbolizer},
     tables::Tables,
 };
 
@@ -181,6 +181,8 @@ impl Engine {
             missing_hooks,
             hooks,
         };
+        // Processes that live for a moment have names from libraries that are here too.
+        engine.symbolizer.learn_own(&engine.proc, monotonic_now());
         engine.baseline()?;
         Ok(engine)
     }
@@ -231,6 +233,7 @@ impl Engine {
             Event::CodeMapped(mapped) => {
                 self.tables.want(mapped);
                 self.stacks.mapped(mapped);
+                self.learn_mapped(mapped);
                 return;
             }
             Event::Unfinished(stack) => {
@@ -268,9 +271,7 @@ impl Engine {
     /// Reads a process's code if a stack is not covered by what is known of it.
     pub(super) fn look_at(&mut self, process: ProcessId, frames: &[u64], time: Nanos) {
         let generation = self.generation(process);
-        if self
-.symbolizer
-.covers(process, generation, frames, time) {
+        if self.symbolizer.covers(process, generation, frames, time) {
             return;
         }
         // Garbage on a stack stays uncovered however often one looks.
@@ -281,9 +282,22 @@ impl Engine {
         }
         if self.proc.identity(process.pid()) == Some(process) {
             self.learned.insert(process, now);
-            self.symbolizer
-                .learn(&self.proc, process, generation, now);
+            self.symbolizer.learn(&self.proc, process, generation, now);
         }
+    }
+
+    /// Takes note of code that a process has just mapped.
+    fn learn_mapped(&mut self, mapped: &CodeMapped) {
+        let generation = self.generation(mapped.process);
+        let region = Mapped {
+            time: mapped.time,
+            start: mapped.start,
+            end: mapped.end,
+            offset: mapped.offset,
+            device: mapped.file.device,
+            inode: mapped.file.inode,
+        };
+        self.symbolizer.mapped(mapped.process, generation, &region);
     }
 
     /// Looks at the code of a site's process.

@@ -104,7 +104,10 @@ impl Stacks {
     }
 
     fn take_interpreted(&mut self, site: SiteId) -> Box<[PythonFrame]> {
-        let found = self.interpreted.iter().position(|(other, _)| *other == site);
+        let found = self
+            .interpreted
+            .iter()
+            .position(|(other, _)| *other == site);
         found
             .and_then(|index| self.interpreted.remove(index))
             .map(|(_, frames)| frames)

@@ -30,7 +30,8 @@ pub(super) enum Tracer {
 /// What most loads are measured under, in the order of the columns.
 pub(super) const TRACERS: [Tracer; 3] = [Tracer::None, Tracer::Leaktrace, Tracer::Bpftrace];
 
-/// What a stack's cost is measured under. Those whose figures are subtracted follow each other.
+/// What a stack's cost is measured under. Those whose figures are subtracted stand side by side, so
+/// that in most rounds they follow each other.
 pub(super) const STACK_TRACERS: [Tracer; 5] = [
     Tracer::None,
     Tracer::LeaktraceWithout,

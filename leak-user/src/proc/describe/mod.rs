@@ -53,6 +53,7 @@ impl Proc {
     /// once. What is gone has an empty description.
     #[must_use]
     pub fn describe_many(&self, pid: u32, resources: &[(Handle, Kind)]) -> Vec<Description> {
+        let pid = self.memory_of(pid);
         let links: HashMap<u32, Link> = resources
             .iter()
             .filter_map(|(handle, _)| handle.descriptor())

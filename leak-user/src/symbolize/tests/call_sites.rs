@@ -36,14 +36,14 @@ fn what_a_signal_interrupted_is_named_by_the_instruction_itself() {
         let victim = Victim::start(&program);
         let interrupted = victim.others[0];
         let mut symbolizer = Symbolizer::default();
-        assert!(symbolizer.learn(&Proc::default(), victim.process, 0));
+        assert!(symbolizer.learn(&Proc::default(), victim.process, 0, NOW));
         let stack = [interrupted + 2, victim.address, interrupted];
-        let found = symbolizer.symbolize(victim.process, 0, &stack);
+        let found = symbolizer.symbolize(victim.process, 0, &stack, NOW);
         let names = symbols(&found);
         assert!(names[1].contains("restore_rt"), "{found:?}");
         assert_eq!((names[0], names[2]), ("trapped", "trapped"));
         // Without the handler's frame it would be a call's: of what lies before.
-        let found = symbolizer.symbolize(victim.process, 0, &[interrupted + 2, interrupted]);
+        let found = symbolizer.symbolize(victim.process, 0, &[interrupted + 2, interrupted], NOW);
         assert_eq!(symbols(&found), ["trapped", "before"]);
     }
 }
@@ -53,9 +53,9 @@ fn the_innermost_frame_may_be_at_the_start_of_a_function() {
     let proc = Proc::default();
     let own = proc.identity(std::process::id()).unwrap();
     let mut symbolizer = Symbolizer::default();
-    symbolizer.learn(&proc, own, 0);
+    symbolizer.learn(&proc, own, 0, NOW);
     let start = known_function() - 1;
-    let found = symbolizer.symbolize(own, 0, &[start, start]);
+    let found = symbolizer.symbolize(own, 0, &[start, start], NOW);
     let names = symbols(&found);
     assert!(names[0].ends_with("tests::known_function"), "{found:?}");
     assert!(!names[1].ends_with("tests::known_function"), "{found:?}");
@@ -71,13 +71,13 @@ fn code_of_the_kernel_in_every_process_has_names() {
     let proc = Proc::default();
     let own = proc.identity(std::process::id()).unwrap();
     let mut symbolizer = Symbolizer::default();
-    symbolizer.learn(&proc, own, 0);
+    symbolizer.learn(&proc, own, 0, NOW);
     let mappings = proc.mappings(std::process::id()).unwrap();
     let vdso = mappings.iter().find(|mapping| mapping.path == "[vdso]");
     let vdso = vdso.unwrap();
     let named = (vdso.start..vdso.end).step_by(8).filter(|address| {
-        let found = symbolizer.symbolize(own, 0, &[*address]);
-        let [frame] = found.frames.as_slice() else {
+        let found = symbolizer.symbolize(own, 0, &[*address], NOW);
+        let [frame] = found.as_slice() else {
             panic!("{found:?}");
         };
         assert_eq!(frame.module, "[vdso]");
@@ -107,10 +107,10 @@ fn inlined_functions_of_rust_have_frames_and_lines() {
     let proc = Proc::default();
     let own = proc.identity(std::process::id()).unwrap();
     let mut symbolizer = Symbolizer::default();
-    symbolizer.learn(&proc, own, 0);
+    symbolizer.learn(&proc, own, 0, NOW);
     let (address, line) = rust_outer();
-    let found = symbolizer.symbolize(own, 0, &[address]);
-    let [inner, outer] = found.frames.as_slice() else {
+    let found = symbolizer.symbolize(own, 0, &[address], NOW);
+    let [inner, outer] = found.as_slice() else {
         panic!("{found:?}");
     };
     assert!(inner.symbol.ends_with("::rust_inner") && inner.inlined);
@@ -137,6 +137,6 @@ fn inlined_functions_of_cpp_have_frames_and_lines() {
         symbols(&found),
         ["inner_", "space::Box<int>::inner(int)", "outer()"]
     );
-    let lines: Vec<_> = found.frames.iter().map(|frame| frame.line).collect();
+    let lines: Vec<_> = found.iter().map(|frame| frame.line).collect();
     assert_eq!(lines, [Some(9), Some(12), Some(13)]);
 }

@@ -41,7 +41,7 @@ fn a_link_is_followed_beside_the_program_and_in_the_debug_directory() {
                 ..Limits::default()
             };
             let found = after_its_end(&program, limits);
-            let lines = found.frames.iter().filter_map(|frame| frame.line).collect();
+            let lines = found.iter().filter_map(|frame| frame.line).collect();
             let names = symbols(&found).join(" ");
             (names, lines)
         };
@@ -120,5 +120,5 @@ fn names_in_shared_debug_information_that_is_missing_come_from_symbols() {
         .arg(&program));
     let found = after_its_end(&program, Limits::default());
     assert_eq!(symbols(&found), ["outer"]);
-    assert_eq!(found.frames[0].line, Some(13));
+    assert_eq!(found[0].line, Some(13));
 }

@@ -212,7 +212,7 @@ impl Process {
         })
     }
 
-    fn covers(&self, address: u64) -> bool {
+    pub(crate) fn covers(&self, address: u64) -> bool {
         self.mapping(address).is_some()
     }
 

@@ -61,8 +61,8 @@ impl Source {
         tables.learn_processes(processes.iter().map(|stat| stat.id.pid()));
         tables.wait(TABLES);
         if std::env::var_os("COLD").is_none() {
-        tables.learn_host();
-        settle(&tables);
+            tables.learn_host();
+            settle(&tables);
         }
         eprintln!("tables: {}", tables.figures());
         tracer.attach().map_err(|error| error.to_string())?;
@@ -93,6 +93,29 @@ impl Source {
             if let Some(batch) = self.reader.try_next() {
                 let undecodable = decode_batch(&batch, |event| match event {
                     Event::CodeMapped(mapped) => {
+                        if std::env::var_os("COLD").is_some() && mapped.wanted && mapped.start == 0
+                        {
+                            use std::os::unix::fs::MetadataExt;
+                            if let Ok(m) =
+                                std::fs::metadata(format!("/proc/{}/exe", mapped.process.pid()))
+                            {
+                                eprintln!(
+                                    "WANT pid {} ino {} exe {:?} ino {} {}",
+                                    mapped.process.pid(),
+                                    mapped.file.inode,
+                                    std::fs::read_link(format!(
+                                        "/proc/{}/exe",
+                                        mapped.process.pid()
+                                    )),
+                                    m.ino(),
+                                    if m.ino() == mapped.file.inode {
+                                        "same"
+                                    } else {
+                                        "OTHER"
+                                    }
+                                );
+                            }
+                        }
                         self.tables.want(&mapped);
                         self.events.push_back(event);
                     }

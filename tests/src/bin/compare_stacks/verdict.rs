@@ -29,7 +29,7 @@ pub(crate) enum Verdict {
     Longer,
     /// They part.
     Different,
-    /// The process was gone before it could be looked at.
+    /// The process was gone before it could be looked at: what it ran is not known.
     Gone,
 }
 
@@ -91,6 +91,8 @@ pub(crate) trait Landmarks {
     fn is_vfork(&self, address: u64) -> bool;
     /// Whether the process made the code itself.
     fn is_generated(&self, address: u64) -> bool;
+    /// Whether it is known what code is there.
+    fn is_known(&self, address: u64) -> bool;
 }
 
 impl Landmarks for Process {
@@ -106,6 +108,10 @@ impl Landmarks for Process {
 
     fn is_generated(&self, address: u64) -> bool {
         self.is_generated(address)
+    }
+
+    fn is_known(&self, address: u64) -> bool {
+        self.covers(address)
     }
 }
 
@@ -130,8 +136,11 @@ pub(crate) fn compare(
             _ => {}
         }
     }
-    let mut common = ours[..alike].iter();
-    if common.any(|frame| code.is_generated(*frame)) {
+    let common = &ours[..alike];
+    if !common.iter().all(|frame| code.is_known(*frame)) {
+        return Verdict::Gone;
+    }
+    if common.iter().any(|frame| code.is_generated(*frame)) {
         return Verdict::Generated;
     }
     if alike == ours.len() {
@@ -155,7 +164,8 @@ mod tests {
     use super::*;
     use leak_common::ProcessId;
 
-    /// Signal handlers return to 0x500; vfork's call ends at 0x600; 0x700 is generated.
+    /// Signal handlers return to 0x500; vfork's call ends at 0x600; 0x700 is
+    /// generated; what is at 0x800 is not known.
     struct Code;
 
     impl Landmarks for Code {
@@ -167,6 +177,9 @@ mod tests {
         }
         fn is_generated(&self, address: u64) -> bool {
             address == 0x700
+        }
+        fn is_known(&self, address: u64) -> bool {
+            address != 0x800
         }
     }
 
@@ -238,13 +251,28 @@ mod tests {
 
     #[test]
     fn generated_code_counts_up_to_its_first_frame() {
-        let generated = |ours: &[u64], theirs: &[u64]| {
-            verdict(ours, theirs, false, StackEnd::Complete)
-        };
-        assert_eq!(generated(&[1, 0x700, 3], &[1, 0x700, 4]), Verdict::Generated);
+        let generated =
+            |ours: &[u64], theirs: &[u64]| verdict(ours, theirs, false, StackEnd::Complete);
+        assert_eq!(
+            generated(&[1, 0x700, 3], &[1, 0x700, 4]),
+            Verdict::Generated
+        );
         assert_eq!(generated(&[1, 0x700], &[1, 0x700, 4]), Verdict::Generated);
-        assert_eq!(generated(&[1, 2, 0x700], &[1, 3, 0x700]), Verdict::Different);
+        assert_eq!(
+            generated(&[1, 2, 0x700], &[1, 3, 0x700]),
+            Verdict::Different
+        );
         assert_eq!(generated(&[1, 0x700], &[1, 4]), Verdict::Different);
+    }
+
+    #[test]
+    fn code_that_is_not_known_can_not_be_compared() {
+        let unknown =
+            |ours: &[u64], theirs: &[u64]| verdict(ours, theirs, false, StackEnd::Complete);
+        assert_eq!(unknown(&[1, 0x800, 3], &[1, 0x800]), Verdict::Gone);
+        assert_eq!(unknown(&[1, 0x800, 3], &[1, 0x800, 3]), Verdict::Identical);
+        // It is ours alone that goes there.
+        assert_eq!(unknown(&[1, 0x800, 3], &[1, 2, 3]), Verdict::Different);
     }
 
     #[test]

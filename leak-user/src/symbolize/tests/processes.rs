@@ -1,0 +1,173 @@
+//! What is known of processes that are hard to look at, or that change.
+
+use super::*;
+use crate::proc::leaderless::Leaderless;
+
+/// The mapping that an address lies in, as the kernel would tell of it.
+fn mapping_of(address: u64, time: Nanos) -> Mapped {
+    let mappings = Proc::default().mappings(std::process::id()).unwrap();
+    let mut mappings = mappings.iter();
+    let mapping = mappings.find(|mapping| (mapping.start..mapping.end).contains(&address));
+    let mapping = mapping.unwrap();
+    Mapped {
+        time,
+        start: mapping.start,
+        end: mapping.end,
+        offset: mapping.offset,
+        device: mapping.device.0 << 20 | mapping.device.1,
+        inode: mapping.inode,
+    }
+}
+
+fn library_function() -> u64 {
+    libc::getpid as *const () as u64 + 1
+}
+
+const GONE: ProcessId = ProcessId::new(1, 1);
+
+#[test]
+fn a_process_whose_first_thread_exited_is_learned_and_named() {
+    let child = Leaderless::start();
+    let proc = Proc::default();
+    let process = proc.identity(child.pid()).unwrap();
+    let mut symbolizer = Symbolizer::default();
+    assert!(symbolizer.learn(&proc, process, 0, NOW));
+    let found = symbolizer.symbolize(process, 0, &[child.address], NOW);
+    assert_eq!(symbols(&found), ["spin"]);
+    assert!(symbolizer.covers(process, 0, &[child.address], NOW));
+    child.kill();
+    assert!(!symbolizer.learn(&proc, process, 0, NOW + 1));
+}
+
+#[test]
+fn libraries_of_a_process_that_was_never_seen_have_names() {
+    let mut symbolizer = Symbolizer::default();
+    assert!(symbolizer.learn_own(&Proc::default(), NOW));
+    let address = library_function();
+    let library = mapping_of(address, NOW);
+    symbolizer.mapped(GONE, 1, &library);
+    let found = symbolizer.symbolize(GONE, 1, &[address, 5, address], NOW + 1);
+    let names = symbols(&found);
+    assert!(names[0].ends_with("getpid"), "{found:?}");
+    assert_eq!((names[1], names[2]), ("", names[0]));
+    assert!(found[0].module.starts_with('/'), "{found:?}");
+    // Nothing is known of the program itself.
+    assert!(!symbolizer.covers(GONE, 1, &[address], NOW + 1));
+    assert_eq!(
+        symbolizer.symbolize(GONE, 2, &[address], NOW),
+        [bare(address)]
+    );
+}
+
+#[test]
+fn code_of_an_unknown_file_uncovers_a_process_until_it_is_learned() {
+    let proc = Proc::default();
+    let own = proc.identity(std::process::id()).unwrap();
+    let mut symbolizer = Symbolizer::default();
+    assert!(symbolizer.learn(&proc, own, 0, NOW));
+    let address = library_function();
+    let known = mapping_of(address, NOW + 1);
+    symbolizer.mapped(own, 0, &known);
+    for ignored in [
+        Mapped { inode: 0, ..known },
+        Mapped {
+            end: known.start,
+            ..known
+        },
+    ] {
+        symbolizer.mapped(own, 0, &ignored);
+    }
+    assert!(symbolizer.covers(own, 0, &[address], NOW + 2));
+    let unknown = Mapped {
+        time: NOW + 3,
+        inode: u64::MAX,
+        ..known
+    };
+    symbolizer.mapped(own, 0, &unknown);
+    assert!(!symbolizer.covers(own, 0, &[address], NOW + 4));
+    let name = |symbolizer: &mut Symbolizer, time| {
+        let mut found = symbolizer.symbolize(own, 0, &[address], time);
+        found.remove(0).symbol
+    };
+    assert!(name(&mut symbolizer, NOW + 2).ends_with("getpid"));
+    assert_eq!(name(&mut symbolizer, NOW + 3), "");
+    assert!(symbolizer.learn(&proc, own, 0, NOW + 5));
+    assert!(symbolizer.covers(own, 0, &[address], NOW + 5));
+    assert!(name(&mut symbolizer, NOW + 2).ends_with("getpid"));
+    assert_eq!(name(&mut symbolizer, NOW + 3), "");
+    assert!(name(&mut symbolizer, NOW + 4).ends_with("getpid"));
+}
+
+/// Loads two libraries one after the other at the same address, and waits before
+/// and after. It says an address in each.
+const LOADER: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+int main(int count, char **names) {
+    char *place = mmap(0, 1 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    printf("%p\n", place);
+    for (int i = 1; i < count; i++) {
+        int file = open(names[i], O_RDONLY);
+        mmap(place, 1 << 16, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, file, 0);
+        printf("ready\n");
+        fflush(stdout);
+        getchar();
+    }
+}
+"#;
+
+#[test]
+fn stacks_of_a_replaced_library_keep_its_names() {
+    use std::io::Write as _;
+    let directory = tempfile::tempdir().unwrap();
+    let program = compile(directory.path(), "gcc", LOADER, &[]);
+    let library = |name: &str| {
+        let directory = directory.path().join(name);
+        fs::create_dir(&directory).unwrap();
+        let source = format!("__attribute__((aligned(4096))) int {name}(void) {{ return 1; }}");
+        compile(&directory, "gcc", &source, &["-shared", "-fPIC"])
+    };
+    let libraries = [library("first"), library("second")];
+    let function = |path: &Path| {
+        let output = Command::new("nm").arg(path).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.ends_with("first") || line.ends_with("second"));
+        u64::from_str_radix(line.unwrap().split(' ').next().unwrap(), 16).unwrap()
+    };
+    let [first, second] = [function(&libraries[0]), function(&libraries[1])];
+    assert_eq!(first, second, "both have the same layout");
+    let mut child = Command::new(&program)
+        .args(&libraries)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut line = || output.next().unwrap().unwrap();
+    let place = u64::from_str_radix(line().trim_start_matches("0x"), 16).unwrap();
+    let proc = Proc::default();
+    let process = proc.identity(child.id()).unwrap();
+    let mut symbolizer = Symbolizer::default();
+    for now in [100, 200] {
+        assert_eq!(line(), "ready");
+        assert!(symbolizer.learn(&proc, process, 0, now));
+        child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    }
+    child.wait().unwrap();
+    fs::remove_dir_all(directory.path()).unwrap();
+    for (time, name) in [
+        (50, "first"),
+        (100, "first"),
+        (150, "second"),
+        (300, "second"),
+    ] {
+        let stack = [place + first + 1, place + first + 1];
+        let found = symbolizer.symbolize(process, 0, &stack, time);
+        assert_eq!(symbols(&found), [name, name], "at {time}");
+    }
+}
