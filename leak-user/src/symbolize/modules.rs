@@ -309,7 +309,15 @@ fn version(file: &File) -> Option<Version> {
 fn open_mapped(proc: &Proc, pid: u32, mapping: &Mapping) -> io::Result<File> {
     let process = proc.root().join(pid.to_string());
     let range = format!("map_files/{:x}-{:x}", mapping.start, mapping.end);
-    open_regular(&process.join(range)).or_else(|_| {
+    let range = process.join(range);
+    let opened = open_regular(&range).and_then(|file| {
+        // Since the mappings were read, another file may have come there.
+        match std::fs::read_link(&range)?.as_os_str() == mapping.path.as_str() {
+            true => Ok(file),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    });
+    opened.or_else(|_| {
         let file = open_beneath(&process.join("root"), Path::new(&mapping.path))?;
         match file.metadata()?.ino() == mapping.inode {
             true => Ok(file),

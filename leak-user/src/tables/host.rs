@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs::{File, Metadata},
     io,
-    os::unix::fs::MetadataExt as _,
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -68,6 +68,33 @@ pub(super) fn open_mapped(proc: &Proc, pid: u32, (start, end): (u64, u64)) -> io
 pub(super) fn open_program(proc: &Proc, pid: u32) -> io::Result<File> {
     let process = proc.root().join(proc.memory_of(pid).to_string());
     open_regular(&process.join("exe"))
+}
+
+/// A file that was opened where the programs met one, if it is that one: a process can
+/// have mapped another there meanwhile.
+pub(super) fn verified(file: File, key: FileKey) -> io::Result<File> {
+    /// `OVERLAYFS_SUPER_MAGIC`, include/uapi/linux/magic.h.
+    const OVERLAY: i64 = 0x794c_7630;
+    let own = key_of(&file.metadata()?);
+    let unchanged = own.changed_seconds == key.changed_seconds
+        && own.changed_nanoseconds == key.changed_nanoseconds;
+    // An overlay shows the times of the file below, but not its inode.
+    if unchanged && (own.inode == key.inode || file_system(&file)? == OVERLAY) {
+        Ok(file)
+    } else {
+        Err(io::Error::other("another file is mapped there now"))
+    }
+}
+
+/// The magic number of a file's file system.
+fn file_system(file: &File) -> io::Result<i64> {
+    // SAFETY: plain integers, for which zero is a value.
+    let mut facts: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: an open descriptor, and one live object to fill.
+    match unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut facts) } {
+        0 => Ok(facts.f_type),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// The kernel's number of a device: `MKDEV`, include/linux/kdev_t.h.
@@ -154,5 +181,53 @@ fn list(directory: &Path, depth: usize, left: &mut usize, found: &mut Vec<(u64, 
         {
             found.push((metadata.len(), entry.path()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_file_is_told_from_one_that_took_its_place() {
+        let file = tempfile::NamedTempFile::new_in("/tmp").unwrap();
+        let key = key_of(&file.as_file().metadata().unwrap());
+        let open = || File::open(file.path()).unwrap();
+        verified(open(), key).unwrap();
+        let later = FileKey {
+            changed_nanoseconds: key.changed_nanoseconds ^ 1,
+            ..key
+        };
+        assert!(verified(open(), later).is_err());
+    }
+
+    #[test]
+    fn programs_and_libraries_are_listed_the_smallest_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let below = directory.path().join("x/bin");
+        std::fs::create_dir_all(&below).unwrap();
+        let write = |name: &str, bytes: usize, mode: u32| {
+            use std::os::unix::fs::PermissionsExt as _;
+            let path = below.join(name);
+            std::fs::write(&path, vec![0; bytes]).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        write("large", 900, 0o755);
+        write("small.so.1", 100, 0o644);
+        write("text", 500, 0o644);
+        write("tiny", 10, 0o755);
+        std::os::unix::fs::symlink("large", below.join("link")).unwrap();
+        let (mut left, mut found) = (100, Vec::new());
+        list(directory.path(), MAX_DEPTH, &mut left, &mut found);
+        found.sort_unstable();
+        let names: Vec<_> = found
+            .iter()
+            .map(|(_, path)| path.file_name().unwrap())
+            .collect();
+        assert_eq!(names, ["small.so.1", "large"]);
+        let (mut left, mut found) = (3, Vec::new());
+        list(directory.path(), MAX_DEPTH, &mut left, &mut found);
+        assert!(found.len() <= 1, "bounded");
     }
 }

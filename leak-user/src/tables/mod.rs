@@ -216,6 +216,7 @@ impl Tables {
             (0, 0) => host::open_program(&self.proc, pid),
             mapping => host::open_mapped(&self.proc, pid, mapping),
         };
+        let opened = opened.and_then(|file| host::verified(file, wanted.file));
         match opened {
             Ok(file) => self.queue(Job {
                 source: if wanted.start == 0 {
@@ -226,7 +227,8 @@ impl Tables {
                 key: Some(wanted.file),
                 urgency: Urgency::Met,
             }),
-            // The process ended: whoever maps the file next asks for it.
+            // The process ended, or has something else there by now: whoever maps the
+            // file next asks for it.
             Err(error) => {
                 tracing::debug!(pid = wanted.process.pid(), %error, "cannot open mapped code");
                 lock(&self.shared.store).forget(wanted.file);

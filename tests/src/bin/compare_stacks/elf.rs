@@ -1,6 +1,7 @@
 //! The parts of an ELF file that an unwinder needs.
 
 use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -18,7 +19,7 @@ pub(crate) struct Elf {
     name: String,
     /// To read code from, also when no process has it mapped any more.
     file: Option<File>,
-    /// Offset in the file, length there, address.
+    /// Of what can be executed: offset in the file, length there, address.
     segments: Vec<(u64, u64, u64)>,
     text: Option<Range<u64>>,
     eh_frame: Option<(Range<u64>, Bytes)>,
@@ -28,9 +29,12 @@ pub(crate) struct Elf {
 impl Elf {
     /// Opens one; nothing where it is none, or is gone.
     pub(crate) fn open(path: &Path, name: &str) -> Option<Elf> {
-        let data = std::fs::read(path).ok()?;
+        // Once: the path is of a process, which may end at any time.
+        let mut file = File::open(path).ok()?;
+        let mut data = Vec::new();
+        file.read_to_end(&mut data).ok()?;
         let mut elf = Elf::parse(&data, name).ok()?;
-        elf.file = File::open(path).ok();
+        elf.file = Some(file);
         Some(elf)
     }
 
@@ -63,6 +67,7 @@ impl Elf {
             file: None,
             segments: file
                 .segments()
+                .filter(|segment| segment.permissions().executable())
                 .map(|segment| {
                     let (offset, length) = segment.file_range();
                     (offset, length, segment.address())

@@ -125,6 +125,7 @@ fn measure(
         }
     }
     comparison.counts.lost = source.lost()?;
+    source.tell_tables();
     match worker.join() {
         Ok(Some(())) => Ok(Some(comparison.counts)),
         // It has said so.

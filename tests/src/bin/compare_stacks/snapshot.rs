@@ -46,7 +46,10 @@ impl Source {
             follow_own_children: true,
             prompt: true,
             all_events: true,
-            stack_memory: default_memory(),
+            stack_memory: std::env::var("MEM")
+                .ok()
+                .and_then(|m| m.parse().ok())
+                .unwrap_or_else(default_memory),
             snapshots: true,
             ..Options::default()
         };
@@ -60,22 +63,26 @@ impl Source {
             .map_err(|error| format!("cannot list processes: {error}"))?;
         tables.learn_processes(processes.iter().map(|stat| stat.id.pid()));
         tables.wait(TABLES);
-        if std::env::var_os("COLD").is_none() {
-            tables.learn_host();
-            settle(&tables);
-        }
-        eprintln!("tables: {}", tables.figures());
+        tables.learn_host();
+        settle(&tables);
         tracer.attach().map_err(|error| error.to_string())?;
         let ring = tracer.take_ring().map_err(|error| error.to_string())?;
         let reader = RingReader::start(ring, true)
             .map_err(|error| format!("cannot start the thread that reads the ring: {error}"))?;
-        Ok(Source {
+        let source = Source {
             reader,
             tables,
             tracer,
             events: VecDeque::new(),
             lost: 0,
-        })
+        };
+        source.tell_tables();
+        Ok(source)
+    }
+
+    /// Says on stderr how the tables are doing.
+    pub(crate) fn tell_tables(&self) {
+        eprintln!("tables: {}", self.tables.figures());
     }
 
     /// The next event, or nothing if none came within `patience`. Frames are as they
@@ -93,29 +100,6 @@ impl Source {
             if let Some(batch) = self.reader.try_next() {
                 let undecodable = decode_batch(&batch, |event| match event {
                     Event::CodeMapped(mapped) => {
-                        if std::env::var_os("COLD").is_some() && mapped.wanted && mapped.start == 0
-                        {
-                            use std::os::unix::fs::MetadataExt;
-                            if let Ok(m) =
-                                std::fs::metadata(format!("/proc/{}/exe", mapped.process.pid()))
-                            {
-                                eprintln!(
-                                    "WANT pid {} ino {} exe {:?} ino {} {}",
-                                    mapped.process.pid(),
-                                    mapped.file.inode,
-                                    std::fs::read_link(format!(
-                                        "/proc/{}/exe",
-                                        mapped.process.pid()
-                                    )),
-                                    m.ino(),
-                                    if m.ino() == mapped.file.inode {
-                                        "same"
-                                    } else {
-                                        "OTHER"
-                                    }
-                                );
-                            }
-                        }
                         self.tables.want(&mapped);
                         self.events.push_back(event);
                     }

@@ -29,26 +29,33 @@ impl Counts {
         self.verdicts.values().sum()
     }
 
-    /// Of the stacks that could be compared, the share that is right, in percent.
-    fn right(&self) -> Option<f64> {
-        let right: u64 = Verdict::ALL
+    /// Of the stacks that could be compared, the share with such a verdict, in percent.
+    fn share(&self, of: fn(Verdict) -> bool) -> Option<f64> {
+        let chosen: u64 = Verdict::ALL
             .into_iter()
-            .filter(|verdict| verdict.is_right())
+            .filter(|verdict| of(*verdict))
             .map(|verdict| self.of(verdict))
             .sum();
         let compared = self.stacks() - self.of(Verdict::Gone);
-        (compared > 0).then(|| right as f64 * 100.0 / compared as f64)
+        (compared > 0).then(|| chosen as f64 * 100.0 / compared as f64)
     }
 }
 
 /// What the columns mean.
 const LEGEND: &str = "\
-Each stack was taken at the end of a system call that acquires something, walked in the kernel, and
-walked again by framehop from the same registers and a copy of the stack (32 KiB). Right are stacks that
-are identical, and those that are known to be beyond framehop: it does not cross the frame of a signal,
-has no more memory than the copy, and looks for the return address of vfork, which is in a register, on
-the stack. Deeper than kept: alike for all the frames that the kernel keeps. Stacks of processes that
-were gone before their mappings could be read cannot be compared and count neither way.
+Each stack was taken at the end of a system call that acquires something (one in four, at random), walked
+in the kernel, and walked again by framehop from the same registers and a copy of the stack (32 KiB). The
+tables of what is installed had been built before, as far as there is room for them.
+
+- Right are stacks that are identical, and those that are known to be beyond framehop: it does not cross
+  the frame of a signal, has no more memory than the copy, and looks for the return address of vfork,
+  which is in a register, on the stack. Deeper than kept: alike for all the frames that the kernel keeps.
+  To generated code: alike up to code that the process made itself, of which both know nothing.
+- No table, evicted, locked: alike up to where the stack says of itself that it ends early: tables were
+  not built yet, had made room for others, or the process was changing its mappings. Not counted as right.
+- Wrong are those that are shorter, longer or different without such a reason.
+- Process gone: it ended, or ran another program, before its mappings could be read. Such stacks cannot
+  be compared and count neither way.
 ";
 
 /// The table of all programs, in Markdown.
@@ -57,8 +64,8 @@ pub(crate) fn markdown(programs: &[(String, Counts)]) -> String {
     for verdict in Verdict::ALL {
         let _ = write!(text, " {} |", verdict.heading());
     }
-    text.push_str(" lost | right |\n|---|");
-    text.push_str(&"---:|".repeat(Verdict::ALL.len() + 4));
+    text.push_str(" lost | right | wrong |\n|---|");
+    text.push_str(&"---:|".repeat(Verdict::ALL.len() + 5));
     text.push('\n');
     for (name, counts) in programs {
         let stacks = counts.stacks();
@@ -67,10 +74,10 @@ pub(crate) fn markdown(programs: &[(String, Counts)]) -> String {
         for verdict in Verdict::ALL {
             let _ = write!(text, " {} |", counts.of(verdict));
         }
-        let right = counts
-            .right()
-            .map_or_else(|| "-".to_owned(), |share| format!("{share:.2} %"));
-        let _ = writeln!(text, " {} | {right} |", counts.lost);
+        let percent = |share: Option<f64>| share.map_or("-".to_owned(), |n| format!("{n:.2} %"));
+        let right = percent(counts.share(Verdict::is_right));
+        let wrong = percent(counts.share(Verdict::is_wrong));
+        let _ = writeln!(text, " {} | {right} | {wrong} |", counts.lost);
     }
     format!("{text}\n{LEGEND}")
 }
@@ -82,14 +89,16 @@ mod tests {
     #[test]
     fn the_share_regards_what_could_be_compared() {
         let mut counts = Counts::default();
-        assert_eq!(counts.right(), None);
+        assert_eq!(counts.share(Verdict::is_right), None);
         for verdict in [Verdict::Identical, Verdict::PastCopy, Verdict::Gone] {
             counts.add(verdict, 10);
         }
-        assert_eq!(counts.right(), Some(100.0));
+        assert_eq!(counts.share(Verdict::is_right), Some(100.0));
+        counts.add(Verdict::NoTable, 10);
         counts.add(Verdict::Different, 10);
         counts.add(Verdict::Shorter, 10);
-        assert_eq!(counts.right(), Some(50.0));
+        assert_eq!(counts.share(Verdict::is_right), Some(40.0));
+        assert_eq!(counts.share(Verdict::is_wrong), Some(40.0));
     }
 
     #[test]
@@ -105,12 +114,13 @@ mod tests {
         assert_eq!(rows.len(), 4);
         let columns = rows.iter().map(|row| row.matches('|').count());
         assert!(
-            columns.eq([14 + 1; 4].into_iter().map(|_| Verdict::ALL.len() + 6)),
+            columns.eq([(); 4].map(|()| Verdict::ALL.len() + 7)),
             "{text}"
         );
         assert!(
-            rows[2].starts_with("| bash | 1 | 12.0 | 1 |") && rows[2].ends_with("| 100.00 % |")
+            rows[2].starts_with("| bash | 1 | 12.0 | 1 |")
+                && rows[2].ends_with("| 100.00 % | 0.00 % |")
         );
-        assert!(rows[3].ends_with("| - |"));
+        assert!(rows[3].ends_with("| - | - |"));
     }
 }

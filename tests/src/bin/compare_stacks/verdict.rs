@@ -21,8 +21,12 @@ pub(crate) enum Verdict {
     Kept,
     /// Alike up to code that the process made itself, which has no tables.
     Generated,
-    /// Alike up to code whose tables were not there yet, or not any more.
+    /// Alike up to code whose tables were not there yet.
     NoTable,
+    /// Alike up to code whose tables have made room for others.
+    Evicted,
+    /// Alike up to code that could not be looked up, since mappings were being changed.
+    Locked,
     /// Ours stops and should not.
     Shorter,
     /// Ours goes on and it is not known why the other one does not.
@@ -34,7 +38,7 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) const ALL: [Verdict; 11] = [
+    pub(crate) const ALL: [Verdict; 13] = [
         Verdict::Identical,
         Verdict::PastSignal,
         Verdict::PastCopy,
@@ -42,6 +46,8 @@ impl Verdict {
         Verdict::Kept,
         Verdict::Generated,
         Verdict::NoTable,
+        Verdict::Evicted,
+        Verdict::Locked,
         Verdict::Shorter,
         Verdict::Longer,
         Verdict::Different,
@@ -58,11 +64,21 @@ impl Verdict {
             | Verdict::Kept
             | Verdict::Generated => true,
             Verdict::NoTable
+            | Verdict::Evicted
+            | Verdict::Locked
             | Verdict::Shorter
             | Verdict::Longer
             | Verdict::Different
             | Verdict::Gone => false,
         }
+    }
+
+    /// Whether our stack is other than it should be, and does not say so.
+    pub(crate) fn is_wrong(self) -> bool {
+        matches!(
+            self,
+            Verdict::Shorter | Verdict::Longer | Verdict::Different
+        )
     }
 
     /// Heading of its column.
@@ -75,6 +91,8 @@ impl Verdict {
             Verdict::Kept => "deeper than kept",
             Verdict::Generated => "to generated code",
             Verdict::NoTable => "no table",
+            Verdict::Evicted => "evicted",
+            Verdict::Locked => "locked",
             Verdict::Shorter => "ours shorter",
             Verdict::Longer => "ours longer",
             Verdict::Different => "different",
@@ -132,7 +150,9 @@ pub(crate) fn compare(
     if alike == ours.len() {
         match snapshot.end {
             StackEnd::TooDeep => return Verdict::Kept,
-            StackEnd::NoTable | StackEnd::Evicted | StackEnd::Locked => return Verdict::NoTable,
+            StackEnd::NoTable => return Verdict::NoTable,
+            StackEnd::Evicted => return Verdict::Evicted,
+            StackEnd::Locked => return Verdict::Locked,
             _ => {}
         }
     }
@@ -238,9 +258,14 @@ mod tests {
             assert_eq!(shorter(end), Verdict::Shorter);
             assert!(!shorter(end).is_right());
         }
-        for end in [StackEnd::NoTable, StackEnd::Evicted, StackEnd::Locked] {
-            assert_eq!(shorter(end), Verdict::NoTable);
-            assert!(!shorter(end).is_right());
+        let known = [
+            (StackEnd::NoTable, Verdict::NoTable),
+            (StackEnd::Evicted, Verdict::Evicted),
+            (StackEnd::Locked, Verdict::Locked),
+        ];
+        for (end, verdict) in known {
+            assert_eq!(shorter(end), verdict);
+            assert!(!verdict.is_right() && !verdict.is_wrong());
         }
         // Even if it ends there: nothing was lost but a signal's frame was seen last.
         assert_eq!(
