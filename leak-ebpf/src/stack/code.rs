@@ -1,6 +1,11 @@
 //! From an address to its file's tables. What was found is remembered per page and
 //! per space: the code of one process as long as nothing new is mapped over it.
 
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "what is handed over by value is copied to the stack, which has 512 bytes"
+)]
+
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use leak_common::{
     ProcessId,

@@ -30,7 +30,7 @@ pub(super) struct Interpreter {
 /// The fields of a frame that are read lie in so many words (a power of two).
 const FRAME_WORDS: usize = 16;
 /// Bytes of a frame that are read: all that the layouts name.
-const FRAME_BYTES: u32 = PythonLayout::FRAME_BYTES as u32;
+const FRAME_BYTES: u32 = PythonLayout::FRAME_BYTES;
 const _: () = assert!(FRAME_BYTES as usize <= FRAME_WORDS * 8);
 
 /// Threads that are looked through for the current one.
