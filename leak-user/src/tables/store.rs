@@ -32,7 +32,7 @@ pub(super) enum Urgency {
 }
 
 /// Share of the room that is left for files that are met, in percent.
-const RESERVE: usize = 25;
+const RESERVE: usize = 50;
 
 /// How long code that is in use has to show it, before what was not used is dropped.
 const SHOW_USE: Duration = Duration::from_millis(300);
