@@ -46,10 +46,7 @@ impl Source {
             follow_own_children: true,
             prompt: true,
             all_events: true,
-            stack_memory: std::env::var("MEM")
-                .ok()
-                .and_then(|m| m.parse().ok())
-                .unwrap_or_else(default_memory),
+            stack_memory: default_memory(),
             snapshots: true,
             ..Options::default()
         };
