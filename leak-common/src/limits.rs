@@ -38,7 +38,7 @@ pub const SYSCALLS: usize = 512;
 /// Frames of an interpreter on one stack at most.
 pub const MAX_PYTHON_FRAMES: usize = 127;
 
-/// Files whose unwind tables are known: 48 + 24 + 40 bytes and a bucket each, 2 MiB.
+/// Files whose unwind tables are known: 48 + 24 + 48 bytes and a bucket each, 2 MiB.
 pub const FILE_ENTRIES: u32 = 16_384;
 
 /// Pages of code that were met on stacks, per process: 48 + 16 + 8 bytes and a

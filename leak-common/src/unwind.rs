@@ -118,6 +118,9 @@ pub mod cfa {
     /// Nothing is known: the innermost frame is taken for a function without
     /// frame, others for functions with a frame pointer, checked.
     pub const CHECKED: u8 = 0x14;
+    /// Nothing is mapped there: what was taken for a caller is none, or it is code that
+    /// a forked child did not inherit (`MADV_DONTFORK`, as V8 has it).
+    pub const UNMAPPED: u8 = 0x15;
 }
 
 /// Ways to find the caller's frame pointer.
@@ -195,6 +198,8 @@ pub struct FileCode {
     pub reserved: u32,
     /// When a process's page of it was last looked up.
     pub used: u64,
+    /// When user space was last asked for tables.
+    pub asked: u64,
 }
 
 /// What is known of a file.
@@ -270,6 +275,6 @@ pub const MAX_PYTHON_LAYOUTS: usize = 64;
 
 const _: () = assert!(size_of::<Rule>() == 16);
 const _: () = assert!(size_of::<FileKey>() == 24);
-const _: () = assert!(size_of::<FileCode>() == 40);
+const _: () = assert!(size_of::<FileCode>() == 48);
 const _: () = assert!(size_of::<PythonLayout>() == 56);
 const _: () = assert!(size_of::<PythonFrame>() == 16);

@@ -50,6 +50,9 @@ pub(crate) struct CodePage {
 /// Stands for a number in the directory where there are no tables.
 pub(super) const BARE: u64 = u64::MAX;
 
+/// The same where nothing is mapped.
+pub(super) const UNMAPPED: u64 = u64::MAX - 1;
+
 /// Code was mapped into a process, or it runs another program: what is known of
 /// its pages is void.
 #[inline(always)]
@@ -76,7 +79,8 @@ pub(super) fn space(process: ProcessId, walk: &mut Walk) {
     let _ = SPACES.insert(process, &walk.fresh, 0);
 }
 
-/// Number in the directory of the first entry of an address's page, or [`BARE`].
+/// Number in the directory of the first entry of an address's page, [`BARE`] or
+/// [`UNMAPPED`].
 #[inline(always)]
 pub(super) fn directory<M: Mappings>(
     walk: &mut Walk,
@@ -93,7 +97,8 @@ pub(super) fn directory<M: Mappings>(
     }
     match M::find(address, mapping) {
         Searched::Found if mapping.is_executable() => {}
-        Searched::Found | Searched::Nothing => return Err(StackEnd::Broken),
+        Searched::Found => return Err(StackEnd::Broken),
+        Searched::Nothing => return Ok(UNMAPPED),
         Searched::Locked => return Err(StackEnd::Locked),
     }
     let directory = if mapping.has_file() || mapping.is_vdso() {
@@ -126,23 +131,20 @@ fn in_file(
     // SAFETY: a map value; user space replaces whole values, and readers of the old
     // one see the old tables, which outlive them.
     let file = unsafe { &mut *file };
-    let beyond = now.wrapping_sub(file.used) > WANT_AGAIN;
     file.used = now;
-    match file.state {
-        file_state::LOADED => {}
-        file_state::BARE => return Ok(BARE),
-        file_state::EVICTED => {
-            if beyond {
-                want(mapping, process);
-            }
-            return Err(StackEnd::Evicted);
+    if file.state == file_state::BARE {
+        return Ok(BARE);
+    }
+    if file.state != file_state::LOADED {
+        if now.wrapping_sub(file.asked) > WANT_AGAIN {
+            file.asked = now;
+            want(mapping, process);
         }
-        _ => {
-            if beyond {
-                want(mapping, process);
-            }
-            return Err(StackEnd::NoTable);
-        }
+        return Err(if file.state == file_state::EVICTED {
+            StackEnd::Evicted
+        } else {
+            StackEnd::NoTable
+        });
     }
     if file.python_layout != 0 {
         walk.python_layout = u64::from(file.python_layout);
@@ -176,6 +178,7 @@ static WANTED: FileCode = FileCode {
     python_layout: 0,
     reserved: 0,
     used: 0,
+    asked: 0,
 };
 
 #[inline(always)]
@@ -184,7 +187,10 @@ fn first_sight(key: &FileKey, now: u64) -> bool {
         return false;
     }
     if let Some(file) = FILES.get_ptr_mut(key) {
-        unsafe { (*file).used = now };
+        unsafe {
+            (*file).used = now;
+            (*file).asked = now;
+        }
     }
     true
 }
@@ -249,8 +255,8 @@ fn tell(process: ProcessId, file: FileKey, (start, end, offset): (u64, u64, u64)
     }
 }
 
-/// A file whose tables are missing is asked for again when it was not met for so
-/// long: a request may have been lost.
+/// A file whose tables are missing is asked for again after so long: a request may
+/// have been lost.
 const WANT_AGAIN: u64 = 1_000_000_000;
 
 #[inline(always)]

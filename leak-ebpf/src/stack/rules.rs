@@ -13,7 +13,7 @@ use leak_common::{
 
 use super::{
     StackScratch,
-    code::{self, BARE},
+    code::{self, BARE, UNMAPPED},
     mapping::Mappings,
     mask_less, opaque,
     walk::Walk,
@@ -79,6 +79,11 @@ pub(super) fn look_up<M: Mappings>(slot: u64, process: u64, address: u64) -> u64
     let found = code::directory::<M>(walk, mapping, ProcessId(process), address);
     let rule = match found {
         Ok(BARE) => CHECKED,
+        Ok(UNMAPPED) => {
+            // Not remembered: it may be mapped soon.
+            set(&mut walk.rule, u64::from(cfa::UNMAPPED), 0);
+            return 0;
+        }
         Ok(directory) => search(directory, address),
         Err(end) => return end as u64,
     };

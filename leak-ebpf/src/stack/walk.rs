@@ -35,6 +35,8 @@ pub(crate) struct Walk {
     pub(crate) has_link: u64,
     /// 1 where `instruction` follows a call: the call is what the rule is for.
     pub(crate) after_call: u64,
+    /// 1 where `instruction` turned out to be no frame's.
+    is_no_frame: u64,
     /// What holds at `instruction`.
     pub(super) rule: Words,
     /// The canonical frame address.
@@ -61,12 +63,16 @@ impl Walk {
         self.frame = registers.frame();
         self.link = registers.link();
         self.has_link = 1;
+        self.is_no_frame = 0;
         // The address follows the system call's instruction.
         self.after_call = 1;
         self.hash = stack_seed(process);
         self.end = StackEnd::NotTaken as u64;
     }
 }
+
+/// Below lies nothing that can be executed (vm.mmap_min_addr).
+const LOWEST_CODE: u64 = 4096;
 
 /// Walks until the outermost frame, or to where there is no going on.
 #[inline(always)]
@@ -103,8 +109,13 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
         }
         frames[index] = instruction;
         index += 1;
-        walk.hash = mix(walk.hash, instruction);
+        let hash = walk.hash;
+        walk.hash = mix(hash, instruction);
         if let Err(end) = caller::<M>(walk, window, remembered, (slot, process), index == 1) {
+            if walk.is_no_frame != 0 && index > 1 {
+                index -= 1;
+                walk.hash = hash;
+            }
             walk.end = end as u64;
             break;
         }
@@ -145,13 +156,33 @@ fn caller<M: Mappings>(
         return Err(StackEnd::Complete);
     } else if way == u64::from(cfa::SIGNAL) {
         return interrupted(walk);
+    } else if way == u64::from(cfa::UNMAPPED) {
+        // Believed only if a function that keeps the frame pointer called it.
+        walk.is_no_frame = 1;
+        if innermost || walk.instruction < LOWEST_CODE {
+            return Err(StackEnd::Broken);
+        }
+        by_frame_pointer(walk, window)?;
+        let address = walk.instruction.wrapping_sub(1);
+        if rules::find::<M>(walk, remembered, slot, process, address) != 0 {
+            return Err(StackEnd::Broken);
+        }
+        // SAFETY: as above.
+        let way = unsafe { core::ptr::read_volatile(&raw const walk.rule[0]) } & 0xff;
+        if way != u64::from(cfa::CHECKED) && way != u64::from(cfa::FRAME_POINTER) {
+            return Err(StackEnd::Broken);
+        }
+        walk.is_no_frame = 0;
+        return Ok(());
     } else if way == u64::from(cfa::CHECKED) {
         if innermost {
             // A function that makes a system call and nothing else has no frame,
             // if what would be its return address is code.
             let address = without_frame(walk)?;
             let end = rules::find::<M>(walk, remembered, slot, process, address.wrapping_sub(1));
-            if end != StackEnd::Broken as u64 {
+            // SAFETY: as above.
+            let way = unsafe { core::ptr::read_volatile(&raw const walk.rule[0]) } & 0xff;
+            if end != StackEnd::Broken as u64 && way != u64::from(cfa::UNMAPPED) {
                 let stack = walk.stack.wrapping_add(PUSHED);
                 return go(walk, address, stack);
             }

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
+use leak_common::unwind::CHUNK_ROWS;
+
 /// What is free.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -51,6 +53,48 @@ impl Places {
         }
         self.used += length;
         Some(start..start + length)
+    }
+
+    /// Takes so many in a row if that is possible, else in pieces, the largest first,
+    /// with `lost` more for each piece and each chunk's end.
+    pub(super) fn take_in_pieces(
+        &mut self,
+        length: usize,
+        lost: usize,
+    ) -> Option<Vec<Range<usize>>> {
+        let chunks = length / CHUNK_ROWS + 1;
+        if let Some(range) = self.take(length + chunks * lost) {
+            return Some(vec![range]);
+        }
+        let mut order: Vec<Range<usize>> =
+            self.free.iter().map(|(start, end)| *start..*end).collect();
+        order.sort_by_key(|range| std::cmp::Reverse(range.len()));
+        let mut pieces = Vec::new();
+        let mut usable = 0;
+        for range in order {
+            let chunks = range.len() / CHUNK_ROWS + 2;
+            let gain = range.len().saturating_sub(chunks * lost);
+            if gain == 0 || usable >= length {
+                break;
+            }
+            usable += gain;
+            pieces.push(range);
+        }
+        if usable < length {
+            return None;
+        }
+        for piece in &pieces {
+            self.free.remove(&piece.start);
+            self.used += piece.len();
+        }
+        Some(pieces)
+    }
+
+    /// Gives back several ranges.
+    pub(super) fn give_all(&mut self, ranges: impl IntoIterator<Item = Range<usize>>) {
+        for range in ranges {
+            self.give(range);
+        }
     }
 
     /// Gives back what was taken, or a part of it.
@@ -104,6 +148,20 @@ mod tests {
             }
             prop_assert_eq!(places.take(4096), Some(0..4096));
         }
+    }
+
+    #[test]
+    fn what_has_no_room_in_a_row_comes_in_pieces() {
+        let mut places = Places::new(10_000);
+        let all: Vec<_> = (0..10).filter_map(|_| places.take(1000)).collect();
+        places.give_all(all.iter().step_by(2).cloned());
+        assert_eq!(places.take(1500), None);
+        let pieces = places.take_in_pieces(1500, 10).unwrap();
+        assert_eq!(pieces.len(), 2);
+        assert!(places.take_in_pieces(3500, 10).is_none());
+        places.give_all(pieces);
+        assert_eq!(places.used(), 5000);
+        assert_eq!(places.take_in_pieces(500, 10), Some(vec![0..510]));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) enum Urgency {
 }
 
 /// Share of the room that is left for files that are met, in percent.
-const RESERVE: usize = 50;
+const RESERVE: usize = 40;
 
 /// How long code that is in use has to show it, before what was not used is dropped.
 const SHOW_USE: Duration = Duration::from_millis(300);
@@ -43,9 +43,16 @@ const GRACE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 struct Loaded {
     keys: Vec<FileKey>,
-    rows: Range<usize>,
+    /// In pieces where there was no room for all in a row.
+    rows: Vec<Range<usize>>,
     pages: Range<usize>,
     code: FileCode,
+}
+
+impl Loaded {
+    fn row_count(&self) -> usize {
+        self.rows.iter().map(ExactSizeIterator::len).sum()
+    }
 }
 
 #[derive(Debug)]
@@ -211,7 +218,7 @@ impl Store {
             std::thread::sleep(GRACE);
             let mut guard = lock(store);
             for loaded in dropped {
-                guard.rows.give(loaded.rows);
+                guard.rows.give_all(loaded.rows);
                 guard.pages.give(loaded.pages);
             }
         }
@@ -262,15 +269,15 @@ impl Store {
             self.rows.capacity() - self.rows.used(),
             self.pages.capacity() - self.pages.used(),
         );
-        // Twice what is needed: what is free may be in pieces.
+        // More than is needed: what is free may be in pieces.
         for (_, id) in order {
-            if free_rows >= 2 * rows && free_pages >= 2 * pages {
+            if free_rows >= rows / 4 * 5 + CHUNK_ROWS && free_pages >= 2 * pages {
                 break;
             }
             let Some(loaded) = self.loaded.remove(&id) else {
                 continue;
             };
-            free_rows += loaded.rows.len();
+            free_rows += loaded.row_count();
             free_pages += loaded.pages.len();
             for key in &loaded.keys {
                 self.by_key.remove(key);
@@ -347,22 +354,38 @@ impl Store {
     }
 
     /// Copies a table into the maps.
-    fn write(&mut self, table: &Table) -> Result<(Range<usize>, Range<usize>), Full> {
-        // No page's rows are in two chunks: what is left of a chunk may be lost.
-        let spare = (table.rows.len() / CHUNK_ROWS + 1) * MAX_PAGE_ROWS;
+    fn write(&mut self, table: &Table) -> Result<(Vec<Range<usize>>, Range<usize>), Full> {
         let pages = self.pages.take(table.pages.len()).ok_or(Full)?;
-        let Some(rows) = self.rows.take(table.rows.len() + spare) else {
+        let Some(pieces) = self.rows.take_in_pieces(table.rows.len(), MAX_PAGE_ROWS) else {
             self.pages.give(pages);
             return Err(Full);
         };
         let numbers: Vec<u16> = table.rules.iter().map(|rule| self.number(*rule)).collect();
         let mut directory = Vec::with_capacity(table.pages.len());
-        let mut next = rows.start;
         let mut renumbered = Vec::with_capacity(MAX_PAGE_ROWS);
+        let mut kept: Vec<Range<usize>> = Vec::new();
+        let mut left = pieces.into_iter();
+        let mut piece = left.next().unwrap_or_default();
+        let mut next = piece.start;
         for page in &table.pages {
             let count = usize::from(page.count);
-            if next / CHUNK_ROWS != (next + count).saturating_sub(1) / CHUNK_ROWS {
-                next = next.next_multiple_of(CHUNK_ROWS);
+            // A page's rows are in one piece and in one chunk.
+            loop {
+                if next / CHUNK_ROWS != (next + count).saturating_sub(1) / CHUNK_ROWS {
+                    next = next.next_multiple_of(CHUNK_ROWS);
+                }
+                if next + count <= piece.end {
+                    break;
+                }
+                kept.push(piece.clone());
+                let Some(another) = left.next() else {
+                    // What was written is not known to anybody.
+                    self.rows.give_all(kept);
+                    self.pages.give(pages);
+                    return Err(Full);
+                };
+                piece = another;
+                next = piece.start;
             }
             let first = page.first as usize;
             let own = table.rows.get(first..first + count).unwrap_or_default();
@@ -376,8 +399,10 @@ impl Store {
             next += count;
         }
         self.maps.write_pages(pages.start, &directory);
-        self.rows.give(next..rows.end);
-        Ok((rows.start..next, pages))
+        kept.push(piece.start..next);
+        self.rows.give(next..piece.end);
+        self.rows.give_all(left);
+        Ok((kept, pages))
     }
 
     /// The number of a rule in the programs' table.
@@ -404,4 +429,5 @@ const NOTHING: FileCode = FileCode {
     python_layout: 0,
     reserved: 0,
     used: 0,
+    asked: 0,
 };
