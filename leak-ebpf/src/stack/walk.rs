@@ -35,8 +35,12 @@ pub(crate) struct Walk {
     pub(crate) has_link: u64,
     /// 1 where `instruction` follows a call: the call is what the rule is for.
     pub(crate) after_call: u64,
-    /// 1 where `instruction` turned out to be no frame's.
-    is_no_frame: u64,
+    /// How many of the last frames are in no code that is mapped, and the hash
+    /// before them: they are frames if their callers turn out to be.
+    doubtful: u64,
+    sure_hash: u64,
+    /// The hash before this frame.
+    hash_before: u64,
     /// What holds at `instruction`.
     pub(super) rule: Words,
     /// The canonical frame address.
@@ -63,7 +67,7 @@ impl Walk {
         self.frame = registers.frame();
         self.link = registers.link();
         self.has_link = 1;
-        self.is_no_frame = 0;
+        self.doubtful = 0;
         // The address follows the system call's instruction.
         self.after_call = 1;
         self.hash = stack_seed(process);
@@ -109,13 +113,13 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
         }
         frames[index] = instruction;
         index += 1;
-        let hash = walk.hash;
-        walk.hash = mix(hash, instruction);
+        walk.hash_before = walk.hash;
+        walk.hash = mix(walk.hash, instruction);
         if let Err(end) = caller::<M>(walk, window, remembered, (slot, process), index == 1) {
-            if walk.is_no_frame != 0 && index > 1 {
-                index -= 1;
-                walk.hash = hash;
+            if walk.doubtful != 0 {
+                walk.hash = walk.sure_hash;
             }
+            index -= walk.doubtful as usize;
             walk.end = end as u64;
             break;
         }
@@ -158,8 +162,14 @@ fn caller<M: Mappings>(
         return interrupted(walk);
     } else if way == u64::from(cfa::UNMAPPED) {
         // Believed only if a function that keeps the frame pointer called it.
-        walk.is_no_frame = 1;
-        if innermost || walk.instruction < LOWEST_CODE {
+        if innermost {
+            return Err(StackEnd::Broken);
+        }
+        if walk.doubtful == 0 {
+            walk.sure_hash = walk.hash_before;
+        }
+        walk.doubtful += 1;
+        if walk.instruction < LOWEST_CODE {
             return Err(StackEnd::Broken);
         }
         by_frame_pointer(walk, window)?;
@@ -169,10 +179,11 @@ fn caller<M: Mappings>(
         }
         // SAFETY: as above.
         let way = unsafe { core::ptr::read_volatile(&raw const walk.rule[0]) } & 0xff;
-        if way != u64::from(cfa::CHECKED) && way != u64::from(cfa::FRAME_POINTER) {
+        if way == u64::from(cfa::CHECKED) || way == u64::from(cfa::FRAME_POINTER) {
+            walk.doubtful = 0;
+        } else if way != u64::from(cfa::UNMAPPED) {
             return Err(StackEnd::Broken);
         }
-        walk.is_no_frame = 0;
         return Ok(());
     } else if way == u64::from(cfa::CHECKED) {
         if innermost {

@@ -1,6 +1,7 @@
 //! Which files' tables are in the programs' maps, and where.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, HashSet},
     ops::Range,
     sync::{Arc, Mutex},
@@ -47,6 +48,8 @@ struct Loaded {
     rows: Vec<Range<usize>>,
     pages: Range<usize>,
     code: FileCode,
+    /// When it was placed: a later use is one.
+    placed: u64,
 }
 
 impl Loaded {
@@ -256,12 +259,17 @@ impl Store {
             let times = loaded.keys.iter().filter_map(|key| used.get(key));
             times.copied().max().unwrap_or(0)
         };
-        let mut order: Vec<(u64, u64)> = self
+        // What was never used first, of that the largest; then what was not for longest.
+        let mut order: Vec<((u64, Reverse<usize>), u64)> = self
             .loaded
             .iter()
             .filter(|(_, loaded)| !loaded.keys.contains(&FileKey::VDSO))
-            .map(|(id, loaded)| (last_use(loaded), *id))
-            .filter(|(used, _)| *used < since)
+            .filter(|(_, loaded)| last_use(loaded) < since)
+            .map(|(id, loaded)| {
+                let used = last_use(loaded);
+                let used = if used > loaded.placed { used } else { 0 };
+                ((used, Reverse(loaded.row_count())), *id)
+            })
             .collect();
         order.sort_unstable();
         let mut dropped: Vec<Loaded> = Vec::new();
@@ -346,10 +354,14 @@ impl Store {
                 rows,
                 pages,
                 code,
+                placed: u64::MAX,
             },
         );
         self.name(id, key);
         self.name(id, own);
+        if let Some(loaded) = self.loaded.get_mut(&id) {
+            loaded.placed = monotonic_now();
+        }
         true
     }
 
