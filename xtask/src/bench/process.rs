@@ -12,6 +12,9 @@ use crate::command;
 
 /// Nothing measured here takes longer to start or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a signal may take that is repeated.
+const REPLY: Duration = Duration::from_secs(10);
 /// For a child that is dropped before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -72,6 +75,17 @@ impl Process {
             Some(status) => Ok((start.elapsed(), status)),
             None => bail!("`{}` did not end after SIGINT", self.name),
         }
+    }
+
+    /// The same for a program that now and then does not hear it: asks again, and ends it at last.
+    pub(super) fn insist(mut self) -> Result<()> {
+        for signal in [libc::SIGINT, libc::SIGINT, libc::SIGTERM, libc::SIGKILL] {
+            self.signal(signal);
+            if self.wait(REPLY)?.is_some() {
+                return Ok(());
+            }
+        }
+        bail!("`{}` can not be ended", self.name)
     }
 
     fn signal(&self, signal: libc::c_int) {

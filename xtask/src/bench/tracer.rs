@@ -169,15 +169,16 @@ impl Attached {
 
     /// Ends it as Ctrl-C would.
     pub(super) fn stop(self) -> Result<Stopped> {
-        let (took, status) = self.process.interrupt()?;
         let Some(report) = self.report else {
+            self.process.insist()?;
             return Ok(Stopped {
-                took,
+                took: Duration::ZERO,
                 lost: 0,
                 tables: None,
                 report: serde_json::Value::Null,
             });
         };
+        let (took, status) = self.process.interrupt()?;
         if !status.success() {
             bail!("leaktrace ended with {status}");
         }
