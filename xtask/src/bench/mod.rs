@@ -103,6 +103,13 @@ pub(crate) fn run(settings: Settings, quick: bool, only: Option<Section>) -> Res
     let mut measure = as_root(myself);
     measure.arg("measure").arg("--leaktrace").arg(leaktrace);
     measure.arg("--bench-loop").arg(bench_loop);
+    // Without the section that needs it, the path is not looked at, but one is asked for.
+    let none = std::path::Path::new("none");
+    let stack_loop = if stack_loop.as_os_str().is_empty() {
+        none
+    } else {
+        &stack_loop
+    };
     measure.arg("--stack-loop").arg(stack_loop);
     if let Some(section) = only {
         measure.args(["--only", section.word()]);
