@@ -22,12 +22,7 @@ pub(crate) fn leaktrace(settings: Settings, args: &[OsString]) -> Result<()> {
 pub(crate) fn demo(settings: Settings) -> Result<()> {
     bpf::build(settings)?;
     let binary = host::build(true)?;
-    // Frame pointers, so that its stacks are whole whatever way they are walked.
-    command::run(
-        command::cargo()
-            .args(["rustc", "--package", "xtask", "--bin", "demo-leak"])
-            .args(["--", "-C", "force-frame-pointers=yes"]),
-    )?;
+    command::run(command::cargo().args(["build", "--package", "xtask", "--bin", "demo-leak"]))?;
     eprintln!(
         "xtask: demo-leak leaks 5 files and 3 sockets a second, and closes as many properly; \
          tracing the whole host for {DEMO_SECONDS} s"

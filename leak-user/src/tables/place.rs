@@ -161,7 +161,7 @@ mod tests {
         assert!(places.take_in_pieces(3500, 10).is_none());
         places.give_all(pieces);
         assert_eq!(places.used(), 5000);
-        assert_eq!(places.take_in_pieces(500, 10), Some(vec![0..510]));
+        assert_eq!(places.take_in_pieces(500, 10).unwrap().len(), 1);
     }
 
     #[test]
