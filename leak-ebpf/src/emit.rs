@@ -5,6 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{bpf_ktime_get_ns, generated::bpf_ringbuf_output},
+    maps::ring_buf::RingBufEntry,
 };
 use aya_log_ebpf::info;
 use leak_common::{
@@ -58,6 +59,19 @@ unsafe fn write(start: *mut c_void, size: u64, process: ProcessId, wake: u64) ->
         lost(Counter::RingFull, process);
         false
     }
+}
+
+/// Room for a record that is too large to be put together elsewhere. It must be
+/// submitted.
+#[inline(always)]
+pub(crate) fn reserve<T: 'static>(process: ProcessId) -> Option<RingBufEntry<T>> {
+    let entry = RING.reserve::<T>(0);
+    if entry.is_some() {
+        count(Counter::Emitted);
+    } else {
+        lost(Counter::RingFull, process);
+    }
+    entry
 }
 
 /// Writes a record.

@@ -10,8 +10,8 @@ use leak_common::{
 
 use crate::{
     count::current,
-    emit::head,
-    maps::{RING, SiteScratch},
+    emit::{head, reserve},
+    maps::SiteScratch,
     registers::Registers,
     stack,
 };
@@ -24,7 +24,7 @@ pub(crate) fn send(scratch: &SiteScratch, registers: Registers, process: Process
     if unsafe { bpf_get_prandom_u32() } % ONE_IN != 0 {
         return;
     }
-    let Some(mut entry) = RING.reserve::<Snapshot>(0) else {
+    let Some(mut entry) = reserve::<Snapshot>(process) else {
         return;
     };
     let record = entry.as_mut_ptr();

@@ -10,8 +10,8 @@ use leak_common::{
 };
 
 use crate::{
-    emit::head,
-    maps::{RING, SiteScratch, UNFINISHED},
+    emit::{head, reserve},
+    maps::{SiteScratch, UNFINISHED},
     stack::{self, Stack},
 };
 
@@ -58,7 +58,7 @@ pub(crate) fn send(scratch: &SiteScratch, kind: u32, process: ProcessId, site: u
     if scratch.unfinished == 0 {
         return;
     }
-    let Some(mut entry) = RING.reserve::<Unfinished>(0) else {
+    let Some(mut entry) = reserve::<Unfinished>(process) else {
         return;
     };
     let record = entry.as_mut_ptr();

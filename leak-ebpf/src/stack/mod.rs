@@ -12,6 +12,7 @@ mod rules;
 mod walk;
 mod window;
 
+use aya_ebpf::helpers::generated;
 use leak_common::{ProcessId, config::flags, identity::stack_seed, wire::StackEnd};
 
 pub(crate) use self::{
@@ -19,8 +20,6 @@ pub(crate) use self::{
     mapping::{ByLock, ByTree, Mapping, Mappings},
     rules::Remembered,
 };
-use aya_ebpf::helpers::generated;
-
 use self::{walk::Walk, window::Window};
 use crate::{config::has, maps::SiteScratch, registers::Registers};
 
