@@ -1,5 +1,7 @@
 //! Counters that the programs keep per CPU.
 
+use crate::wire::StackEnd;
+
 /// What is counted. The number is the index in the counters' array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -28,24 +30,22 @@ pub enum Counter {
     TooManyReceived = 10,
     /// System calls of 32-bit callers, which are not covered.
     Compat = 11,
-    /// Stacks that ended before their outermost frame.
-    StackTruncated = 12,
     /// io_uring closes whose descriptor this kernel does not show.
-    UringCloseUnseen = 13,
+    UringCloseUnseen = 12,
     /// Stacks of new sites that ended for a reason of [`StackEnd`](crate::wire::StackEnd),
     /// from the second on, in the order of their numbers.
-    StackBroken = 14,
-    StackUnreadable = 15,
-    StackTooDeep = 16,
-    StackNotTaken = 17,
-    StackNoTable = 18,
-    StackEvicted = 19,
-    StackLocked = 20,
+    StackBroken = 13,
+    StackUnreadable = 14,
+    StackTooDeep = 15,
+    StackNotTaken = 16,
+    StackNoTable = 17,
+    StackEvicted = 18,
+    StackLocked = 19,
 }
 
 impl Counter {
     /// How many there are.
-    pub const COUNT: usize = 21;
+    pub const COUNT: usize = 20;
 
     /// Every counter, in the order of their numbers.
     pub const ALL: [Counter; Self::COUNT] = [
@@ -61,7 +61,6 @@ impl Counter {
         Counter::Unreadable,
         Counter::TooManyReceived,
         Counter::Compat,
-        Counter::StackTruncated,
         Counter::UringCloseUnseen,
         Counter::StackBroken,
         Counter::StackUnreadable,
@@ -71,6 +70,15 @@ impl Counter {
         Counter::StackEvicted,
         Counter::StackLocked,
     ];
+
+    /// What counts the stacks that ended so; nothing counts complete ones.
+    #[must_use]
+    pub const fn of_stack(end: StackEnd) -> Option<Counter> {
+        match end {
+            StackEnd::Complete => None,
+            _ => Some(Self::ALL[Counter::StackBroken as usize + end as usize - 1]),
+        }
+    }
 
     /// The name of the loss, for those counters that count one.
     #[must_use]
@@ -88,7 +96,6 @@ impl Counter {
             | Counter::Emitted
             | Counter::YoungFull
             | Counter::Compat
-            | Counter::StackTruncated
             | Counter::UringCloseUnseen
             | Counter::StackBroken
             | Counter::StackUnreadable
@@ -107,4 +114,17 @@ const _: () = {
         assert!(Counter::ALL[index] as usize == index);
         index += 1;
     }
+};
+
+// Kinds of ends are counted by their numbers.
+const _: () = {
+    let mut index = 1;
+    while index < StackEnd::ALL.len() {
+        assert!(StackEnd::ALL[index] as usize == index);
+        index += 1;
+    }
+    assert!(matches!(
+        Counter::of_stack(StackEnd::Locked),
+        Some(Counter::StackLocked)
+    ));
 };

@@ -202,6 +202,24 @@ pub struct FileCode {
     pub asked: u64,
 }
 
+impl FileCode {
+    /// A [`file_state`] in which there are no tables.
+    #[must_use]
+    pub const fn without_tables(state: u32) -> FileCode {
+        FileCode {
+            state,
+            directory: 0,
+            first_page: 0,
+            pages: 0,
+            python_runtime: 0,
+            python_layout: 0,
+            reserved: 0,
+            used: 0,
+            asked: 0,
+        }
+    }
+}
+
 /// What is known of a file.
 pub mod file_state {
     /// User space was asked for tables.

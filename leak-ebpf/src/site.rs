@@ -9,7 +9,7 @@ use leak_common::{
 
 use crate::{
     config::has,
-    count::{count, count_at, current, lost},
+    count::{count_at, current, lost},
     emit::{emit_interpreted, emit_site, head},
     global::global,
     maps::{SCRATCH, SITES},
@@ -88,7 +88,6 @@ fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
         return 0;
     }
     if end != StackEnd::Complete as u64 {
-        count(Counter::StackTruncated);
         count_at(Counter::StackBroken as u64 + end - StackEnd::Broken as u64);
     }
     let kind = kind as u32;

@@ -169,17 +169,7 @@ fn in_file(
     Ok(u64::from(file.directory) + page)
 }
 
-static WANTED: FileCode = FileCode {
-    state: file_state::WANTED,
-    directory: 0,
-    first_page: 0,
-    pages: 0,
-    python_runtime: 0,
-    python_layout: 0,
-    reserved: 0,
-    used: 0,
-    asked: 0,
-};
+static WANTED: FileCode = FileCode::without_tables(file_state::WANTED);
 
 #[inline(always)]
 fn first_sight(key: &FileKey, now: u64) -> bool {

@@ -144,7 +144,7 @@ fn caller<M: Mappings>(
     let rule = unsafe { core::ptr::read_volatile(&raw const walk.rule) };
     let way = rule[0] & 0xff;
     let offset = (rule[0] as i64 >> 32) as u64;
-    let has_link = forget_bool(walk.has_link);
+    let has_link = walk.has_link != 0;
     walk.has_link = 0;
     walk.cfa = if way & u64::from(cfa::RARE) == 0 {
         // All of this without a branch.
@@ -238,10 +238,6 @@ fn caller<M: Mappings>(
         };
     }
     go(walk, pair[1], cfa)
-}
-
-fn forget_bool(value: u64) -> bool {
-    super::opaque(value) != 0
 }
 
 /// On with the frame that `address` returns to.

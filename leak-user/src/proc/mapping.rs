@@ -2,10 +2,11 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader},
+    path::PathBuf,
 };
 
-use super::{Proc, into_text};
+use super::{Proc, into_text, open_regular};
 
 /// Most mappings taken of one process: a multiple of the usual
 /// `vm.max_map_count` of 65530.
@@ -89,6 +90,21 @@ impl Proc {
         let mut mappings = Vec::new();
         self.each_mapping(pid, |mapping| mappings.push(mapping))?;
         Some(mappings)
+    }
+
+    /// Opens the file of a mapping: the very file, also if it was deleted. Nothing
+    /// says that it is still the one that was mapped when the addresses were read.
+    ///
+    /// # Errors
+    /// It is not a regular file, the process is gone, or this one may not
+    /// (`CAP_CHECKPOINT_RESTORE`).
+    pub(crate) fn open_mapped(&self, pid: u32, start: u64, end: u64) -> io::Result<File> {
+        open_regular(&self.mapped_file(pid, start, end))
+    }
+
+    /// The link to the file of a mapping.
+    pub(crate) fn mapped_file(&self, pid: u32, start: u64, end: u64) -> PathBuf {
+        self.of(self.memory_of(pid), &format!("map_files/{start:x}-{end:x}"))
     }
 
     /// First and behind-last addresses of the mappings that mmap may have made.

@@ -13,7 +13,7 @@ use super::{
     symbols::{Name, Symbols},
     vdso,
 };
-use crate::proc::{Mapping, Proc, open_beneath, open_regular};
+use crate::proc::{Mapping, Proc, open_beneath};
 
 /// Where debug information is installed, below a root directory.
 const DEBUG_DIRECTORY: &str = "usr/lib/debug";
@@ -307,18 +307,19 @@ fn version(file: &File) -> Option<Version> {
 /// Opens the file behind a mapping: itself, even if it is deleted, where this
 /// process may (`CAP_CHECKPOINT_RESTORE`), else what has its path now.
 fn open_mapped(proc: &Proc, pid: u32, mapping: &Mapping) -> io::Result<File> {
-    let process = proc.root().join(pid.to_string());
-    let range = format!("map_files/{:x}-{:x}", mapping.start, mapping.end);
-    let range = process.join(range);
-    let opened = open_regular(&range).and_then(|file| {
-        // Since the mappings were read, another file may have come there.
-        match std::fs::read_link(&range)?.as_os_str() == mapping.path.as_str() {
-            true => Ok(file),
-            false => Err(io::ErrorKind::NotFound.into()),
-        }
-    });
+    let opened = proc
+        .open_mapped(pid, mapping.start, mapping.end)
+        .and_then(|file| {
+            // Since the mappings were read, another file may have come there.
+            let link = proc.mapped_file(pid, mapping.start, mapping.end);
+            match std::fs::read_link(link)?.as_os_str() == mapping.path.as_str() {
+                true => Ok(file),
+                false => Err(io::ErrorKind::NotFound.into()),
+            }
+        });
     opened.or_else(|_| {
-        let file = open_beneath(&process.join("root"), Path::new(&mapping.path))?;
+        let root = proc.root().join(pid.to_string()).join("root");
+        let file = open_beneath(&root, Path::new(&mapping.path))?;
         match file.metadata()?.ino() == mapping.inode {
             true => Ok(file),
             false => Err(io::ErrorKind::NotFound.into()),

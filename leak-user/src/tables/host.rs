@@ -58,12 +58,6 @@ pub(super) fn mapped(proc: &Proc, pids: impl IntoIterator<Item = u32>) -> Vec<Ma
     files
 }
 
-/// Opens what a living process has mapped: the very file, also if it was deleted.
-pub(super) fn open_mapped(proc: &Proc, pid: u32, (start, end): (u64, u64)) -> io::Result<File> {
-    let process = proc.root().join(proc.memory_of(pid).to_string());
-    open_regular(&process.join(format!("map_files/{start:x}-{end:x}")))
-}
-
 /// Opens the program that a living process runs.
 pub(super) fn open_program(proc: &Proc, pid: u32) -> io::Result<File> {
     let process = proc.root().join(proc.memory_of(pid).to_string());

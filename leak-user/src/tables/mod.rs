@@ -138,7 +138,6 @@ impl std::fmt::Display for Figures {
 #[derive(Debug)]
 pub struct Tables {
     shared: Arc<Shared>,
-    proc: Proc,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -182,7 +181,7 @@ impl Tables {
             work: Condvar::new(),
             done: Condvar::new(),
             store: Mutex::new(Store::new(maps)),
-            proc: proc.clone(),
+            proc,
         });
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = (0..workers.min(MAX_WORKERS))
@@ -193,12 +192,8 @@ impl Tables {
                     .spawn(move || shared.run())
             })
             .collect::<Result<_, _>>()?;
-        let tables = Tables {
-            shared,
-            proc,
-            workers,
-        };
-        tables.queue(Job {
+        let tables = Tables { shared, workers };
+        tables.shared.queue(Job {
             source: Source::Vdso,
             key: Some(FileKey::VDSO),
             urgency: Urgency::Met,
@@ -213,12 +208,12 @@ impl Tables {
         }
         let pid = wanted.process.pid();
         let opened = match (wanted.start, wanted.end) {
-            (0, 0) => host::open_program(&self.proc, pid),
-            mapping => host::open_mapped(&self.proc, pid, mapping),
+            (0, 0) => host::open_program(&self.shared.proc, pid),
+            (start, end) => self.shared.proc.open_mapped(pid, start, end),
         };
         let opened = opened.and_then(|file| host::verified(file, wanted.file));
         match opened {
-            Ok(file) => self.queue(Job {
+            Ok(file) => self.shared.queue(Job {
                 source: if wanted.start == 0 {
                     Source::Program(file, pid)
                 } else {
@@ -238,35 +233,33 @@ impl Tables {
 
     /// Takes in what processes map now, the most used files first.
     pub fn learn_processes(&self, pids: impl IntoIterator<Item = u32>) {
-        for mapped in host::mapped(&self.proc, pids) {
+        for mapped in host::mapped(&self.shared.proc, pids) {
             self.learn_mapping(mapped.pid, &mapped.mapping);
         }
     }
 
     /// Takes in what a process maps, and the libraries that its programs will load.
     pub fn learn_command(&self, pid: u32) {
-        let Some(mappings) = self.proc.mappings(pid) else {
+        let Some(mappings) = self.shared.proc.mappings(pid) else {
             return;
         };
         for mapping in mappings.iter().filter(|mapping| host::is_code(mapping)) {
             self.learn_mapping(pid, mapping);
         }
-        for path in needed::libraries(&self.proc, pid) {
-            self.queue(Job {
-                source: Source::Path(path),
-                key: None,
-                urgency: Urgency::Mapped,
-            });
-        }
+        self.shared.learn_libraries(pid);
     }
 
     fn learn_mapping(&self, pid: u32, mapping: &Mapping) {
-        let Ok(file) = host::open_mapped(&self.proc, pid, (mapping.start, mapping.end)) else {
+        let Ok(file) = self
+            .shared
+            .proc
+            .open_mapped(pid, mapping.start, mapping.end)
+        else {
             return;
         };
         let metadata = file.metadata().ok();
         let key = metadata.map(|metadata| host::key_of_mapped(mapping, &metadata));
-        self.queue(Job {
+        self.shared.queue(Job {
             source: Source::Open(file),
             key,
             urgency: Urgency::Mapped,
@@ -282,10 +275,6 @@ impl Tables {
             urgency: Urgency::Idle,
         });
         self.shared.work.notify_one();
-    }
-
-    fn queue(&self, job: Job) {
-        self.shared.queue(job);
     }
 
     /// Waits until everything that is mapped or was met has tables, or the time is up.
@@ -318,15 +307,18 @@ impl Tables {
     /// Where a living process has code of files mapped.
     #[must_use]
     pub fn places(&self, pid: u32) -> Vec<Place> {
-        let mappings = self.proc.mappings(pid).unwrap_or_default();
+        let mappings = self.shared.proc.mappings(pid).unwrap_or_default();
         let code = mappings.iter().filter(|mapping| mapping.is_executable());
         code.filter_map(|mapping| {
-            let range = (mapping.start, mapping.end);
             let file = match mapping.path.as_str() {
                 "[vdso]" => Some(FileKey::VDSO),
                 _ if mapping.inode == 0 => None,
                 _ => {
-                    let file = host::open_mapped(&self.proc, pid, range).ok()?;
+                    let opened = self
+                        .shared
+                        .proc
+                        .open_mapped(pid, mapping.start, mapping.end);
+                    let file = opened.ok()?;
                     let metadata = file.metadata().ok()?;
                     Some(host::key_of_mapped(mapping, &metadata))
                 }
@@ -493,13 +485,18 @@ impl Shared {
         };
         Store::add_with_room(&self.store, key, own, &table, interpreter, job.urgency);
         if let Some(pid) = program {
-            for path in needed::libraries(&self.proc, pid) {
-                self.queue(Job {
-                    source: Source::Path(path),
-                    key: None,
-                    urgency: Urgency::Mapped,
-                });
-            }
+            self.learn_libraries(pid);
+        }
+    }
+
+    /// Takes in the libraries that a process's program will load.
+    fn learn_libraries(&self, pid: u32) {
+        for path in needed::libraries(&self.proc, pid) {
+            self.queue(Job {
+                source: Source::Path(path),
+                key: None,
+                urgency: Urgency::Mapped,
+            });
         }
     }
 }

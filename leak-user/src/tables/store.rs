@@ -152,13 +152,7 @@ impl Store {
             self.bare.clear();
         }
         self.bare.insert(key);
-        self.tell(
-            key,
-            FileCode {
-                state: file_state::BARE,
-                ..NOTHING
-            },
-        );
+        self.tell(key, FileCode::without_tables(file_state::BARE));
     }
 
     /// Whether there is nothing left to do for a file: its tables are there, perhaps
@@ -227,13 +221,7 @@ impl Store {
         }
         tracing::debug!(inode = key.inode, "no room for unwind tables");
         let mut guard = lock(store);
-        guard.tell(
-            key,
-            FileCode {
-                state: file_state::EVICTED,
-                ..NOTHING
-            },
-        );
+        guard.tell(key, FileCode::without_tables(file_state::EVICTED));
     }
 
     fn renew(&mut self) {
@@ -289,13 +277,7 @@ impl Store {
             free_pages += loaded.pages.len();
             for key in &loaded.keys {
                 self.by_key.remove(key);
-                self.tell(
-                    *key,
-                    FileCode {
-                        state: file_state::EVICTED,
-                        ..NOTHING
-                    },
-                );
+                self.tell(*key, FileCode::without_tables(file_state::EVICTED));
             }
             self.evicted += 1;
             dropped.push(loaded);
@@ -326,11 +308,10 @@ impl Store {
             return false;
         };
         let mut code = FileCode {
-            state: file_state::LOADED,
             directory: pages.start as u32,
             first_page: table.first_page,
             pages: table.pages.len() as u32,
-            ..NOTHING
+            ..FileCode::without_tables(file_state::LOADED)
         };
         if let Some(interpreter) = interpreter
             && self.interpreters.len() + 1 < MAX_PYTHON_LAYOUTS
@@ -431,15 +412,3 @@ impl Store {
         number
     }
 }
-
-const NOTHING: FileCode = FileCode {
-    state: file_state::WANTED,
-    directory: 0,
-    first_page: 0,
-    pages: 0,
-    python_runtime: 0,
-    python_layout: 0,
-    reserved: 0,
-    used: 0,
-    asked: 0,
-};

@@ -8,7 +8,7 @@ use std::{
 use leak_common::{Class, Counter, Handle, Kind, ProcessId, wire::StackEnd};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{engine::Engine, wall_clock};
+use super::{engine::Engine, unfinished::EndChanges, wall_clock};
 use crate::{
     bpf::{Counters, monotonic_now},
     event::{Nanos, SiteId, Uncovered},
@@ -263,16 +263,15 @@ impl Engine {
         let counters = self.tracer.counters().unwrap_or_default();
         let lost_by_cause = self.lost();
         let totals = self.ledger.totals();
+        let unfinished = unfinished(&counters, &self.stacks.ends);
         Health {
             events: counters.get(Counter::Acquired) + counters.get(Counter::Released),
             lost: lost_by_cause.values().sum(),
             lost_by_cause,
             reconciled: totals.reconciled,
             adopted: totals.adopted,
-            stacks_truncated: counters
-                .get(Counter::StackTruncated)
-                .saturating_sub(self.stacks.finished),
-            stacks_truncated_by_reason: unfinished(&counters, self.stacks.finished),
+            stacks_truncated: unfinished.values().sum(),
+            stacks_truncated_by_reason: unfinished,
             uncovered: self.uncovered(views),
         }
     }
@@ -327,29 +326,15 @@ impl Engine {
     }
 }
 
-/// Stacks that ended early, by reason; what is zero is left out.
-fn unfinished(counters: &Counters, finished: u64) -> BTreeMap<String, u64> {
-    // Those that were finished later had ended for want of tables.
-    let late = |end: StackEnd| match end {
-        StackEnd::NoTable => finished,
-        _ => 0,
-    };
-    [
-        (StackEnd::Broken, Counter::StackBroken),
-        (StackEnd::Unreadable, Counter::StackUnreadable),
-        (StackEnd::TooDeep, Counter::StackTooDeep),
-        (StackEnd::NotTaken, Counter::StackNotTaken),
-        (StackEnd::NoTable, Counter::StackNoTable),
-        (StackEnd::Evicted, Counter::StackEvicted),
-        (StackEnd::Locked, Counter::StackLocked),
-    ]
-    .into_iter()
-    .map(|(end, counter)| {
-        let count = counters.get(counter).saturating_sub(late(end));
-        (end.name().to_owned(), count)
-    })
-    .filter(|(_, count)| *count > 0)
-    .collect()
+/// Stacks that ended early, by reason; what is zero is left out. `changes` are those
+/// that user space has walked on since.
+fn unfinished(counters: &Counters, changes: &EndChanges) -> BTreeMap<String, u64> {
+    StackEnd::ALL
+        .into_iter()
+        .filter_map(|end| Some((end, counters.get(Counter::of_stack(end)?))))
+        .map(|(end, count)| (end.name().to_owned(), changes.apply(end, count)))
+        .filter(|(_, count)| *count > 0)
+        .collect()
 }
 
 fn list(pids: &[u32]) -> String {

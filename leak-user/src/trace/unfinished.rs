@@ -50,8 +50,23 @@ pub(super) struct Stacks {
     /// Where processes have mapped code since the trace began.
     places: HashMap<ProcessId, Vec<Place>>,
     interpreted: VecDeque<(SiteId, Box<[PythonFrame]>)>,
-    /// How many were finished.
-    pub(super) finished: u64,
+    pub(super) ends: EndChanges,
+}
+
+/// How many more, or fewer, stacks end for each reason than the programs counted.
+#[derive(Debug, Default)]
+pub(super) struct EndChanges([i64; StackEnd::ALL.len()]);
+
+impl EndChanges {
+    fn change(&mut self, from: StackEnd, to: StackEnd) {
+        self.0[from as usize] -= 1;
+        self.0[to as usize] += 1;
+    }
+
+    /// The programs' count with the changes.
+    pub(super) fn apply(&self, end: StackEnd, count: u64) -> u64 {
+        count.saturating_add_signed(self.0[end as usize])
+    }
 }
 
 impl Stacks {
@@ -164,7 +179,7 @@ impl Engine {
             return true;
         };
         let mut frames = record.frames.to_vec();
-        let (tid, promoted) = (record.tid, record.promoted);
+        let (tid, promoted, before) = (record.tid, record.promoted, record.end);
         let code = |address| code(&self.tables, &waiting.places, address);
         let (callers, end) = finish(stack.last, frames.len(), &stack.memory, code);
         if end == StackEnd::NoTable {
@@ -172,7 +187,7 @@ impl Engine {
         }
         frames.extend(callers);
         frames.truncate(MAX_FRAMES);
-        self.stacks.finished += 1;
+        self.stacks.ends.change(before, end);
         let own = identity(stack, &frames, &waiting.python);
         // What was counted at the unfinished site already stays there.
         let id = if promoted > 0 { stack.site } else { own };

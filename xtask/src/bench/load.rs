@@ -46,20 +46,24 @@ pub(super) fn loops(options: &Options) -> Vec<Load> {
 }
 
 /// Open + close at the end of a chain of calls, in one thread; nanoseconds per turn.
-pub(super) fn stacks(options: &Options) -> Vec<Load> {
-    [
+///
+/// # Errors
+/// The program was not given.
+pub(super) fn stacks(options: &Options) -> Result<Vec<Load>> {
+    let program = options.stack_loop()?;
+    Ok([
         ("the same stack each turn", "same"),
         ("another stack each turn", "another"),
     ]
     .map(|(name, word)| {
-        let program = options.stack_loop.clone();
+        let program = program.to_owned();
         let seconds = options.loop_seconds().to_string();
         Load::new(name, move || {
             let output = output(Command::new(&program).args([word, &seconds]))?;
             Ok(pair(&output)?.0)
         })
     })
-    .into()
+    .into())
 }
 
 /// Runs open + close at `pace` turns a second; returns the pace that was reached.

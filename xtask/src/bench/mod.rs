@@ -41,7 +41,7 @@ pub(crate) struct Options {
     bench_loop: PathBuf,
     /// The program whose stacks are taken
     #[arg(long)]
-    stack_loop: PathBuf,
+    stack_loop: Option<PathBuf>,
     /// Measure this section alone
     #[arg(long)]
     only: Option<Section>,
@@ -51,6 +51,13 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// The program whose stacks are taken.
+    fn stack_loop(&self) -> Result<&Path> {
+        self.stack_loop
+            .as_deref()
+            .context("stacks are measured with --stack-loop")
+    }
+
     /// How often each figure is taken.
     fn rounds(&self) -> usize {
         if self.quick { 4 } else { 7 }
@@ -88,11 +95,10 @@ pub(crate) fn run(settings: Settings, quick: bool, only: Option<Section>) -> Res
         "bench-loop",
     ]))?;
     let bench_loop = workspace::host_binary("bench-loop", true);
-    let stack_loop = if only.is_none_or(|only| only == Section::Stacks) {
-        stack_program::build(bench_loop.parent().expect("the path has a directory"))?
-    } else {
-        PathBuf::new()
-    };
+    let stack_loop = only
+        .is_none_or(|only| only == Section::Stacks)
+        .then(|| stack_program::build(bench_loop.parent().expect("the path has a directory")))
+        .transpose()?;
 
     let file = workspace::root().join(DOCUMENT);
     let old = only
@@ -103,14 +109,9 @@ pub(crate) fn run(settings: Settings, quick: bool, only: Option<Section>) -> Res
     let mut measure = as_root(myself);
     measure.arg("measure").arg("--leaktrace").arg(leaktrace);
     measure.arg("--bench-loop").arg(bench_loop);
-    // Without the section that needs it, the path is not looked at, but one is asked for.
-    let none = std::path::Path::new("none");
-    let stack_loop = if stack_loop.as_os_str().is_empty() {
-        none
-    } else {
-        &stack_loop
-    };
-    measure.arg("--stack-loop").arg(stack_loop);
+    if let Some(stack_loop) = stack_loop {
+        measure.arg("--stack-loop").arg(stack_loop);
+    }
     if let Some(section) = only {
         measure.args(["--only", section.word()]);
     }

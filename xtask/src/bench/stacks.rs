@@ -20,7 +20,7 @@ const LEAST_FRAMES: usize = 20;
 /// Measures, and says it.
 pub(super) fn section(options: &Options) -> Result<String> {
     let frames = frames(options)?;
-    let rounds = interleaved(options, "stacks", &load::stacks(options), &STACK_TRACERS)?;
+    let rounds = interleaved(options, "stacks", &load::stacks(options)?, &STACK_TRACERS)?;
     Ok(text(frames, &rounds))
 }
 
@@ -29,7 +29,7 @@ fn frames(options: &Options) -> Result<usize> {
     let attached = tracer::leaktrace(options, &[])?;
     attached.settle()?;
     let mut holder = Process::start(
-        Command::new(&options.stack_loop)
+        Command::new(options.stack_loop()?)
             .args(["hold", "0"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped()),
