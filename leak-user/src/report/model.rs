@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub const SCHEMA: &str = "leaktrace.report/1";
 
 /// One report.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub schema: String,
     pub host: Host,
@@ -18,6 +18,82 @@ pub struct Report {
     pub processes: Vec<Process>,
     /// Leaks first, then suspects, then steady ones; by urgency within.
     pub findings: Vec<Finding>,
+    /// Limits of the host and of control groups that processes share.
+    #[serde(default)]
+    pub shared_limits: Vec<SharedLimit>,
+    /// The first failed acquisition of each process, by cause, in the order of time.
+    #[serde(default)]
+    pub failures: Vec<Failure>,
+    /// Findings that a suppression took out of `findings`.
+    #[serde(default)]
+    pub suppressed: Vec<Suppressed>,
+}
+
+/// A limit that several processes run into together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SharedLimit {
+    /// `host`, the path of a control group, or `netns:[INODE]`.
+    pub scope: String,
+    /// `file-max`, `threads-max`, `pid_max`, `pids`, `memory`, `ephemeral-ports`.
+    pub resource: String,
+    pub used: u64,
+    pub limit: u64,
+    /// Of `used`, over the window; 0 where it does not grow.
+    pub growth_per_second: f64,
+    /// `None` where use does not grow.
+    pub exhaustion_seconds: Option<f64>,
+}
+
+/// An acquisition that the kernel refused for want of something.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    pub pid: u32,
+    pub start_time: u64,
+    pub comm: String,
+    /// The kernel's word: `EMFILE`, `ENFILE`, `ENOMEM`, `EAGAIN`.
+    pub error: String,
+    /// The call that failed, as `openat`.
+    pub call: String,
+    /// Seconds from the window's start to the first one.
+    pub after_seconds: f64,
+    /// How often it happened in this process.
+    pub count: u64,
+    /// What the refusal means, one sentence.
+    pub meaning: String,
+    /// Who held the most of what ran out at that moment, most first.
+    pub holders: Vec<Holder>,
+    /// Innermost first.
+    pub stack: Vec<Frame>,
+}
+
+/// Someone who holds a resource, or many.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Holder {
+    pub pid: u32,
+    pub comm: String,
+    /// What it is there, as `fd 12`; empty where several are meant.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub handle: String,
+    /// How many it holds.
+    pub count: u64,
+}
+
+/// Findings that were not shown because someone said why they are all right.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Suppressed {
+    /// The reason given.
+    pub why: String,
+    /// Findings, and what they have outstanding together.
+    pub findings: u64,
+    pub outstanding: u64,
+}
+
+/// What was outstanding at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// From the window's start.
+    pub seconds: f64,
+    pub outstanding: u64,
 }
 
 /// Where it was taken.
@@ -78,6 +154,9 @@ pub struct Process {
     /// then what it held at its exit.
     #[serde(default)]
     pub exited: bool,
+    /// All it held over the window, what is from before included.
+    #[serde(default)]
+    pub history: Vec<Point>,
 }
 
 /// A limit that the process runs into, and when.
@@ -92,22 +171,26 @@ pub struct Limit {
 }
 
 /// How sure and how bad.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Leak,
     Suspect,
+    #[default]
     Steady,
 }
 
 /// A site with a verdict.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     pub verdict: Verdict,
     /// 0 to 1.
     pub confidence: f64,
     pub kind: String,
     pub pid: u32,
+    /// Ticks since boot: with `pid`, the process in `processes`.
+    #[serde(default)]
+    pub start_time: u64,
     pub comm: String,
     /// Counted from this site during the trace.
     pub acquired: u64,
@@ -118,12 +201,22 @@ pub struct Finding {
     pub growth_per_second: f64,
     pub oldest_age_seconds: f64,
     pub exhaustion_seconds: Option<f64>,
+    /// The rule that decided: `growth`, `zombies`, `close-wait`, ...
+    #[serde(default)]
+    pub rule: String,
     /// One sentence each.
     pub evidence: Vec<String>,
+    /// Of a suspect: what will make it a leak or steady.
+    #[serde(default)]
+    pub waits_for: Option<String>,
+    /// What kind of bug this usually is, and how it is mended.
     pub hint: Option<String>,
     /// Innermost first; empty where the acquisition was not seen.
     pub stack: Vec<Frame>,
     pub examples: Vec<Example>,
+    /// What was outstanding over the window.
+    #[serde(default)]
+    pub history: Vec<Point>,
 }
 
 /// A frame of a stack. An inlined function has its own entry, before the one it
@@ -156,6 +249,9 @@ pub struct Example {
     /// Path, peer, name: empty where nothing is known.
     pub description: String,
     pub socket: Option<Socket>,
+    /// Others who hold the same open file: by dup, fork or a message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_by: Vec<Holder>,
 }
 
 /// A socket's addresses and state, in the kernel's words.

@@ -25,8 +25,7 @@ pub(crate) fn empty() -> Report {
             events: 12_345,
             ..Health::default()
         },
-        processes: Vec::new(),
-        findings: Vec::new(),
+        ..Report::default()
     }
 }
 
@@ -98,6 +97,7 @@ pub(crate) fn socket_leak() -> Finding {
             peer: peer.to_owned(),
             state: "CLOSE_WAIT".to_owned(),
         }),
+        ..Example::default()
     };
     Finding {
         verdict: Verdict::Leak,
@@ -167,6 +167,7 @@ pub(crate) fn socket_leak() -> Finding {
             example("fd 114", 8.5, ""),
             example("fd 115", 8.0, "192.0.2.7:51236"),
         ],
+        ..Finding::default()
     }
 }
 
@@ -204,6 +205,7 @@ fn mapping_suspect() -> Finding {
             age_seconds: 9.0,
             ..Example::default()
         }],
+        ..Finding::default()
     }
 }
 
@@ -225,7 +227,7 @@ fn steady_file() -> Finding {
             handle: "fd 5".to_owned(),
             age_seconds: 60.0,
             description: "/var/log/nginx/access.log".to_owned(),
-            socket: None,
+            ..Example::default()
         }],
         ..socket_leak()
     }

@@ -85,6 +85,7 @@ impl Engine {
             health: self.health(&views),
             processes,
             findings,
+            ..Report::default()
         }
     }
 
@@ -115,6 +116,7 @@ impl Engine {
             preexisting: by_name(&view.preexisting),
             limits,
             exited: view.exited.is_some(),
+            history: Vec::new(),
         }
     }
 
@@ -149,6 +151,7 @@ impl Engine {
             confidence: judged.confidence,
             kind: judged.kind.name().to_owned(),
             pid: process.pid(),
+            start_time: u64::from(process.start_ticks()),
             comm,
             acquired: judged.acquired,
             released: judged.released,
@@ -161,6 +164,7 @@ impl Engine {
             hint: None,
             stack,
             examples: self.examples(judged.exited.unwrap_or(now), judged),
+            ..Finding::default()
         }
     }
 
@@ -203,6 +207,7 @@ impl Engine {
                     age_seconds: seconds(now.saturating_sub(sample.acquired)),
                     description: description.text,
                     socket: description.socket,
+                    held_by: Vec::new(),
                 }
             })
             .collect()

@@ -205,7 +205,7 @@ fn a_hostile_name_is_shown_escaped() {
         handle: "fd 3".to_owned(),
         age_seconds: 1.0,
         description: "/tmp/\x1b[2J\u{9b}1A/x".to_owned(),
-        socket: None,
+        ..Example::default()
     }];
     let text = written(&report, &PLAIN);
     assert!(text.contains(r"LEAK socket in \x1b]0;x\x07\n\u{202e}gpj (1234): 412"));
@@ -281,6 +281,7 @@ fn hostile(text: &str, number: u64, real: f64) -> Report {
             peer: text(),
             state: text(),
         }),
+        ..Example::default()
     }];
     report
 }
