@@ -41,7 +41,9 @@ pub(super) fn judge(held: &Held, born: Nanos, ratio: f64) -> Opinion {
         grown: held.count as f64,
         observed: seconds(life),
         growth_per_second,
+        rule: "held-at-exit",
         evidence: evidence(held, verdict, counts, life),
+        waits_for: None,
     }
 }
 

@@ -56,7 +56,9 @@ pub(super) fn judge(config: &Config, site: &Site<'_>) -> Opinion {
         grown: growth.grown.max(growth.risen as f64),
         observed: seconds(growth.observed),
         growth_per_second: growth_per_second(site, verdict),
+        rule: "growth",
         evidence: growth.evidence(config, site, verdict, pattern),
+        waits_for: None,
     }
 }
 

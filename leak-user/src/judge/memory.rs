@@ -37,7 +37,9 @@ mod tests {
             grown: 9.0,
             observed,
             growth_per_second: 1.0,
+            rule: "growth",
             evidence: Vec::new(),
+            waits_for: None,
         }
     }
 

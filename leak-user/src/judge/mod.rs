@@ -85,8 +85,14 @@ pub struct Judged {
     pub growth_per_second: f64,
     /// Seconds, at the time of judgement or the process's exit.
     pub oldest_age: f64,
+    /// The rule that decided.
+    pub rule: &'static str,
     /// One plain sentence each.
     pub evidence: Vec<String>,
+    /// Of a suspect: what will make it a leak or steady.
+    pub waits_for: Option<String>,
+    /// What was outstanding at times, in their order; at most 64 points.
+    pub history: Vec<(Nanos, u64)>,
     /// The oldest and the newest.
     pub samples: Vec<Sample>,
     /// When the process exited, where this is what it held then.
@@ -101,7 +107,10 @@ struct Opinion {
     /// Seconds that the opinion rests on.
     observed: f64,
     growth_per_second: f64,
+    /// The rule that decided.
+    rule: &'static str,
     evidence: Vec<String>,
+    waits_for: Option<String>,
 }
 
 /// Follows sites over time and judges them.
@@ -235,7 +244,10 @@ impl Judge {
             bytes,
             growth_per_second: opinion.growth_per_second,
             oldest_age: seconds(end.saturating_sub(oldest)),
+            rule: opinion.rule,
             evidence: opinion.evidence,
+            waits_for: opinion.waits_for,
+            history: site.series.map_or_else(Vec::new, Series::history),
             samples,
             exited: held.map(|held| held.exit),
         }

@@ -46,6 +46,14 @@ impl Series {
         });
     }
 
+    /// What was outstanding, at the times that are kept.
+    pub(super) fn history(&self) -> Vec<(Nanos, u64)> {
+        self.0
+            .iter()
+            .map(|point| (point.time, point.most))
+            .collect()
+    }
+
     /// `None` where a quarter has no point.
     pub(super) fn minima(&self, start: Nanos, end: Nanos) -> Option<Minima> {
         let span = u128::from(end.checked_sub(start)?).max(1);

@@ -34,6 +34,9 @@ pub(super) fn judge(dead: &[Zombie], now: Nanos, opinion: &mut Opinion) {
     } else {
         Verdict::Suspect
     };
+    if verdict < opinion.verdict {
+        opinion.rule = "zombies";
+    }
     opinion.verdict = opinion.verdict.min(verdict);
     opinion.grown = opinion.grown.max(dead.len() as f64);
     let longest = dead.first().map_or(0, |z| now.saturating_sub(z.since));
@@ -56,7 +59,9 @@ pub(super) fn alone(key: SiteKey, dead: &[Zombie], now: Nanos, trust: Trust) -> 
         grown: 0.0,
         observed: 0.0,
         growth_per_second: 0.0,
+        rule: "zombies",
         evidence: Vec::new(),
+        waits_for: None,
     };
     judge(dead, now, &mut opinion);
     let samples: Vec<Sample> = dead
@@ -83,7 +88,10 @@ pub(super) fn alone(key: SiteKey, dead: &[Zombie], now: Nanos, trust: Trust) -> 
         bytes: 0,
         growth_per_second: 0.0,
         oldest_age: seconds(now.saturating_sub(oldest.unwrap_or(now))),
+        rule: opinion.rule,
         evidence: opinion.evidence,
+        waits_for: opinion.waits_for,
+        history: Vec::new(),
         samples,
         exited: None,
     }

@@ -16,7 +16,7 @@ use crate::{
     ledger::{Counts, ProcessView, SiteKey},
     proc::Description,
     report::model::{
-        Example, Finding, Frame, Health, Limit, Process, Report, SCHEMA, Verdict, Window,
+        Example, Finding, Frame, Health, Limit, Point, Process, Report, SCHEMA, Verdict, Window,
     },
 };
 
@@ -160,12 +160,23 @@ impl Engine {
             growth_per_second: judged.growth_per_second,
             oldest_age_seconds: judged.oldest_age,
             exhaustion_seconds: exhaustion,
+            rule: judged.rule.to_owned(),
             evidence: judged.evidence.clone(),
+            waits_for: judged.waits_for.clone(),
             hint: None,
             stack,
             examples: self.examples(judged.exited.unwrap_or(now), judged),
-            ..Finding::default()
+            history: self.history(&judged.history),
         }
+    }
+
+    /// From the window's start.
+    fn history(&self, points: &[(Nanos, u64)]) -> Vec<Point> {
+        let point = |&(time, outstanding): &(Nanos, u64)| Point {
+            seconds: seconds(time.saturating_sub(self.started)),
+            outstanding,
+        };
+        points.iter().map(point).collect()
     }
 
     /// The frames of a site, innermost first.
