@@ -4,14 +4,11 @@ use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use leak_user::{
     bpf::{LoadError, raise_descriptor_limit},
-    cli::{
-        Cli, Command, Doctor, DoctorFormat, FailOn, Format, TraceOptions, completion_script,
-        exit_code,
-    },
+    cli::{Cli, Command, Doctor, DoctorFormat, FailOn, TraceOptions, completion_script, exit_code},
     doctor,
-    output::Output,
+    output::{Output, ReportOutput, Style},
     proc::Proc,
-    report::{self, Report, TextOptions, doctor::Status, escape::escape, model::Verdict},
+    report::{self, doctor::Status, escape::escape, model::Verdict},
     trace::{Plan, TraceError, trace},
 };
 
@@ -118,7 +115,7 @@ enum Target<'a> {
 fn trace_command(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Result<u8, Failure> {
     let host = Proc::default().host_facts().hostname;
     // Before anything is traced: a place that can not be written is told at once.
-    let output = Output::open(options.output.as_deref(), &host)?;
+    let output = ReportOutput::open(options.format, options.output.as_deref(), &host)?;
     let (pids, command, fail_on) = match target {
         Target::Running(pids) => (pids.to_vec(), Vec::new(), None),
         Target::Command(command, fail_on) => (Vec::new(), command.to_vec(), fail_on),
@@ -146,7 +143,15 @@ fn trace_command(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resul
         .build()?;
     let mut outcome = runtime.block_on(trace(&plan))?;
     let worst = outcome.report.worst();
-    write_report(cli, options, outcome.report, output)?;
+    if let Some(age) = options.min_age(options.format) {
+        outcome.report.drop_young_steady(age.as_secs_f64());
+    }
+    let style = Style {
+        color: cli.color,
+        top: options.top,
+        show_steady: options.all,
+    };
+    output.write(&outcome.report, style)?;
     let code = match &mut outcome.child {
         // The trace ended before the command: it goes on, and its code is ours.
         Some(child) => Some(runtime.block_on(child.wait())?),
@@ -167,29 +172,6 @@ fn fails(fail_on: Option<FailOn>, worst: Option<Verdict>) -> bool {
         (Some(FailOn::Suspect), Some(worst)) => worst <= Verdict::Suspect,
         (None, _) | (_, None) => false,
     }
-}
-
-fn write_report(
-    cli: &Cli,
-    options: &TraceOptions,
-    report: Report,
-    output: Output,
-) -> Result<(), Failure> {
-    let mut report = report;
-    if let Some(age) = options.min_age(options.format) {
-        report.drop_young_steady(age.as_secs_f64());
-    }
-    let text = TextOptions {
-        width: output.width(),
-        color: output.color(cli.color),
-        top: usize::try_from(options.top).unwrap_or(usize::MAX),
-        show_steady: options.all,
-    };
-    output.write(|out| match options.format {
-        Format::Text => report::text::write(&report, &text, out),
-        Format::Json => report::json::write(&report, out),
-    })?;
-    Ok(())
 }
 
 fn doctor_command(cli: &Cli, options: &Doctor) -> Result<u8, Failure> {

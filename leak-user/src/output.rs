@@ -1,6 +1,10 @@
 //! Where reports go: standard output, a file that is written whole or not at
 //! all, or something special such as a pipe; and what its terminal can do.
 
+mod report;
+
+pub use report::{ReportOutput, Style};
+
 use std::{
     env,
     ffi::{OsStr, OsString},

@@ -77,7 +77,7 @@ pub struct TraceOptions {
     interval_choice: Option<Duration>,
 
     /// Leave out steady findings with nothing older than this; leaks and
-    /// suspects are always reported [default: 10s for text, JSON has all]
+    /// suspects are always reported [default: 10s for text, other formats have all]
     #[arg(long = "min-age", value_name = "DURATION", value_parser = values::age,
           display_order = 7)]
     min_age_choice: Option<Duration>,
@@ -155,7 +155,7 @@ impl TraceOptions {
     pub fn min_age(&self, format: Format) -> Option<Duration> {
         match format {
             Format::Text => Some(self.min_age_choice.unwrap_or(DEFAULT_MIN_AGE)),
-            Format::Json => self.min_age_choice,
+            Format::Json | Format::Jsonl | Format::Folded => self.min_age_choice,
         }
     }
 
@@ -193,6 +193,10 @@ pub enum Format {
     Text,
     /// One document, schema leaktrace.report/1
     Json,
+    /// One finding a line, schema leaktrace.finding/1, and a summary at the end
+    Jsonl,
+    /// Stacks as flame graph tools read them, counted by what is outstanding
+    Folded,
 }
 
 /// Formats of the doctor's answer.

@@ -29,6 +29,13 @@ pub(super) fn write_document<T: Serialize>(
     out.write_all(b"\n")
 }
 
+/// Writes a document on one line.
+pub(super) fn write_line<T: Serialize>(document: &T, out: &mut dyn io::Write) -> io::Result<()> {
+    let text = serde_json::to_string(document)?;
+    out.write_all(terminal_safe(&text).as_bytes())?;
+    out.write_all(b"\n")
+}
+
 /// The same document without characters that a terminal obeys. Its structure is
 /// ASCII, so all others are within strings; ASCII control characters are line
 /// ends of the structure, except DEL.
@@ -80,11 +87,14 @@ mod tests {
         assert_eq!(
             top,
             [
+                "failures",
                 "findings",
                 "health",
                 "host",
                 "processes",
                 "schema",
+                "shared_limits",
+                "suppressed",
                 "window"
             ]
         );

@@ -15,8 +15,11 @@ use crate::{
     judge::Judged,
     ledger::{Counts, ProcessView, SiteKey},
     proc::Description,
-    report::model::{
-        Example, Finding, Frame, Health, Limit, Point, Process, Report, SCHEMA, Verdict, Window,
+    report::{
+        handle,
+        model::{
+            Example, Finding, Frame, Health, Limit, Point, Process, Report, SCHEMA, Verdict, Window,
+        },
     },
 };
 
@@ -214,7 +217,7 @@ impl Engine {
             .map(|sample| {
                 let description = described.next().unwrap_or_default();
                 Example {
-                    handle: handle_text(sample.handle, sample.size),
+                    handle: handle::name(sample.handle, sample.size),
                     age_seconds: seconds(now.saturating_sub(sample.acquired)),
                     description: description.text,
                     socket: description.socket,
@@ -416,21 +419,6 @@ fn by_name(counts: &Counts) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// A resource's name as people know it.
-fn handle_text(handle: Handle, size: u64) -> String {
-    match handle.class() {
-        Some(Class::Descriptor) => format!("fd {}", handle.value()),
-        Some(Class::Mapping | Class::Heap) if size > 0 => {
-            format!("{:#x}+{size}", handle.value())
-        }
-        Some(Class::Mapping | Class::Heap) => format!("{:#x}", handle.value()),
-        Some(Class::Thread) => format!("tid {}", ProcessId(handle.value()).pid()),
-        Some(Class::Process) => format!("pid {}", ProcessId(handle.value()).pid()),
-        Some(Class::Shm) => format!("shmid {}", handle.value() & 0xffff_ffff),
-        None => format!("{:#x}", handle.0),
-    }
-}
-
 /// A name as the kernel keeps it, without its padding.
 fn text(comm: &[u8; 16]) -> String {
     let end = comm
@@ -453,19 +441,6 @@ fn rfc3339(time: std::time::SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn handles_read_as_people_write_them() {
-        let task = ProcessId::new(77, 5);
-        assert_eq!(handle_text(Handle::new(Class::Descriptor, 12), 0), "fd 12");
-        assert_eq!(
-            handle_text(Handle::new(Class::Mapping, 0x7f00), 4096),
-            "0x7f00+4096"
-        );
-        assert_eq!(handle_text(Handle::task(Class::Thread, task), 0), "tid 77");
-        assert_eq!(handle_text(Handle::task(Class::Process, task), 0), "pid 77");
-        assert_eq!(handle_text(Handle::shm(0xf000_0001, 3), 0), "shmid 3");
-    }
 
     #[test]
     fn a_full_name_has_no_padding() {

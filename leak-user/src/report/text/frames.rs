@@ -34,7 +34,7 @@ fn write_frame(number: usize, frame: &Frame, page: &mut Page) -> io::Result<()> 
     let start = format!("{:INDENT$}{:<4}", "", format!("#{number}"));
     let inlined = if frame.inlined { " [inlined]" } else { "" };
     let room = page.width() - width(&start);
-    let name = shorten_end(&name(frame), room - width(inlined)) + inlined;
+    let name = shorten_end(&escape(&frame.name()), room - width(inlined)) + inlined;
     let beside = room.saturating_sub(width(&name) + 2);
     let whole = place(frame, usize::MAX);
     if whole.is_empty() {
@@ -52,24 +52,11 @@ fn write_frame(number: usize, frame: &Frame, page: &mut Page) -> io::Result<()> 
     ))
 }
 
-/// The function, or where there is no name, the way to find it.
-fn name(frame: &Frame) -> String {
-    if !frame.symbol.is_empty() {
-        return escape(&frame.symbol);
-    }
-    match (&frame.module_offset, frame.module.as_str()) {
-        (Some(offset), module) if !module.is_empty() => {
-            format!("{}+{}", escape(basename(module)), escape(offset))
-        }
-        _ => escape(&frame.address),
-    }
-}
-
 /// `file:line (module)` in at most `max` columns; the path of the file gives way.
 fn place(frame: &Frame, max: usize) -> String {
     // A nameless frame has its module in place of the name.
     let named = !frame.symbol.is_empty() || frame.module_offset.is_none();
-    let module = match basename(&frame.module) {
+    let module = match frame.module_name() {
         "" => String::new(),
         _ if !named => String::new(),
         module => format!("({})", shorten_end(&escape(module), 40)),
@@ -86,8 +73,4 @@ fn place(frame: &Frame, max: usize) -> String {
         Some(room @ 8..) => shorten_middle(&escape(file), room) + &end,
         _ => shorten_end(&(escape(file) + &end), max),
     }
-}
-
-fn basename(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }

@@ -43,7 +43,7 @@ pub fn write(report: &Report, options: &TextOptions, out: &mut dyn io::Write) ->
         .collect();
     for finding in shown.iter().take(options.top) {
         page.blank()?;
-        finding::write(finding, holder(report, finding), &mut page)?;
+        finding::write(finding, report.process_of(finding), &mut page)?;
     }
     if let Some(left @ 1..) = shown.len().checked_sub(options.top) {
         page.blank()?;
@@ -52,20 +52,6 @@ pub fn write(report: &Report, options: &TextOptions, out: &mut dyn io::Write) ->
     }
     processes::write(report, options.top, &mut page)?;
     health::write(report, &mut page)
-}
-
-/// The process that a finding is about. Of those that had its pid one after the
-/// other, its name tells.
-fn holder<'a>(report: &'a Report, finding: &Finding) -> Option<&'a super::model::Process> {
-    let named = |process: &&super::model::Process| {
-        process.pid == finding.pid && process.comm == finding.comm
-    };
-    let same_pid = |process: &&super::model::Process| process.pid == finding.pid;
-    report
-        .processes
-        .iter()
-        .find(named)
-        .or_else(|| report.processes.iter().find(same_pid))
 }
 
 /// The result in a few lines.

@@ -1,0 +1,96 @@
+//! Events as JSON lines, one event a line.
+
+use std::io;
+
+use serde::Serialize;
+
+use crate::report::{json, moment::rfc3339, row::EventRow};
+
+/// Schema of an event's line.
+pub const EVENT: &str = "leaktrace.event/1";
+
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: &'static str,
+    host: &'a str,
+    /// RFC 3339 with nanoseconds; `ts_ns` is the same.
+    time: String,
+    #[serde(flatten)]
+    row: &'a EventRow,
+}
+
+/// Writes the line of an event. Events that have no row concern stacks alone.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_line(row: &EventRow, host: &str, out: &mut dyn io::Write) -> io::Result<()> {
+    let line = Line {
+        schema: EVENT,
+        host,
+        time: rfc3339(row.ts_ns),
+        row,
+    };
+    json::write_line(&line, out)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::report::sample::{self, CALENDAR};
+
+    fn written(row: &EventRow, host: &str) -> String {
+        let mut out = Vec::new();
+        write_line(row, host, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_event_is_one_flat_object() {
+        let rows: Vec<EventRow> = sample::events()
+            .iter()
+            .filter_map(|event| EventRow::of(event, CALENDAR))
+            .collect();
+        let line: Value = serde_json::from_str(&written(&rows[3], "web1")).unwrap();
+        assert_eq!(
+            line,
+            json!({
+                "schema": "leaktrace.event/1",
+                "host": "web1",
+                "time": "2026-01-02T03:04:05.003Z",
+                "event": "acquired",
+                "ts_ns": 1_767_323_045_003_000_000_i64,
+                "pid": 77,
+                "start_time": 5,
+                "kind": "mapping",
+                "handle": "0x7000+4096",
+                "site": "0x0000000000001234",
+                "size": 4096,
+            })
+        );
+        for row in &rows {
+            let text = written(row, "web1");
+            assert_eq!(text.matches('\n').count(), 1, "{text}");
+            let line: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(line["event"], row.event);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_names_stay_within_their_line(name in any::<String>()) {
+            let name = format!("\n\u{9b}{name}");
+            let row = EventRow { comm: Some(name.clone()), ..EventRow::default() };
+            let text = written(&row, &name);
+            prop_assert_eq!(text.matches('\n').count(), 1);
+            let line: Value = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(line["comm"].as_str(), Some(name.as_str()));
+            prop_assert_eq!(line["host"].as_str(), Some(name.as_str()));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Times of reports: RFC 3339 in the model, nanoseconds since 1970 in formats for
+//! machines.
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Nanoseconds since 1970; `None` where the text is no RFC 3339 time, or one that does
+/// not fit (before 1677, after 2262).
+#[must_use]
+pub fn unix_nanos(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos()).ok()
+}
+
+/// The time as RFC 3339 in UTC.
+#[must_use]
+pub fn rfc3339(unix_nanos: i64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_nanos))
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+/// How the kernel's monotonic clock relates to the calendar: its zero in nanoseconds
+/// since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calendar {
+    pub monotonic_zero: i64,
+}
+
+impl Calendar {
+    /// A time of an event, in nanoseconds since 1970.
+    #[must_use]
+    pub fn unix_nanos(self, time: crate::event::Nanos) -> i64 {
+        self.monotonic_zero.saturating_add_unsigned(time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_and_written() {
+        let nanos = unix_nanos("2026-01-02T04:04:05.25+01:00");
+        assert_eq!(nanos, Some(1_767_323_045_250_000_000));
+        assert_eq!(rfc3339(nanos.unwrap_or(0)), "2026-01-02T03:04:05.25Z");
+        for text in ["", "yesterday", "9999-01-01T00:00:00Z"] {
+            assert_eq!(unix_nanos(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_time_of_the_monotonic_clock_has_a_date() {
+        let calendar = Calendar {
+            monotonic_zero: 1_767_323_045_000_000_000,
+        };
+        assert_eq!(calendar.unix_nanos(1), 1_767_323_045_000_000_001);
+        assert!(!rfc3339(calendar.unix_nanos(u64::MAX)).is_empty());
+        assert!(!rfc3339(i64::MIN).is_empty());
+    }
+}
