@@ -41,11 +41,13 @@ pub enum Counter {
     StackNoTable = 17,
     StackEvicted = 18,
     StackLocked = 19,
+    /// Loss: the table of failures was full, a failure was not counted.
+    FailuresFull = 20,
 }
 
 impl Counter {
     /// How many there are.
-    pub const COUNT: usize = 20;
+    pub const COUNT: usize = 21;
 
     /// Every counter, in the order of their numbers.
     pub const ALL: [Counter; Self::COUNT] = [
@@ -69,6 +71,7 @@ impl Counter {
         Counter::StackNoTable,
         Counter::StackEvicted,
         Counter::StackLocked,
+        Counter::FailuresFull,
     ];
 
     /// What counts the stacks that ended so; nothing counts complete ones.
@@ -90,6 +93,7 @@ impl Counter {
             Counter::TargetsFull => Some("targets_full"),
             Counter::Unreadable => Some("unreadable_memory"),
             Counter::TooManyReceived => Some("too_many_received"),
+            Counter::FailuresFull => Some("failures_full"),
             Counter::Acquired
             | Counter::Released
             | Counter::DiedYoung

@@ -10,6 +10,10 @@ pub const SITE_ENTRIES: u32 = 65_536;
 /// Processes that a filter selects: 48 + 8 + 8 bytes and a bucket each, 2.5 MiB.
 pub const TARGET_ENTRIES: u32 = 32_768;
 
+/// Processes that were refused something, one entry for each reason: 48 + 16 + 8
+/// bytes and a bucket each, 0.4 MiB.
+pub const FAILURE_ENTRIES: u32 = 4_096;
+
 /// Calls between their two ends (clone, io_uring): 1 MiB in all.
 pub const INFLIGHT_ENTRIES: u32 = 8_192;
 

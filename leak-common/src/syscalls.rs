@@ -14,7 +14,8 @@ pub enum Operation {
     None = 0,
     /// Returns a descriptor of the row's kind.
     Returns = 1,
-    /// Returns a descriptor whose kind only its file knows.
+    /// Returns a descriptor whose kind only its file knows. The row's kind stands for
+    /// it where the call fails; without one, argument 0 has it.
     ReturnsByFile = 2,
     /// Opens by path: a directory if the flags say so, else a file.
     Opens = 3,
@@ -170,10 +171,10 @@ pub const TABLE: &[Row] = &[
     row("creat", (85, -1), Op::Returns, Some(Kind::File), 0, Never),
     row("openat", (257, 56), Op::Opens, None, 2, Argument2),
     // The flags of openat2 are in memory; what the file is tells as much.
-    row("openat2", (437, 437), Op::ReturnsByFile, None, 0, Never),
+    row("openat2", (437, 437), Op::ReturnsByFile, Some(Kind::File), 0, Never),
     row("open_by_handle_at", (304, 265), Op::Opens, None, 2, Argument2),
-    row("open_tree", (428, 428), Op::ReturnsByFile, None, 0, Argument2),
-    row("open_tree_attr", (467, 467), Op::ReturnsByFile, None, 0, Argument2),
+    row("open_tree", (428, 428), Op::ReturnsByFile, Some(Kind::File), 0, Argument2),
+    row("open_tree_attr", (467, 467), Op::ReturnsByFile, Some(Kind::File), 0, Argument2),
     row("dup", (32, 23), Op::ReturnsByFile, None, 0, Never),
     row("dup2", (33, -1), Op::Replaces, None, 1, Never),
     row("dup3", (292, 24), Op::Replaces, None, 1, Argument2),
@@ -198,12 +199,12 @@ pub const TABLE: &[Row] = &[
     row("memfd_secret", (447, 447), Op::Returns, Some(Kind::Memfd), 0, Argument0),
     row("userfaultfd", (323, 282), Op::Returns, Some(Kind::Anon), 0, Argument0),
     row("pidfd_open", (434, 434), Op::Returns, Some(Kind::Pidfd), 0, Always),
-    row("pidfd_getfd", (438, 438), Op::ReturnsByFile, None, 0, Always),
+    row("pidfd_getfd", (438, 438), Op::ReturnsByFile, Some(Kind::Anon), 0, Always),
     row("io_uring_setup", (425, 425), Op::Returns, Some(Kind::Iouring), 0, Always),
     row("perf_event_open", (298, 241), Op::Returns, Some(Kind::Anon), 0, Never),
     row("bpf", (321, 280), Op::Bpf, Some(Kind::Anon), 0, Always),
     row("fsopen", (430, 430), Op::Returns, Some(Kind::Anon), 0, LowBitArgument1),
-    row("fsmount", (432, 432), Op::ReturnsByFile, None, 0, LowBitArgument1),
+    row("fsmount", (432, 432), Op::ReturnsByFile, Some(Kind::Anon), 0, LowBitArgument1),
     row("fspick", (433, 433), Op::Returns, Some(Kind::Anon), 0, Never),
     row("landlock_create_ruleset", (444, 444), Op::Landlock, Some(Kind::Anon), 0, Always),
     row("seccomp", (317, 277), Op::Seccomp, Some(Kind::Anon), 0, Always),

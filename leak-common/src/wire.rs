@@ -28,6 +28,7 @@ pub enum RecordType {
     Interpreted = 12,
     Snapshot = 13,
     Unfinished = 14,
+    Failed = 15,
 }
 
 impl RecordType {
@@ -49,6 +50,7 @@ impl RecordType {
             12 => RecordType::Interpreted,
             13 => RecordType::Snapshot,
             14 => RecordType::Unfinished,
+            15 => RecordType::Failed,
             _ => return None,
         })
     }
@@ -353,6 +355,38 @@ pub struct Unfinished {
     pub memory: [u8; UNFINISHED_BYTES],
 }
 
+/// The first time that the kernel refused a process something for one reason. The
+/// kind in the head is what the call would have acquired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Failed {
+    pub head: Head,
+    /// Where it was called, 0 where the stack is unknown.
+    pub site: u64,
+    /// Bytes of the mapping that was asked for, else 0.
+    pub size: u64,
+    /// The system call's number; with [`FAILED_URING`] io_uring's operation.
+    pub call: u32,
+    /// The error as a positive number.
+    pub error: u32,
+    /// The thread that called, 0 where io_uring did.
+    pub tid: u32,
+    pub reserved: u32,
+}
+
+/// In [`Failed::call`]: the rest is an operation of io_uring.
+pub const FAILED_URING: u32 = 1 << 31;
+
+/// Key of the table of failures; its value is how many there were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FailureKey {
+    pub process: ProcessId,
+    /// The error as a positive number.
+    pub error: u32,
+    pub reserved: u32,
+}
+
 /// Bytes of stack in an [`Unfinished`].
 pub const UNFINISHED_BYTES: usize = 16_384;
 
@@ -422,5 +456,7 @@ const _: () = assert!(size_of::<CodeMapped>() == 80);
 const _: () = assert!(size_of::<Interpreted>() == 40);
 const _: () = assert!(size_of::<Snapshot>() == 72 + (MAX_FRAMES + 1) * 8 + SNAPSHOT_BYTES);
 const _: () = assert!(size_of::<Unfinished>() == 128 + UNFINISHED_BYTES);
+const _: () = assert!(size_of::<Failed>() == 56);
+const _: () = assert!(size_of::<FailureKey>() == 16);
 const _: () = assert!(size_of::<YoungKey>() == 16);
 const _: () = assert!(size_of::<Young>() == 40);

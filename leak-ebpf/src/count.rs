@@ -39,3 +39,13 @@ pub(crate) fn current() -> (u32, u32) {
     let both = bpf_get_current_pid_tgid();
     ((both >> 32) as u32, both as u32)
 }
+
+/// Adds to a word of a map that other CPUs add to as well. (The library's atomics
+/// are not there for this target.)
+#[inline(always)]
+pub(crate) fn increase(total: *mut u64, amount: u64) {
+    // SAFETY: an aligned word of a map value.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) total, in(reg) amount, options(nostack));
+    }
+}

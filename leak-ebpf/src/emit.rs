@@ -74,12 +74,12 @@ pub(crate) fn reserve<T: 'static>(process: ProcessId) -> Option<RingBufEntry<T>>
     entry
 }
 
-/// Writes a record.
+/// Writes a record. Whether it fit.
 #[inline(always)]
-pub(crate) fn emit<T>(record: &T, process: ProcessId) {
+pub(crate) fn emit<T>(record: &T, process: ProcessId) -> bool {
     let start = core::ptr::from_ref(record).cast_mut().cast();
     // SAFETY: a whole record.
-    unsafe { write(start, size_of::<T>() as u64, process, wake()) };
+    unsafe { write(start, size_of::<T>() as u64, process, wake()) }
 }
 
 /// Writes a record that user space is to act on, and wakes it.

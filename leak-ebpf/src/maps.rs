@@ -9,15 +9,15 @@ use aya_ebpf::{
 use leak_common::{
     Counter, ProcessId,
     limits::{
-        CODE_PAGE_ENTRIES, FILE_ENTRIES, INFLIGHT_ENTRIES, LOSS_ENTRIES, MAX_FRAMES,
-        MAX_PYTHON_FRAMES, MAX_RECEIVED, RING_BYTES, SITE_ENTRIES, SPACE_ENTRIES, TARGET_ENTRIES,
-        YOUNG_ENTRIES,
+        CODE_PAGE_ENTRIES, FAILURE_ENTRIES, FILE_ENTRIES, INFLIGHT_ENTRIES, LOSS_ENTRIES,
+        MAX_FRAMES, MAX_PYTHON_FRAMES, MAX_RECEIVED, RING_BYTES, SITE_ENTRIES, SPACE_ENTRIES,
+        TARGET_ENTRIES, YOUNG_ENTRIES,
     },
     unwind::{
         CHUNK_PAGES, CHUNK_ROWS, FileCode, FileKey, MAX_PYTHON_LAYOUTS, MAX_RULES, Page,
         PythonFrame, PythonLayout, Row, Rule,
     },
-    wire::{Interpreted, Received, Site, Young, YoungKey},
+    wire::{FailureKey, Interpreted, Received, Site, Young, YoungKey},
 };
 
 use crate::{
@@ -61,6 +61,12 @@ pub(crate) static COUNTERS: PerCpuArray<u64> =
 #[map]
 pub(crate) static LOSSES: HashMap<ProcessId, u64> = HashMap::with_max_entries(LOSS_ENTRIES, 0);
 
+/// What processes were refused, and how often; an entry in here has been sent to user
+/// space.
+#[map]
+pub(crate) static FAILURES: HashMap<FailureKey, u64> =
+    HashMap::with_max_entries(FAILURE_ENTRIES, 0);
+
 /// Processes known to make calls that are not covered: cause in the upper half.
 #[map]
 pub(crate) static UNCOVERED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
@@ -92,7 +98,8 @@ pub(crate) struct UringRequest {
     pub(crate) owner: ProcessId,
     pub(crate) site: u64,
     pub(crate) kind: u32,
-    pub(crate) reserved: u32,
+    /// What was asked for.
+    pub(crate) opcode: u32,
 }
 
 #[map]

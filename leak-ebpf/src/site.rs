@@ -9,7 +9,7 @@ use leak_common::{
 
 use crate::{
     config::has,
-    count::{count_at, current, lost},
+    count::{count_at, current, increase, lost},
     emit::{emit_interpreted, emit_site, head},
     global::global,
     maps::{SCRATCH, SITES},
@@ -115,14 +115,4 @@ fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
     }
     unfinished::send(scratch, kind, process, site);
     site
-}
-
-/// Adds to a word of a map that other CPUs add to as well. (The library's atomics
-/// are not there for this target.)
-#[inline(always)]
-fn increase(total: *mut u64, amount: u64) {
-    // SAFETY: an aligned word of a map value.
-    unsafe {
-        core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) total, in(reg) amount, options(nostack));
-    }
 }

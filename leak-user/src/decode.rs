@@ -9,8 +9,8 @@ use leak_common::{
 };
 
 use crate::event::{
-    Acquired, CodeMapped, Event, Executed, Forked, Interpreted, RangeReleased, Registers, Released,
-    Remapped, Site, SiteId, StackSnapshot, Uncovered, Unfinished,
+    Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased,
+    Refusal, Registers, Released, Remapped, Site, SiteId, StackSnapshot, Uncovered, Unfinished,
 };
 
 /// Why a record could not be decoded.
@@ -159,6 +159,7 @@ pub fn decode(record: &[u8], each: &mut impl FnMut(Event)) -> Result<(), DecodeE
         RecordType::Interpreted => interpreted(&mut fields, time, process)?,
         RecordType::Snapshot => snapshot(&mut fields, time, process)?,
         RecordType::Unfinished => unfinished(&mut fields, time, process, kind()?)?,
+        RecordType::Failed => failed(&mut fields, time, process, kind()?)?,
     };
     each(event);
     Ok(())
@@ -252,6 +253,31 @@ fn unfinished(
         offset,
         memory: memory.into(),
     })))
+}
+
+fn failed(
+    fields: &mut Fields<'_>,
+    time: u64,
+    process: ProcessId,
+    kind: Kind,
+) -> Result<Event, DecodeError> {
+    let (site, size) = (SiteId(fields.u64()?), fields.u64()?);
+    let (call, error, tid) = (fields.u32()?, fields.u32()?, fields.u32()?);
+    fields.u32()?;
+    let call = match call & wire::FAILED_URING {
+        0 => Call::System(call),
+        flag => Call::Uring(call ^ flag),
+    };
+    Ok(Event::Failed(Failed {
+        time,
+        process,
+        kind,
+        site,
+        size,
+        call,
+        error: Refusal::from_number(error).ok_or(DecodeError::Unknown("error", error))?,
+        tid,
+    }))
 }
 
 fn file_key(fields: &mut Fields<'_>) -> Result<FileKey, DecodeError> {
@@ -468,6 +494,46 @@ mod tests {
             })
             .collect();
         assert_eq!(descriptors, [10, 11]);
+    }
+
+    #[test]
+    fn a_failure_says_what_was_called_and_what_for() {
+        let record = |call: u32, error: u32| {
+            let mut record = head(RecordType::Failed, Kind::Mapping as u32);
+            record.extend(0xabcu64.to_ne_bytes());
+            record.extend(8192u64.to_ne_bytes());
+            record.extend([call, error, 43, 0].into_iter().flat_map(u32::to_ne_bytes));
+            record
+        };
+        let expected = |call, error| {
+            Event::Failed(Failed {
+                time: 7,
+                process: ProcessId::new(42, 9),
+                kind: Kind::Mapping,
+                site: SiteId(0xabc),
+                size: 8192,
+                call,
+                error,
+                tid: 43,
+            })
+        };
+        assert_eq!(
+            events(&record(9, 12)).unwrap(),
+            [expected(Call::System(9), Refusal::Memory)]
+        );
+        assert_eq!(
+            events(&record(wire::FAILED_URING | 18, 24)).unwrap(),
+            [expected(Call::Uring(18), Refusal::Files)]
+        );
+        assert_eq!(
+            events(&record(9, 13)),
+            Err(DecodeError::Unknown("error", 13))
+        );
+        let whole = record(9, 12);
+        assert_eq!(whole.len(), size_of::<wire::Failed>());
+        for length in 0..whole.len() {
+            assert_eq!(events(&whole[..length]), Err(DecodeError::Short));
+        }
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub enum Event {
     Interpreted(Interpreted),
     Snapshot(Box<StackSnapshot>),
     Unfinished(Box<Unfinished>),
+    Failed(Failed),
 }
 
 /// What it takes to finish the stack of the site before it, once there are tables.
@@ -219,6 +220,83 @@ pub struct Executed {
     pub time: Nanos,
     pub process: ProcessId,
     pub comm: [u8; 16],
+}
+
+/// The first time that the kernel refused a process something for one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failed {
+    pub time: Nanos,
+    pub process: ProcessId,
+    /// What the call would have acquired.
+    pub kind: Kind,
+    /// Where it was called, [`SiteId::UNKNOWN`] where its stack is not known.
+    pub site: SiteId,
+    /// Bytes of the mapping that was asked for, else 0.
+    pub size: u64,
+    pub call: Call,
+    pub error: Refusal,
+    /// The thread that called, 0 where io_uring did.
+    pub tid: u32,
+}
+
+/// What was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// The system call with this number on this machine.
+    System(u32),
+    /// The operation of io_uring with this number.
+    Uring(u32),
+}
+
+/// Why the kernel refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Refusal {
+    /// `EAGAIN` of a call that makes a thread or process.
+    Tasks,
+    /// `ENOMEM`.
+    Memory,
+    /// `ENFILE`: too many open files on the host.
+    HostFiles,
+    /// `EMFILE`: too many of the process.
+    Files,
+}
+
+impl Refusal {
+    /// Every reason, in the order of its error's number.
+    pub const ALL: [Refusal; 4] = [
+        Refusal::Tasks,
+        Refusal::Memory,
+        Refusal::HostFiles,
+        Refusal::Files,
+    ];
+
+    /// The error's number, as in include/uapi/asm-generic/errno-base.h.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        match self {
+            Refusal::Tasks => 11,
+            Refusal::Memory => 12,
+            Refusal::HostFiles => 23,
+            Refusal::Files => 24,
+        }
+    }
+
+    /// The reason with an error's number, if it is one.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Refusal> {
+        Self::ALL.into_iter().find(|one| one.number() == number)
+    }
+
+    /// The error as the kernel calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Refusal::Tasks => "EAGAIN",
+            Refusal::Memory => "ENOMEM",
+            Refusal::HostFiles => "ENFILE",
+            Refusal::Files => "EMFILE",
+        }
+    }
 }
 
 /// What the kernel side cannot follow in a process.

@@ -75,15 +75,25 @@ pub(crate) fn returns_by_file(call: Call, action: Action) -> Option<Acquiring> {
 /// open and its like: the flags tell directories that were asked for.
 #[inline(always)]
 pub(crate) fn opens(call: Call, action: Action) -> Option<Acquiring> {
+    let flags = flags(call, action) | acquired::KIND_GUESSED;
+    Some(Acquiring::one(
+        handle(call.result),
+        opened(call, action),
+        0,
+        flags,
+    ))
+}
+
+/// The kind that open and its like were asked for.
+#[inline(always)]
+pub(crate) fn opened(call: Call, action: Action) -> u32 {
     let asked = argument(call.registers, action.argument);
     let directory = asked & DIRECTORY != 0 && asked & TMPFILE == 0;
-    let kind = if directory {
-        Kind::Directory
+    if directory {
+        Kind::Directory as u32
     } else {
-        Kind::File
-    } as u32;
-    let flags = flags(call, action) | acquired::KIND_GUESSED;
-    Some(Acquiring::one(handle(call.result), kind, 0, flags))
+        Kind::File as u32
+    }
 }
 
 /// pipe and socketpair: two descriptors in the caller's memory.
@@ -129,6 +139,13 @@ pub(crate) fn fcntl(call: Call, action: Action) -> Option<Acquiring> {
     }
 }
 
+/// Whether fcntl(2) was asked to duplicate.
+#[inline(always)]
+pub(crate) fn duplicates(call: Call) -> bool {
+    let command = call.registers.argument(1) & 0xffff_ffff;
+    command == F_DUPFD || command == F_DUPFD_CLOEXEC
+}
+
 /// signalfd changes the descriptor it is given, unless that is -1.
 #[inline(always)]
 pub(crate) fn signalfd(call: Call, action: Action) -> Option<Acquiring> {
@@ -140,11 +157,17 @@ pub(crate) fn signalfd(call: Call, action: Action) -> Option<Acquiring> {
 
 #[inline(always)]
 pub(crate) fn bpf(call: Call, action: Action) -> Option<Acquiring> {
-    let command = call.registers.argument(0) & 0xffff_ffff;
-    if command >= 64 || BPF_COMMANDS >> command & 1 == 0 {
+    if !makes_object(call) {
         return None;
     }
     returns(call, action)
+}
+
+/// Whether bpf(2) was asked for something that has a descriptor.
+#[inline(always)]
+pub(crate) fn makes_object(call: Call) -> bool {
+    let command = call.registers.argument(0) & 0xffff_ffff;
+    command < 64 && BPF_COMMANDS >> command & 1 != 0
 }
 
 /// `SECCOMP_SET_MODE_FILTER` with `SECCOMP_FILTER_FLAG_NEW_LISTENER`.

@@ -26,7 +26,7 @@ const MREMAP_DONTUNMAP: u64 = 4;
 const PAGE: u64 = 4096;
 
 #[inline(always)]
-fn round(length: u64) -> u64 {
+pub(crate) fn round(length: u64) -> u64 {
     length.wrapping_add(PAGE - 1) & !(PAGE - 1)
 }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod clone;
 pub(crate) mod descriptor;
+pub(crate) mod failure;
 pub(crate) mod mapping;
 pub(crate) mod message;
 pub(crate) mod segment;
@@ -15,13 +16,30 @@ use crate::{
     young::{self, Acquisition},
 };
 
-/// A system call that succeeded.
+/// A system call at its end.
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) registers: Registers,
     pub(crate) process: ProcessId,
     /// What it returned.
     pub(crate) result: u64,
+}
+
+/// Results from here on are errors (include/linux/err.h, MAX_ERRNO).
+const FIRST_ERROR: u64 = 4096u64.wrapping_neg() + 1;
+
+impl Call {
+    /// Whether it failed.
+    #[inline(always)]
+    pub(crate) fn failed(self) -> bool {
+        failed(self.result)
+    }
+}
+
+/// Whether a result is an error.
+#[inline(always)]
+pub(crate) fn failed(result: u64) -> bool {
+    result >= FIRST_ERROR
 }
 
 /// What a call acquires. It passes through a map between the many calls and the
@@ -78,6 +96,9 @@ impl Acquiring {
             return;
         }
         if self.first == NO_HANDLE {
+            if call.failed() {
+                failure::record(self, call, taken);
+            }
             return;
         }
         let amount = if self.second == NO_HANDLE { 1 } else { 2 };

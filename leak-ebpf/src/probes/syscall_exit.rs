@@ -1,4 +1,4 @@
-//! The end of every system call: acquisitions.
+//! The end of every system call: acquisitions, and those that failed.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use leak_common::{
@@ -12,15 +12,12 @@ use crate::{
     count::{count, current},
     emit, filter,
     maps::SCRATCH,
-    operations::{Acquiring, Call, clone, descriptor, mapping, message, segment},
+    operations::{Acquiring, Call, clone, descriptor, failed, failure, mapping, message, segment},
     registers::{Registers, is_x32},
     site::{self, Slot},
     stack::{ByLock, ByTree, Mappings},
     task::Task,
 };
-
-/// Results from here on are errors (include/linux/err.h, MAX_ERRNO).
-const FIRST_ERROR: u64 = 4096u64.wrapping_neg() + 1;
 
 /// `TP_PROTO(struct pt_regs *regs, long ret)`.
 #[btf_tracepoint(function = "sys_exit")]
@@ -49,7 +46,7 @@ fn body<M: Mappings>(ctx: &BtfTracePointContext) -> Option<()> {
         return None;
     };
     let result: u64 = ctx.arg(1);
-    if result >= FIRST_ERROR {
+    if failed(result) && !failure::ran_out(result) {
         return None;
     }
     let (tgid, _) = current();
@@ -67,7 +64,11 @@ fn body<M: Mappings>(ctx: &BtfTracePointContext) -> Option<()> {
         process,
         result,
     };
-    let acquiring = dispatch(call, action)?;
+    let acquiring = if call.failed() {
+        failure::fails(call, action)?
+    } else {
+        dispatch(call, action)?
+    };
     let scratch = SCRATCH.get_ptr_mut(Slot::Syscall as u32)?;
     // SAFETY: this CPU's slot, which only this program uses, and never nested.
     let acquiring = unsafe {

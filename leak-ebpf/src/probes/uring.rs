@@ -22,7 +22,7 @@ use crate::{
     count::{count, current},
     emit, filter,
     maps::{URING, UringRequest},
-    operations::descriptor,
+    operations::{descriptor, failure},
     registers::Registers,
     site::{self, Slot},
     stack::{ByLock, ByTree, Mappings},
@@ -108,7 +108,7 @@ fn submit<M: Mappings>(ctx: &TracePointContext) -> Option<()> {
             owner,
             site,
             kind,
-            reserved: 0,
+            opcode: u32::from(opcode),
         },
         0,
     );
@@ -168,6 +168,7 @@ fn complete(ctx: &TracePointContext) -> Option<()> {
         let _ = URING.remove(key);
     }
     if result < 0 {
+        failure::of_request(request, i64::from(result) as u64);
         return None;
     }
     let handle = descriptor::handle(result as u64);

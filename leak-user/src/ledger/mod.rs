@@ -154,11 +154,12 @@ impl Ledger {
                     process.uncovered.insert(*cause);
                 }
             }
-            // What stacks look like is not the ledger's matter.
+            // What stacks look like, or was not acquired, is not the ledger's matter.
             Event::CodeMapped(_)
             | Event::Interpreted(_)
             | Event::Snapshot(_)
-            | Event::Unfinished(_) => {}
+            | Event::Unfinished(_)
+            | Event::Failed(_) => {}
         }
     }
 
@@ -343,5 +344,6 @@ fn time_of(event: &Event) -> Nanos {
         Event::Interpreted(interpreted) => interpreted.time,
         Event::Snapshot(snapshot) => snapshot.time,
         Event::Unfinished(unfinished) => unfinished.time,
+        Event::Failed(failed) => failed.time,
     }
 }

@@ -137,6 +137,7 @@ fn meaning(cause: &str) -> Option<&'static str> {
     Some(match cause {
         "ring_full" => "the ring buffer was full; a larger --ring-size or fewer kinds (-k) help",
         "sites_full" => "the table of sites was full; later sites have no stack",
+        "failures_full" => "the table of failures was full",
         "inflight_full" => "the table of calls in flight was full",
         "targets_full" => "the table of traced processes was full; some were not traced",
         "unreadable_memory" => "a caller's memory could not be read when its call ended",

@@ -1,0 +1,224 @@
+//! Calls that would have acquired something, and that the kernel refused for want of
+//! it. Each is counted; the first of a process and error goes to user space, with its
+//! stack.
+
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_probe_read_user};
+use leak_common::{
+    Counter, Kind, ProcessId,
+    syscalls::{Action, Operation},
+    wire::{FAILED_URING, Failed, FailureKey, RecordType},
+};
+
+use super::{Acquiring, Call, NO_HANDLE, descriptor, mapping};
+use crate::{
+    count::{count, current, increase},
+    emit::{emit, head},
+    global::global,
+    maps::{FAILURES, UringRequest},
+    site::{self, Taken},
+    task::Task,
+    young,
+};
+
+/// include/uapi/asm-generic/errno-base.h.
+const EAGAIN: u64 = 11;
+const ENOMEM: u64 = 12;
+const ENFILE: u64 = 23;
+const EMFILE: u64 = 24;
+
+/// `CLONE_THREAD`, include/uapi/linux/sched.h.
+const CLONE_THREAD: u64 = 0x1_0000;
+const MREMAP_MAYMOVE: u64 = 1;
+
+/// Whether a result says that something ran out, whatever the call.
+#[inline(always)]
+pub(crate) fn ran_out(result: u64) -> bool {
+    const ERRORS: u64 = 1 << EAGAIN | 1 << ENOMEM | 1 << ENFILE | 1 << EMFILE;
+    let error = error(result);
+    error < 64 && ERRORS >> error & 1 != 0
+}
+
+/// The error in the result of a call that failed.
+#[inline(always)]
+fn error(result: u64) -> u64 {
+    result.wrapping_neg()
+}
+
+/// Counts a call that failed, and says what the first of them was about.
+#[inline(always)]
+pub(crate) fn fails(call: Call, action: Action) -> Option<Acquiring> {
+    let (kind, size) = asked_for(call, action)?;
+    if !young::wanted(kind) || !is_first(call.process, error(call.result)) {
+        return None;
+    }
+    Some(Acquiring::one(NO_HANDLE, kind, size, 0))
+}
+
+/// What the call would have acquired: kind, and bytes where it has a size.
+#[inline(always)]
+fn asked_for(call: Call, action: Action) -> Option<(u32, u64)> {
+    const OPENS: u8 = Operation::Opens as u8;
+    const RETURNS_BY_FILE: u8 = Operation::ReturnsByFile as u8;
+    const REPLACES: u8 = Operation::Replaces as u8;
+    const FCNTL: u8 = Operation::Fcntl as u8;
+    const CLONE: u8 = Operation::Clone as u8;
+    const CLONE3: u8 = Operation::Clone3 as u8;
+    const BPF: u8 = Operation::Bpf as u8;
+    const RETURNS: u8 = Operation::Returns as u8;
+    const WRITES_TWO: u8 = Operation::WritesTwo as u8;
+    const SIGNALFD: u8 = Operation::Signalfd as u8;
+    const SECCOMP: u8 = Operation::Seccomp as u8;
+    const LANDLOCK: u8 = Operation::Landlock as u8;
+    const MAPS: u8 = Operation::Maps as u8;
+    const REMAPS: u8 = Operation::Remaps as u8;
+    const ATTACHES: u8 = Operation::Attaches as u8;
+    const CREATES: u8 = Operation::Creates as u8;
+    let registers = call.registers;
+    let makes_task = matches!(action.operation, CLONE | CLONE3);
+    // Nonblocking calls return it too: try again then means that there is nothing yet.
+    if error(call.result) == EAGAIN && !makes_task {
+        return None;
+    }
+    let row = (u32::from(action.kind), 0);
+    Some(match action.operation {
+        RETURNS | WRITES_TWO | SIGNALFD | SECCOMP | LANDLOCK | ATTACHES => row,
+        RETURNS_BY_FILE if action.kind != 0 => row,
+        RETURNS_BY_FILE | REPLACES => (like_first(call), 0),
+        FCNTL if descriptor::duplicates(call) => (like_first(call), 0),
+        BPF if descriptor::makes_object(call) => row,
+        OPENS => (descriptor::opened(call, action), 0),
+        CLONE => (task(action.argument == 1, registers.argument(0)), 0),
+        CLONE3 => {
+            let flags = registers.argument(0) as *const u64;
+            // One that can not be read makes nothing, and has another error.
+            let flags = unsafe { bpf_probe_read_user(flags) }.ok()?;
+            (task(true, flags), 0)
+        }
+        MAPS => (row.0, mapping::round(registers.argument(1))),
+        // Without leave to move, it says that the mapping can not grow where it is.
+        REMAPS if registers.argument(3) & MREMAP_MAYMOVE != 0 => {
+            (row.0, mapping::round(registers.argument(2)))
+        }
+        CREATES => (row.0, registers.argument(1)),
+        _ => return None,
+    })
+}
+
+/// The kind of the descriptor in the first argument.
+#[inline(always)]
+fn like_first(call: Call) -> u32 {
+    Task::current().descriptor_kind(call.registers.argument(0) & 0xffff_ffff)
+}
+
+/// Flags that mean something, as those of clone.
+#[inline(always)]
+fn task(has_flags: bool, flags: u64) -> u32 {
+    if has_flags && flags & CLONE_THREAD != 0 {
+        Kind::Thread as u32
+    } else {
+        Kind::Process as u32
+    }
+}
+
+/// Counts a failure of the process; whether it is the first with this error.
+#[inline(always)]
+fn is_first(process: ProcessId, error: u64) -> bool {
+    count_failure(process.0, error) != 0
+}
+
+global! {
+    fn count_failure(process, error) = count_one;
+    fn send_failure(process, site, what, size) = send_what;
+}
+
+#[inline(always)]
+fn count_one(process: u64, error: u64) -> u64 {
+    let key = key(ProcessId(process), error);
+    if let Some(total) = FAILURES.get_ptr_mut(key) {
+        increase(total, 1);
+        return 0;
+    }
+    if FAILURES.insert(key, 1, u64::from(BPF_NOEXIST)).is_ok() {
+        return 1;
+    }
+    // Another thread was first, or there is no room.
+    match FAILURES.get_ptr_mut(key) {
+        Some(total) => increase(total, 1),
+        None => count(Counter::FailuresFull),
+    }
+    0
+}
+
+#[inline(always)]
+fn key(process: ProcessId, error: u64) -> FailureKey {
+    FailureKey {
+        process,
+        error: error as u32,
+        reserved: 0,
+    }
+}
+
+/// Sends the first failure with the stack that was taken.
+#[inline(always)]
+pub(super) fn record(acquiring: Acquiring, call: Call, taken: Taken) {
+    // Nothing was acquired at the site.
+    let site = site::visit(taken, call.process, acquiring.kind, 0);
+    send(
+        (call.process, acquiring.kind),
+        site,
+        call.registers.number(),
+        error(call.result),
+        acquiring.size,
+    );
+}
+
+/// Counts a request of io_uring that failed; its stack was taken when it was made.
+#[inline(always)]
+pub(crate) fn of_request(request: UringRequest, result: u64) {
+    let UringRequest {
+        process,
+        site,
+        kind,
+        opcode,
+        ..
+    } = request;
+    let error = error(result);
+    if !ran_out(result) || error == EAGAIN || !young::wanted(kind) || !is_first(process, error) {
+        return;
+    }
+    let call = u64::from(FAILED_URING | opcode);
+    send((process, kind), site, call, error, 0);
+}
+
+/// Sends the first failure of a process.
+#[inline(always)]
+fn send((process, kind): (ProcessId, u32), site: u64, call: u64, error: u64, size: u64) {
+    let what = u64::from(kind & 0xff) << 40 | (error & 0xff) << 32 | call & 0xffff_ffff;
+    send_failure(process.0, site, what, size);
+}
+
+/// The same with kind, error and call in one number.
+#[inline(always)]
+fn send_what(process: u64, site: u64, what: u64, size: u64) -> u64 {
+    let (process, error) = (ProcessId(process), what >> 32 & 0xff);
+    let call = what as u32;
+    let record = Failed {
+        head: head(RecordType::Failed, (what >> 40) as u32 & 0xff, process),
+        site,
+        size,
+        call,
+        error: error as u32,
+        // A request completes wherever it may.
+        tid: if call & FAILED_URING == 0 {
+            current().1
+        } else {
+            0
+        },
+        reserved: 0,
+    };
+    if !emit(&record, process) {
+        // Not known to user space: the next one tries again.
+        let _ = FAILURES.remove(key(process, error));
+    }
+    0
+}
