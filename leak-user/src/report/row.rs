@@ -11,7 +11,7 @@ use crate::event::{Event, SiteId, Uncovered};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EventRow {
     /// `site`, `acquired`, `released`, `range_released`, `remapped`, `forked`,
-    /// `executed`, `exited` or `uncovered`.
+    /// `executed`, `exited`, `uncovered` or `failed`.
     pub event: &'static str,
     /// Nanoseconds since 1970.
     pub ts_ns: i64,
@@ -42,7 +42,7 @@ pub struct EventRow {
     /// The name that a fork or exec tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,
-    /// What was not covered: `compat` or `uring_close`.
+    /// What was not covered, `compat` or `uring_close`; or why a call failed, as `EMFILE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'static str>,
     /// Addresses of a site's stack, hexadecimal, innermost first.
@@ -116,6 +116,13 @@ impl EventRow {
                 }),
                 ..row("uncovered", *time, *process)
             },
+            Event::Failed(failed) => EventRow {
+                kind: Some(failed.kind.name()),
+                site: hexadecimal(failed.site),
+                size: (failed.size > 0).then_some(failed.size),
+                cause: Some(failed.error.name()),
+                ..row("failed", failed.time, failed.process)
+            },
             Event::CodeMapped(_)
             | Event::Interpreted(_)
             | Event::Snapshot(_)
@@ -163,6 +170,7 @@ mod tests {
                 "released",
                 "range_released",
                 "uncovered",
+                "failed",
                 "exited"
             ]
         );

@@ -12,8 +12,8 @@ use super::{
     moment::Calendar,
 };
 use crate::event::{
-    Acquired, CodeMapped, Event, Executed, Forked, RangeReleased, Released, Remapped, Site, SiteId,
-    Uncovered,
+    Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, RangeReleased, Refusal, Released,
+    Remapped, Site, SiteId, Uncovered,
 };
 
 /// Ten quiet seconds.
@@ -359,6 +359,16 @@ pub(crate) fn events() -> Vec<Event> {
             process,
             cause: Uncovered::Compat,
         },
+        Event::Failed(Failed {
+            time: millisecond(7),
+            process,
+            kind: Kind::File,
+            site,
+            size: 0,
+            call: Call::System(257),
+            error: Refusal::Files,
+            tid: 77,
+        }),
         Event::Exited {
             time: millisecond(8),
             process,
