@@ -155,7 +155,12 @@ impl TraceOptions {
     pub fn min_age(&self, format: Format) -> Option<Duration> {
         match format {
             Format::Text => Some(self.min_age_choice.unwrap_or(DEFAULT_MIN_AGE)),
-            Format::Json | Format::Jsonl | Format::Folded => self.min_age_choice,
+            Format::Json
+            | Format::Jsonl
+            | Format::Folded
+            | Format::Flamegraph
+            | Format::Pprof
+            | Format::Perfetto => self.min_age_choice,
         }
     }
 
@@ -197,6 +202,28 @@ pub enum Format {
     Jsonl,
     /// Stacks as flame graph tools read them, counted by what is outstanding
     Folded,
+    /// A picture of the stacks (SVG), for a browser
+    Flamegraph,
+    /// A profile for `go tool pprof`, compressed
+    Pprof,
+    /// A trace for ui.perfetto.dev: what is outstanding over time
+    Perfetto,
+}
+
+impl Format {
+    /// Whether it would make a mess of a terminal.
+    #[must_use]
+    pub fn is_binary(self) -> bool {
+        match self {
+            Format::Text
+            | Format::Json
+            | Format::Jsonl
+            | Format::Folded
+            | Format::Flamegraph
+            | Format::Perfetto => false,
+            Format::Pprof => true,
+        }
+    }
 }
 
 /// Formats of the doctor's answer.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use anyhow::bail;
+
 use super::Output;
 use crate::{
     cli::{Color, Format},
@@ -31,9 +33,15 @@ impl ReportOutput {
     ///
     /// # Errors
     ///
-    /// As [`Output::file`].
+    /// As [`Output::file`], and where a binary format would go to a terminal.
     pub fn open(format: Format, path: Option<&Path>, host: &str) -> anyhow::Result<ReportOutput> {
         let output = Output::open(path, host)?;
+        if format.is_binary() && output.is_terminal() {
+            bail!(
+                "this format is binary and is not written to a terminal; name a file with -o, or \
+                 send it through a pipe"
+            );
+        }
         Ok(ReportOutput { format, output })
     }
 
@@ -54,6 +62,9 @@ impl ReportOutput {
             Format::Json => report::json::write(report, out),
             Format::Jsonl => report::jsonl::write(report, out),
             Format::Folded => report::folded::write(report, out),
+            Format::Flamegraph => report::flamegraph::write(report, out),
+            Format::Pprof => report::pprof::write(report, None, out),
+            Format::Perfetto => report::perfetto::write(report, out),
         })
     }
 }

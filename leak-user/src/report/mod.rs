@@ -3,12 +3,15 @@
 
 pub mod doctor;
 pub mod escape;
+pub mod flamegraph;
 pub mod folded;
 pub mod handle;
 pub mod json;
 pub mod jsonl;
 pub mod model;
 pub mod moment;
+pub mod perfetto;
+pub mod pprof;
 pub mod row;
 pub mod text;
 
