@@ -17,6 +17,7 @@ pub(crate) mod leaderless;
 mod limits;
 mod mapping;
 mod process;
+mod sharing;
 mod shm;
 mod socket;
 mod syscall;
@@ -35,6 +36,7 @@ pub use facts::Facts;
 pub use limits::HostUse;
 pub use mapping::Mapping;
 pub use process::Stat;
+pub use sharing::Sharing;
 pub use shm::ShmSegment;
 pub(crate) use syscall::{open_beneath, open_regular};
 

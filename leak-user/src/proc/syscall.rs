@@ -27,6 +27,8 @@ pub(super) struct FileState {
     pub(super) mode: u32,
     pub(super) links: u32,
     pub(super) size: u64,
+    /// Device and inode.
+    pub(super) identity: (u64, u64),
     /// The file system's device has no number of its own (tmpfs, mqueue, ...).
     pub(super) unnamed_device: bool,
 }
@@ -40,7 +42,11 @@ fn c_path(path: &Path) -> io::Result<CString> {
 pub(super) fn file_state(path: &Path) -> io::Result<FileState> {
     let path = c_path(path)?;
     let mut state = MaybeUninit::<libc::statx>::zeroed();
-    let mask = libc::STATX_TYPE | libc::STATX_MODE | libc::STATX_NLINK | libc::STATX_SIZE;
+    let mask = libc::STATX_TYPE
+        | libc::STATX_MODE
+        | libc::STATX_NLINK
+        | libc::STATX_SIZE
+        | libc::STATX_INO;
     // SAFETY: the path ends in a zero byte, the buffer is a whole statx.
     let result = unsafe {
         libc::statx(
@@ -60,8 +66,31 @@ pub(super) fn file_state(path: &Path) -> io::Result<FileState> {
         mode: u32::from(state.stx_mode),
         links: state.stx_nlink,
         size: state.stx_size,
+        identity: (
+            u64::from(state.stx_dev_major) << 32 | u64::from(state.stx_dev_minor),
+            state.stx_ino,
+        ),
         unnamed_device: state.stx_dev_major == 0,
     })
+}
+
+/// Whether two descriptors, each a process and a number, are of one open file. `None`
+/// where the kernel does not tell.
+pub(super) fn is_same_file(one: (u32, u32), other: (u32, u32)) -> Option<bool> {
+    /// include/uapi/linux/kcmp.h.
+    const KCMP_FILE: libc::c_int = 0;
+    // SAFETY: only numbers are passed.
+    let result =
+        unsafe { libc::syscall(libc::SYS_kcmp, one.0, other.0, KCMP_FILE, one.1, other.1) };
+    match result {
+        0 => Some(true),
+        1.. => Some(false),
+        // Closed, or its process is gone.
+        _ => match io::Error::last_os_error().raw_os_error() {
+            Some(libc::EBADF | libc::ESRCH) => Some(false),
+            _ => None,
+        },
+    }
 }
 
 /// Whether a file lies in a file system of this type (statfs(2), `f_type`).

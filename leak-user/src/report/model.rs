@@ -74,6 +74,10 @@ pub struct Holder {
     /// What it is there, as `fd 12`; empty where several are meant.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub handle: String,
+    /// What is counted, as `socket`, `thread`, `mapping` or `bytes`; empty where that
+    /// is clear.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub what: String,
     /// How many it holds.
     pub count: u64,
 }
