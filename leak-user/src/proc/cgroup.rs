@@ -36,8 +36,10 @@ pub fn cgroup_members(directory: &Path) -> Vec<u32> {
 }
 
 /// A limit of a control group and how much of it is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GroupLimit {
+    /// The group's directory.
+    pub(super) group: PathBuf,
     pub(super) used: u64,
     pub(super) limit: u64,
 }
@@ -102,7 +104,7 @@ fn collect(mount: &Path, path: &str, files: [&str; 2], limits: &mut Vec<GroupLim
         // "max", or in version 1 a number near 2^63, is no limit.
         let limit = read_number(&group.join(files[0])).filter(|limit| *limit < 1 << 62);
         if let (Some(limit), Some(used)) = (limit, read_number(&group.join(files[1]))) {
-            limits.push(GroupLimit { used, limit });
+            limits.push(GroupLimit { group, used, limit });
         }
     }
 }
@@ -154,6 +156,7 @@ mod tests {
         assert_eq!(
             found,
             Some(GroupLimit {
+                group: root.path().join("a"),
                 used: 95,
                 limit: 100
             })
@@ -188,11 +191,16 @@ mod tests {
         let text = "8:pids:/a\n4:memory:/a\n0::/\n";
         assert_eq!(
             proc.group_tasks(text),
-            Some(GroupLimit { used: 1, limit: 7 })
+            Some(GroupLimit {
+                group: root.path().join("pids/a"),
+                used: 1,
+                limit: 7
+            })
         );
         assert_eq!(
             proc.group_memory(text),
             Some(GroupLimit {
+                group: root.path().join("memory/a"),
                 used: 1024,
                 limit: 4096
             })

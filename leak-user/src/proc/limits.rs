@@ -24,6 +24,16 @@ pub struct HostUse {
     pub max_map_count: Option<u64>,
 }
 
+/// Soft limits of a process, in descriptors, tasks and bytes; `None` is unlimited.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SoftLimits {
+    pub(super) files: Option<u64>,
+    /// Of its user.
+    pub(super) tasks: Option<u64>,
+    pub(super) address_space: Option<u64>,
+    pub(super) data: Option<u64>,
+}
+
 impl Proc {
     /// Counts what the host uses.
     #[must_use]
@@ -55,7 +65,7 @@ impl Proc {
         all.parse().ok()
     }
 
-    fn host_files(&self) -> Option<u64> {
+    pub(super) fn host_files(&self) -> Option<u64> {
         let text = read_text(&self.root.join("sys/fs/file-nr"), 256)?;
         text.split_ascii_whitespace().next()?.parse().ok()
     }
@@ -80,7 +90,7 @@ impl Proc {
         let Some(user) = self.real_user(pid) else {
             return limits;
         };
-        let (files, tasks) = self.soft_limits(pid);
+        let SoftLimits { files, tasks, .. } = self.soft_limits(pid);
         add("nofile", self.count_descriptors(pid), files);
         add(
             "max_map_count",
@@ -103,23 +113,28 @@ impl Proc {
         limits
     }
 
-    fn real_user(&self, pid: u32) -> Option<u32> {
+    pub(super) fn real_user(&self, pid: u32) -> Option<u32> {
         let status = self.text_of(pid, "status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
         line.split_ascii_whitespace().next()?.parse().ok()
     }
 
-    /// Soft limits on descriptors and on the user's tasks.
-    fn soft_limits(&self, pid: u32) -> (Option<u64>, Option<u64>) {
+    /// Soft limits of a process; none where they can not be read.
+    pub(super) fn soft_limits(&self, pid: u32) -> SoftLimits {
         let bytes = read_start(&self.of(pid, "limits"), SHORT).unwrap_or_default();
         let Ok(limits) = procfs::process::Limits::from_read(bytes.as_slice()) else {
-            return (None, None);
+            return SoftLimits::default();
         };
         let value = |limit: procfs::process::Limit| match limit.soft_limit {
             LimitValue::Value(value) => Some(value),
             LimitValue::Unlimited => None,
         };
-        (value(limits.max_open_files), value(limits.max_processes))
+        SoftLimits {
+            files: value(limits.max_open_files),
+            tasks: value(limits.max_processes),
+            address_space: value(limits.max_address_space),
+            data: value(limits.max_data_size),
+        }
     }
 }
 

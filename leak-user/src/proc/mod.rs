@@ -19,6 +19,7 @@ mod mapping;
 mod process;
 mod sharing;
 mod shm;
+mod shortage;
 mod socket;
 mod syscall;
 
@@ -38,6 +39,7 @@ pub use mapping::Mapping;
 pub use process::Stat;
 pub use sharing::Sharing;
 pub use shm::ShmSegment;
+pub use shortage::{Refused, Shortage};
 pub(crate) use syscall::{open_beneath, open_regular};
 
 /// Bytes read of a file that the kernel keeps short (stat, status, limits, ...).
