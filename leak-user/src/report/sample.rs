@@ -6,8 +6,8 @@ use leak_common::{Class, Handle, Kind, ProcessId, unwind::FileKey, wire::StackEn
 
 use super::{
     model::{
-        Example, Finding, Frame, Health, Host, Limit, Process, Report, SCHEMA, Socket, Verdict,
-        Window,
+        Example, Failure, Finding, Frame, Health, Holder, Host, Limit, Process, Report, SCHEMA,
+        SharedLimit, Socket, Suppressed, Verdict, Window,
     },
     moment::Calendar,
 };
@@ -51,6 +51,74 @@ pub(crate) fn leaking() -> Report {
         },
         ..empty()
     }
+}
+
+/// [`leaking`] until calls fail, with all that a report may have beside findings.
+pub(crate) fn failing() -> Report {
+    let holder = |pid, comm: &str, count| Holder {
+        pid,
+        comm: comm.to_owned(),
+        count,
+        ..Holder::default()
+    };
+    let mut report = leaking();
+    report.findings[0].examples[0].held_by = vec![
+        Holder {
+            handle: "fd 12".to_owned(),
+            ..holder(1235, "nginx", 1)
+        },
+        holder(1236, "nginx", 2),
+    ];
+    report.findings[1].waits_for = Some("5 more seconds of growth".to_owned());
+    report.failures = vec![Failure {
+        pid: 1234,
+        start_time: 5000,
+        comm: "nginx".to_owned(),
+        error: "EMFILE".to_owned(),
+        call: "accept4".to_owned(),
+        after_seconds: 203.4,
+        count: 312,
+        meaning: "the process reached its limit of 1024 descriptors (nofile)".to_owned(),
+        holders: vec![
+            Holder {
+                what: "socket".to_owned(),
+                ..holder(1234, "nginx", 1003)
+            },
+            Holder {
+                what: "file".to_owned(),
+                ..holder(1234, "nginx", 21)
+            },
+        ],
+        stack: vec![frame(
+            "worker_process_cycle",
+            "/usr/sbin/nginx",
+            None,
+            false,
+        )],
+    }];
+    let limit = |scope: &str, resource: &str, exhaustion_seconds| SharedLimit {
+        scope: scope.to_owned(),
+        resource: resource.to_owned(),
+        used: 700 << 20,
+        limit: 1 << 30,
+        growth_per_second: 2e6,
+        exhaustion_seconds,
+    };
+    report.shared_limits = vec![
+        limit("host", "file-max", None),
+        limit("host", "pid_max", Some(9000.0)),
+        limit("/system.slice/web.service", "memory", Some(170.0)),
+    ];
+    let suppressed = |why: &str, findings, outstanding| Suppressed {
+        why: why.to_owned(),
+        findings,
+        outstanding,
+    };
+    report.suppressed = vec![
+        suppressed("the connection pool is meant to grow to 50", 1, 50),
+        suppressed("fixed in 2.4, to be rolled out", 2, 11),
+    ];
+    report
 }
 
 /// [`leaking`] with one name for everything of it that is named from outside.

@@ -6,16 +6,20 @@ use leak_common::{Class, Kind};
 
 use super::{
     amounts::{bytes, duration, growth},
+    failures::holders,
     frames,
     page::{Ink, Page},
 };
 use crate::report::{
     escape::{escape, shorten_end, shorten_middle, width},
-    model::{Example, Finding, Limit, Process, Socket, Verdict},
+    model::{Example, Finding, Holder, Limit, Process, Socket, Verdict},
 };
 
 /// Examples that are shown at most.
 const EXAMPLES: usize = 3;
+
+/// Other holders of an example that are shown at most.
+const HOLDERS: usize = 3;
 
 pub(super) fn write(
     finding: &Finding,
@@ -37,6 +41,9 @@ pub(super) fn write(
     page.headline(ink, label, &headline)?;
     for sentence in &finding.evidence {
         page.paragraph(4, &format!("- {}", escape(sentence)))?;
+    }
+    if let Some(more) = &finding.waits_for {
+        page.paragraph(4, &format!("waits for: {}", escape(more)))?;
     }
     if let Some(hint) = &finding.hint {
         page.paragraph(4, &format!("hint: {}", escape(hint)))?;
@@ -95,25 +102,26 @@ fn limit_of<'a>(kind: &str, process: &'a Process) -> Option<&'a Limit> {
 }
 
 fn examples(finding: &Finding, page: &mut Page) -> io::Result<()> {
-    let shown: Vec<[String; 3]> = finding
+    let shown: Vec<([String; 3], &[Holder])> = finding
         .examples
         .iter()
         .take(EXAMPLES)
         .map(|example| {
-            [
+            let cells = [
                 shorten_end(&escape(&example.handle), 36),
                 duration(example.age_seconds),
                 describe(example, page.width()),
-            ]
+            ];
+            (cells, example.held_by.as_slice())
         })
         .collect();
     if shown.is_empty() {
         return Ok(());
     }
     page.line("    held")?;
-    let widest = |column: usize| shown.iter().map(|row| width(&row[column])).max();
+    let widest = |column: usize| shown.iter().map(|(row, _)| width(&row[column])).max();
     let (handle, age) = (widest(0).unwrap_or(0), widest(1).unwrap_or(0));
-    for [name, held, description] in &shown {
+    for ([name, held, description], others) in &shown {
         let start = format!(
             "      {name}{:pad$}  {held:>age$}  ",
             "",
@@ -121,6 +129,10 @@ fn examples(finding: &Finding, page: &mut Page) -> io::Result<()> {
         );
         let room = page.width() - width(&start);
         page.line(&format!("{start}{}", shorten_middle(description, room)))?;
+        if !others.is_empty() {
+            let others = holders(others, HOLDERS);
+            page.paragraph(8, &format!("also held by {others}"))?;
+        }
     }
     match finding.outstanding.saturating_sub(shown.len() as u64) {
         0 => Ok(()),

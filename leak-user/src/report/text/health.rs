@@ -8,8 +8,11 @@ use super::{
 };
 use crate::report::{
     escape::escape,
-    model::{Health, Report},
+    model::{Health, Report, Suppressed},
 };
+
+/// Reasons of suppressions that are shown at most.
+const REASONS: usize = 10;
 
 /// What weakens the result so much that it belongs beside it.
 pub(super) fn doubt(health: &Health, nothing_found: bool, page: &mut Page) -> io::Result<()> {
@@ -54,6 +57,7 @@ pub(super) fn write(report: &Report, page: &mut Page) -> io::Result<()> {
             counted(health.events, "event", "events"),
         ),
     )?;
+    suppressed(&report.suppressed, page)?;
     loss(health, page)?;
     let notes = [
         (
@@ -91,6 +95,40 @@ pub(super) fn write(report: &Report, page: &mut Page) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Findings that the report does not show, by the reason given.
+fn suppressed(suppressed: &[Suppressed], page: &mut Page) -> io::Result<()> {
+    let findings = |count| counted(count, "finding is", "findings are");
+    let sum = |of: fn(&Suppressed) -> u64| {
+        let counts = suppressed.iter().map(of);
+        counts.fold(0, |sum: u64, count| sum.saturating_add(count))
+    };
+    let all = sum(|one| one.findings);
+    if all == 0 {
+        return Ok(());
+    }
+    page.paragraph(
+        0,
+        &format!(
+            "{} suppressed, with {} outstanding:",
+            findings(all),
+            counted(sum(|one| one.outstanding), "resource", "resources")
+        ),
+    )?;
+    for one in suppressed.iter().take(REASONS) {
+        page.paragraph(2, &format!("- {} {}", one.findings, escape(&one.why)))?;
+    }
+    match suppressed.len().saturating_sub(REASONS) {
+        0 => Ok(()),
+        left => page.paragraph(
+            2,
+            &format!(
+                "... and {}",
+                counted(left as u64, "more reason", "more reasons")
+            ),
+        ),
+    }
 }
 
 /// What a reason for the end of a stack means, if it is one of ours.

@@ -3,11 +3,13 @@
 //! from outside passes [`escape`](super::escape) first.
 
 mod amounts;
+mod failures;
 mod finding;
 mod frames;
 mod health;
 mod page;
 mod processes;
+mod shared;
 
 use std::io;
 
@@ -50,7 +52,9 @@ pub fn write(report: &Report, options: &TextOptions, out: &mut dyn io::Write) ->
         let left = counted(left as u64, "more finding", "more findings");
         page.paragraph(0, &format!("... and {left} (-n shows more)"))?;
     }
+    failures::write(&report.failures, options.top, &mut page)?;
     processes::write(report, options.top, &mut page)?;
+    shared::write(&report.shared_limits, options.top, &mut page)?;
     health::write(report, &mut page)
 }
 
@@ -96,6 +100,7 @@ fn summary(report: &Report, options: &TextOptions, page: &mut Page) -> io::Resul
         let sites = counted(steady, "steady site is", "steady sites are");
         page.paragraph(0, &format!("{sites} not shown (--all shows them)."))?;
     }
+    failures::mention(&report.failures, page)?;
     health::doubt(&report.health, leaks + suspects == 0, page)
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::report::{
     escape::{is_unsafe, width},
-    model::{Example, Frame, Limit, Process, Socket},
+    model::{Example, Failure, Frame, Holder, Limit, Process, SharedLimit, Socket, Suppressed},
     sample,
 };
 
@@ -216,6 +216,49 @@ fn a_hostile_name_is_shown_escaped() {
     assert!(text.contains(r"fd 3  1.0s  /tmp/\x1b[2J\u{9b}1A/x"));
 }
 
+#[test]
+fn failures_shared_limits_other_holders_and_suppressions_are_told() {
+    let text = written(&sample::failing(), &PLAIN);
+    for part in [
+        "\
+1 steady site is not shown (--all shows them).
+Calls failed for want of resources in 1 process: see FAILED below.
+
+LEAK",
+        "\
+      fd 12   3m 20s  inet 10.0.0.1:80 -> 192.0.2.7:51234 CLOSE_WAIT
+        also held by nginx (1235) fd 12, nginx (1236) 2
+      fd 113",
+        "\
+    - None of 20 was released.
+    waits for: 5 more seconds of growth
+    no stack",
+        "
+FAILED accept4 in nginx (1234): EMFILE, 312 times, first after 3m 23s
+    - the process reached its limit of 1024 descriptors (nofile)
+    - held most then: nginx (1234) 1003 socket, nginx (1234) 21 file
+    first failed at
+      #0  worker_process_cycle  (nginx)
+
+Processes",
+        "
+Shared limits that will be reached at this pace
+  memory of /system.slice/web.service: 700.0 MiB of 1.0 GiB used, +1.9 MiB/s,
+    full in 2m 50s
+  pid_max of the host: 734003200 of 1073741824 used, +2000000/s, full in 2h 30m
+
+web1,",
+        "
+3 findings are suppressed, with 61 resources outstanding:
+  - 1 the connection pool is meant to grow to 50
+  - 2 fixed in 2.4, to be rolled out
+Nothing was lost.
+",
+    ] {
+        assert!(text.contains(part), "{part}\n---\n{text}");
+    }
+}
+
 /// A report that has one text, with all that is hostile in it, everywhere.
 fn hostile(text: &str, number: u64, real: f64) -> Report {
     let text = || text.to_owned();
@@ -281,9 +324,55 @@ fn hostile(text: &str, number: u64, real: f64) -> Report {
             peer: text(),
             state: text(),
         }),
-        ..Example::default()
+        held_by: holders(&text, number),
     }];
+    finding.waits_for = Some(text());
+    report.failures = vec![Failure {
+        pid: u32::MAX,
+        start_time: number,
+        comm: text(),
+        error: text(),
+        call: text(),
+        after_seconds: real,
+        count: number,
+        meaning: text(),
+        holders: holders(&text, number),
+        stack: report.findings[0].stack.clone(),
+    }];
+    let limit = |resource: &str| SharedLimit {
+        scope: text(),
+        resource: resource.to_owned(),
+        used: number,
+        limit: number,
+        growth_per_second: real,
+        exhaustion_seconds: Some(real),
+    };
+    report.shared_limits = vec![limit(&text()), limit("memory")];
+    report.suppressed = vec![
+        Suppressed {
+            why: text(),
+            findings: number,
+            outstanding: number,
+        };
+        12
+    ];
     report
+}
+
+/// One holder of each way to name what it holds.
+fn holders(text: &dyn Fn() -> String, number: u64) -> Vec<Holder> {
+    let of = |handle, what| Holder {
+        pid: u32::MAX,
+        comm: text(),
+        handle,
+        what,
+        count: number,
+    };
+    vec![
+        of(text(), String::new()),
+        of(String::new(), text()),
+        of(String::new(), "bytes".to_owned()),
+    ]
 }
 
 proptest! {
@@ -311,7 +400,7 @@ fn the_sample_fits_every_width() {
             show_steady: true,
             ..PLAIN
         };
-        for line in written(&sample::leaking(), &options).lines() {
+        for line in written(&sample::failing(), &options).lines() {
             assert!(width(line) <= columns, "{columns}: {line}");
         }
     }
