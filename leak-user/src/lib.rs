@@ -57,6 +57,7 @@
 //! stacks), no pinned maps, no sampling: half of a pair is worse than none.
 
 pub mod bpf;
+pub mod capture;
 pub mod cli;
 pub mod decode;
 pub mod doctor;

@@ -1,0 +1,213 @@
+//! Segments: records, one behind the other, that are compressed together and need
+//! nothing from other segments. They can be kept in memory and written later.
+
+use std::collections::VecDeque;
+
+use super::{
+    events,
+    frame::{MAX_RAW, flag},
+    hot::HotEncoder,
+    kinds,
+    wire::put,
+};
+use crate::event::{Event, Nanos};
+
+/// Bytes of records from which a segment is closed.
+const FULL: usize = 512 << 10;
+
+/// Most bytes of one part of a record that is too long for a segment.
+const PART: usize = 256 << 10;
+
+/// Most bytes of a record, all its parts together.
+pub const MAX_RECORD: usize = 16 << 20;
+
+// What does not compress is stored as it is, and must fit a frame then.
+const _: () = assert!(FULL + PART + 1024 <= super::MAX_STORED as usize);
+
+/// A segment that is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Records in it.
+    pub records: u32,
+    /// The least and the greatest time in it, both 0 where it has none.
+    pub earliest: Nanos,
+    pub latest: Nanos,
+    pub(super) flags: u8,
+    pub(super) raw: u32,
+    pub(super) stored: Vec<u8>,
+}
+
+impl Segment {
+    /// Bytes that it takes in memory, and without its header in a file.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.stored.len()
+    }
+}
+
+/// Why a record cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong {
+    /// Bytes of the record.
+    pub bytes: usize,
+}
+
+impl std::fmt::Display for TooLong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "a record of {} bytes is longer than a capture takes ({MAX_RECORD})",
+            self.bytes
+        )
+    }
+}
+
+impl std::error::Error for TooLong {}
+
+/// Makes segments of records. What is full waits in [`Encoder::pop`].
+pub struct Encoder {
+    compressor: zstd::bulk::Compressor<'static>,
+    hot: HotEncoder,
+    raw: Vec<u8>,
+    /// A record while it is encoded.
+    record: Vec<u8>,
+    records: u32,
+    times: Option<(Nanos, Nanos)>,
+    ready: VecDeque<Segment>,
+}
+
+impl Encoder {
+    /// An encoder that compresses at `level` of zstd.
+    ///
+    /// # Errors
+    /// zstd has no such level, or no memory.
+    pub fn new(level: i32) -> std::io::Result<Encoder> {
+        Ok(Encoder {
+            compressor: zstd::bulk::Compressor::new(level)?,
+            hot: HotEncoder::default(),
+            raw: Vec::with_capacity(FULL + PART),
+            record: Vec::new(),
+            records: 0,
+            times: None,
+            ready: VecDeque::new(),
+        })
+    }
+
+    /// Appends an event.
+    ///
+    /// # Errors
+    /// It is longer than a capture takes.
+    pub fn event(&mut self, event: &Event) -> Result<(), TooLong> {
+        match event {
+            Event::Acquired(acquired) => {
+                self.saw(acquired.time);
+                self.hot.acquired(&mut self.raw, acquired);
+                self.counted();
+                Ok(())
+            }
+            Event::Released(released) => {
+                self.saw(released.time);
+                self.hot.released(&mut self.raw, released);
+                self.counted();
+                Ok(())
+            }
+            _ => {
+                let mut record = std::mem::take(&mut self.record);
+                record.clear();
+                let (kind, time) = events::put(&mut record, event);
+                let done = self.record(kind, Some(time), &record);
+                self.record = record;
+                done
+            }
+        }
+    }
+
+    /// Appends a record of any kind.
+    ///
+    /// # Errors
+    /// It is longer than a capture takes.
+    pub(super) fn record(
+        &mut self,
+        kind: u8,
+        time: Option<Nanos>,
+        payload: &[u8],
+    ) -> Result<(), TooLong> {
+        if payload.len() > MAX_RECORD {
+            return Err(TooLong {
+                bytes: payload.len(),
+            });
+        }
+        if let Some(time) = time {
+            self.saw(time);
+        }
+        if payload.len() <= PART {
+            self.framed(kind, payload);
+            self.counted();
+            return Ok(());
+        }
+        for (number, part) in payload.chunks(PART).enumerate() {
+            if number > 0 {
+                self.flush();
+            }
+            let mut head = vec![kind];
+            put(&mut head, payload.len() as u64);
+            put(&mut head, (number * PART) as u64);
+            self.raw.push(kinds::PART);
+            put(&mut self.raw, (head.len() + part.len()) as u64);
+            self.raw.extend(head);
+            self.raw.extend(part);
+        }
+        // The record is where its last part is.
+        self.counted();
+        Ok(())
+    }
+
+    fn framed(&mut self, kind: u8, payload: &[u8]) {
+        self.raw.push(kind);
+        put(&mut self.raw, payload.len() as u64);
+        self.raw.extend(payload);
+    }
+
+    fn saw(&mut self, time: Nanos) {
+        let (earliest, latest) = self.times.unwrap_or((time, time));
+        self.times = Some((earliest.min(time), latest.max(time)));
+    }
+
+    fn counted(&mut self) {
+        self.records += 1;
+        if self.raw.len() >= FULL || self.hot.is_full() {
+            self.flush();
+        }
+    }
+
+    /// Closes the segment, if anything is in it.
+    pub fn flush(&mut self) {
+        if self.raw.is_empty() {
+            return;
+        }
+        let raw = u32::try_from(self.raw.len()).expect("FULL and PART bound it");
+        debug_assert!(raw <= MAX_RAW, "FULL and PART bound it");
+        let (flags, stored) = match self.compressor.compress(&self.raw) {
+            Ok(stored) if stored.len() < self.raw.len() => (flag::ZSTD, stored),
+            // Without memory for zstd, or where nothing is won.
+            _ => (0, self.raw.clone()),
+        };
+        let (earliest, latest) = self.times.take().unwrap_or_default();
+        self.ready.push_back(Segment {
+            records: self.records,
+            earliest,
+            latest,
+            flags,
+            raw,
+            stored,
+        });
+        self.raw.clear();
+        self.hot.clear();
+        self.records = 0;
+    }
+
+    /// Takes the oldest segment that is closed.
+    pub fn pop(&mut self) -> Option<Segment> {
+        self.ready.pop_front()
+    }
+}

@@ -1,0 +1,6 @@
+//! What a capture keeps, and what becomes of it when it is damaged.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod damaged;
+mod made;
+mod round_trip;

@@ -1,0 +1,67 @@
+//! Whether a capture is as it was written.
+
+use std::io::Read;
+
+use super::{
+    damage::{Damage, ReadError},
+    frame::{Chain, Version, kind},
+    frames::{Frames, Next},
+};
+
+/// What a check of all frames found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    pub version: Version,
+    /// Sound segments, and the records in them.
+    pub segments: u64,
+    pub records: u64,
+    /// Places that are damaged, and the first of them.
+    pub damaged: u64,
+    pub first_bad: Option<Damage>,
+    /// The chain's value behind the last sound frame: that of the end, if nothing is
+    /// damaged.
+    pub chain: Chain,
+}
+
+impl Verified {
+    /// Whether nothing was altered, removed, added or reordered since the capture, by
+    /// anyone who did not rewrite all of it: that only a comparison of
+    /// [`Verified::chain`] with a value kept elsewhere shows.
+    #[must_use]
+    pub fn intact(&self) -> bool {
+        self.damaged == 0
+    }
+}
+
+/// Checks all frames of a capture.
+///
+/// # Errors
+/// The source cannot be read, has no intact frame, or is of a newer major version.
+pub fn verify(source: impl Read) -> Result<Verified, ReadError> {
+    let mut frames = Frames::new(source);
+    let mut verified = Verified {
+        version: Version::CURRENT,
+        segments: 0,
+        records: 0,
+        damaged: 0,
+        first_bad: None,
+        chain: Chain::default(),
+    };
+    loop {
+        match frames.next()? {
+            Next::Frame(header) => {
+                verified.version = verified.version.max(header.version);
+                verified.segments += u64::from(header.kind == kind::SEGMENT);
+                verified.records += u64::from(header.records);
+            }
+            Next::Damage(damage) => {
+                verified.damaged += 1;
+                verified.first_bad.get_or_insert(damage);
+            }
+            Next::Over => {
+                verified.chain = frames.chain();
+                return Ok(verified);
+            }
+        }
+    }
+}
