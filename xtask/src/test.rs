@@ -22,6 +22,8 @@ pub(crate) fn run(
     // The programs that leak for the tests are written in C, one whose symbols are read in C++.
     packages::ensure_program(settings, "gcc", &["gcc", "libc6-dev"])?;
     packages::ensure_program(settings, "g++", &["g++"])?;
+    // Profiles are opened by what people open them with; Go's stacks have a test, too.
+    packages::ensure_program(settings, "go", &["golang-go"])?;
     // Tests of real servers skip where those are missing. A machine that is thrown away may have them installed, others
     // not: Debian starts a server that it installs.
     if env::var_os("CI").is_some() && packages::has_apt() {
