@@ -46,6 +46,28 @@ pub enum Event {
     Failed(Failed),
 }
 
+impl Event {
+    /// When it happened.
+    #[must_use]
+    pub fn time(&self) -> Nanos {
+        match self {
+            Event::Site(site) => site.time,
+            Event::Acquired(acquired) => acquired.time,
+            Event::Released(released) => released.time,
+            Event::RangeReleased(released) => released.time,
+            Event::Remapped(remapped) => remapped.time,
+            Event::Forked(forked) => forked.time,
+            Event::Executed(executed) => executed.time,
+            Event::Exited { time, .. } | Event::Uncovered { time, .. } => *time,
+            Event::CodeMapped(wanted) => wanted.time,
+            Event::Interpreted(interpreted) => interpreted.time,
+            Event::Snapshot(snapshot) => snapshot.time,
+            Event::Unfinished(unfinished) => unfinished.time,
+            Event::Failed(failed) => failed.time,
+        }
+    }
+}
+
 /// What it takes to finish the stack of the site before it, once there are tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfinished {

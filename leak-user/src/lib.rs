@@ -35,6 +35,7 @@
 //! * [`bpf`]: loads and attaches the programs, reads their maps. Alone imports aya.
 //! * [`source`]: where batches of records come from. [`decode`]: bytes to [`event`]s.
 //! * [`ledger`]: what is outstanding, per process. [`judge`]: verdicts, one rule per file.
+//! * [`analysis`]: drives both, live or from a recording, and makes the report of what it is told.
 //! * [`unwind`]: unwind tables from ELF files. [`tables`]: which files have them, and where. [`python`]: CPython's frames
 //!   and names.
 //! * [`symbolize`]: names for addresses, also after a process's end. [`proc`]: everything read from `/proc`, over a
@@ -45,7 +46,7 @@
 //!
 //! # Invariants
 //!
-//! * decode, ledger, judge, report and unwind are pure: no files, no clock, no aya, tokio or clap. Time is an argument.
+//! * decode, ledger, judge, analysis, report and unwind are pure: no files, no clock, no aya, tokio or clap. Time is an argument.
 //! * Every queue and table has a bound, and a counter for what did not fit.
 //! * What traced processes wrote (names, paths, symbols) is untrusted: it reaches a terminal only through
 //!   [`report::escape`], and nothing in it makes a parser panic, wait or take memory without bound.
@@ -56,6 +57,7 @@
 //! No kprobes, fentry or LSM programs (some kernels forbid them), no `bpf_get_stackid` (its collisions drop or corrupt
 //! stacks), no pinned maps, no sampling: half of a pair is worse than none.
 
+pub mod analysis;
 pub mod bpf;
 pub mod capture;
 pub mod cli;

@@ -205,7 +205,10 @@ impl Slots {
         if tally.own() == 0 {
             return;
         }
-        for (&slot, entry) in entries.iter() {
+        // In an order that does not hang on the table's seed: samples are kept of these.
+        let mut order: Vec<(u64, &Entry)> = entries.iter().map(|(&slot, e)| (slot, e)).collect();
+        order.sort_unstable_by_key(|(slot, entry)| (entry.acquired, *slot));
+        for (slot, entry) in order {
             let handle = Handle::new(self.class, slot);
             books.leave(&mut tally, handle, entry, outcome);
         }

@@ -3,6 +3,7 @@
 use leak_common::{Class, Handle, ProcessId};
 
 use super::descriptors::Slots;
+use super::entry::Entry;
 use super::process::{Memory, Process};
 use super::releases::Change;
 use super::sites::Outcome;
@@ -270,9 +271,12 @@ impl Ledger {
         process.exited = Some(time);
         process.needs_reconcile = false;
         let (table, memory) = (process.table, process.memory);
-        let children: Vec<Handle> = process.children.iter().copied().collect();
+        let mut children: Vec<Handle> = process.children.iter().copied().collect();
+        children.sort_unstable();
         let tally = &mut process.tally;
-        for (handle, entry) in process.threads.drain() {
+        let mut threads: Vec<(Handle, Entry)> = process.threads.drain().collect();
+        threads.sort_unstable_by_key(|(handle, entry)| (entry.acquired, *handle));
+        for (handle, entry) in threads {
             books.leave(tally, handle, &entry, outcome);
         }
         self.hold_ended_threads(id, time);

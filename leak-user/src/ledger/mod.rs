@@ -132,7 +132,7 @@ impl Ledger {
     /// Takes note of one event. Events come in the order of their times, but for
     /// promoted acquisitions.
     pub fn apply(&mut self, event: &Event) {
-        self.latest = self.latest.max(time_of(event));
+        self.latest = self.latest.max(event.time());
         match event {
             Event::Site(site) => {
                 if self
@@ -327,23 +327,5 @@ impl Memory {
             regions: self.regions.copy(time),
             heap: self.heap.copy(time, false),
         }
-    }
-}
-
-fn time_of(event: &Event) -> Nanos {
-    match event {
-        Event::Site(site) => site.time,
-        Event::Acquired(acquired) => acquired.time,
-        Event::Released(released) => released.time,
-        Event::RangeReleased(released) => released.time,
-        Event::Remapped(remapped) => remapped.time,
-        Event::Forked(forked) => forked.time,
-        Event::Executed(executed) => executed.time,
-        Event::Exited { time, .. } | Event::Uncovered { time, .. } => *time,
-        Event::CodeMapped(wanted) => wanted.time,
-        Event::Interpreted(interpreted) => interpreted.time,
-        Event::Snapshot(snapshot) => snapshot.time,
-        Event::Unfinished(unfinished) => unfinished.time,
-        Event::Failed(failed) => failed.time,
     }
 }

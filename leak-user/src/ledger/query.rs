@@ -103,6 +103,12 @@ impl Ledger {
             .map(|process| self.view(id, process))
     }
 
+    /// Whether anything is known of a process.
+    #[must_use]
+    pub fn knows(&self, id: ProcessId) -> bool {
+        self.processes.contains_key(&id)
+    }
+
     /// How many programs a process has executed; 0 where it is not known.
     #[must_use]
     pub fn generation(&self, id: ProcessId) -> u32 {

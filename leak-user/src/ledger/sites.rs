@@ -110,6 +110,12 @@ impl SiteRecord {
         }
     }
 
+    /// The kernel's last count of all acquisitions here.
+    #[must_use]
+    pub fn counted(&self) -> u64 {
+        self.counted
+    }
+
     /// All acquisitions here, those that died young included.
     #[must_use]
     pub fn acquired(&self) -> u64 {

@@ -101,7 +101,7 @@ pub struct Point {
 }
 
 /// Where it was taken.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     pub hostname: String,
     pub kernel: String,
@@ -225,7 +225,7 @@ pub struct Finding {
 
 /// A frame of a stack. An inlined function has its own entry, before the one it
 /// was inlined into, with the same address.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Frame {
     /// Hexadecimal, as `0x7f...`.
     pub address: String,

@@ -6,6 +6,7 @@ use leak_common::{Class, Handle, Kind, ProcessId, config::target};
 
 use super::engine::Engine;
 use crate::{
+    analysis::Input,
     bpf::{Tracer, monotonic_now},
     ledger::BaselineProcess,
     proc::{Stat, cgroup_members},
@@ -31,7 +32,7 @@ impl Engine {
             let pid = stat.id.pid();
             if pid != own && !stat.is_zombie() && is_chosen(pid, &self.tracer) {
                 let baseline = self.read_baseline(stat);
-                self.ledger.baseline(&baseline);
+                self.tell(Input::Baseline(Box::new(baseline)));
                 self.seen_in_proc.insert(stat.id);
             }
         }

@@ -3,20 +3,20 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use leak_common::{Counter, Handle, ProcessId};
+use leak_common::{Counter, ProcessId};
 
 use super::{Plan, TraceError, interpreted::Interpreted, unfinished::Stacks, wall_clock};
 use crate::{
+    analysis::{Analysis, Beginning, Input},
     bpf::{Tracer, monotonic_now},
     decode::decode_batch,
     event::{CodeMapped, Event, Nanos, SiteId},
-    judge::{self, Judge},
-    ledger::{Config, Ledger, SiteKey},
-    proc::{Description, Facts, Proc},
+    ledger::{Ledger, SiteKey},
+    proc::{Facts, Proc},
     source::RingReader,
     symbolize::{Mapped, Symbolizer},
     tables::Tables,
@@ -26,8 +26,8 @@ use crate::{
 pub(super) struct Engine {
     pub(super) tracer: Tracer,
     pub(super) reader: RingReader,
-    pub(super) ledger: Ledger,
-    pub(super) judge: Judge,
+    /// Only [`Engine::tell`] changes it.
+    pub(super) analysis: Analysis,
     pub(super) proc: Proc,
     pub(super) symbolizer: Symbolizer,
     pub(super) tables: Tables,
@@ -42,12 +42,9 @@ pub(super) struct Engine {
     pub(super) prompt: bool,
     /// Only some processes are traced.
     pub(super) chosen: Chosen,
-    pub(super) started: Nanos,
-    pub(super) started_at: SystemTime,
-    /// Names and command lines, kept when the process is gone.
-    pub(super) facts: HashMap<ProcessId, Facts>,
-    /// What a site's first resources were, for processes that may exit.
-    pub(super) described: HashMap<SiteId, Vec<(Handle, Description)>>,
+    /// How many of a site's first resources were described, for processes that may
+    /// exit.
+    pub(super) described: HashMap<SiteId, usize>,
     /// Processes that exited lately: what the young table holds of them is
     /// promoted at once.
     pub(super) exited: HashMap<ProcessId, Nanos>,
@@ -143,32 +140,33 @@ impl Engine {
             cgroup: plan.cgroup.clone(),
             own_children: run,
         };
-        let ledger = Ledger::new(Config {
+        let nursery = u64::try_from(plan.nursery.as_nanos()).unwrap_or(u64::MAX);
+        let kinds = plan.kinds.iter().fold(0, |set, kind| set | kind.bit());
+        let analysis = Analysis::new(Beginning {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: proc.host_facts(),
+            started,
+            started_at,
+            from: started,
+            part: 0,
+            nursery,
+            kinds,
             // Whoever chose a process wants to know what it left.
             keep_exited: !chosen.everything(),
-            ..Config::default()
         });
-        let nursery = u64::try_from(plan.nursery.as_nanos()).unwrap_or(u64::MAX);
         let mut engine = Engine {
             tracer,
             reader,
-            ledger,
-            judge: Judge::new(judge::Config {
-                nursery,
-                ..judge::Config::default()
-            }),
+            analysis,
             proc,
             symbolizer: Symbolizer::default(),
             tables,
             interpreted: Interpreted::start()?,
             stacks: Stacks::default(),
-            kinds: plan.kinds.iter().fold(0, |set, kind| set | kind.bit()),
+            kinds,
             nursery,
             prompt: run,
             chosen,
-            started,
-            started_at,
-            facts: HashMap::new(),
             described: HashMap::new(),
             exited: HashMap::new(),
             site_generations: HashMap::new(),
@@ -201,16 +199,25 @@ impl Engine {
 
     /// Decodes a batch into the ledger.
     pub(super) fn take(&mut self, batch: &[u8]) {
-        let undecodable = decode_batch(batch, |event| self.apply(&event));
+        let undecodable = decode_batch(batch, |event| self.apply(event));
         if undecodable > 0 {
             self.undecodable += undecodable;
             tracing::error!(undecodable, "records that make no sense");
-            self.ledger.lost(None);
+            self.tell(Input::Lost(None));
         }
     }
 
-    fn apply(&mut self, event: &Event) {
-        match event {
+    /// The one way by which anything reaches the analysis.
+    pub(super) fn tell(&mut self, input: Input) {
+        self.analysis.take(&input);
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        self.analysis.ledger()
+    }
+
+    fn apply(&mut self, event: Event) {
+        match &event {
             Event::Acquired(acquired) => {
                 self.acquired(*acquired);
                 return;
@@ -251,15 +258,25 @@ impl Engine {
             }
             _ => {}
         }
-        self.ledger.apply(event);
-        match event {
-            Event::Site(site) if self.prompt => self.look_at(site.process, &site.frames, site.time),
-            Event::Executed(executed) if self.prompt => {
+        let site = match &event {
+            Event::Site(site) if self.prompt => Some(site.id),
+            _ => None,
+        };
+        let followed = match &event {
+            Event::Forked(_) | Event::Executed(_) => Some(event.clone()),
+            _ => None,
+        };
+        self.tell(Input::Event(event));
+        if let Some(site) = site {
+            self.look_at_site(site);
+        }
+        match followed {
+            Some(Event::Executed(executed)) if self.prompt => {
                 self.learned.remove(&executed.process);
                 self.look_at(executed.process, &[0], executed.time);
                 self.remember(executed.process);
             }
-            Event::Forked(forked) => {
+            Some(Event::Forked(forked)) => {
                 let generation = self.generation(forked.parent);
                 self.symbolizer
                     .inherit((forked.parent, generation), (forked.child, 0));
@@ -302,7 +319,7 @@ impl Engine {
 
     /// Looks at the code of a site's process.
     pub(super) fn look_at_site(&mut self, site: SiteId) {
-        let Some(record) = self.ledger.site(SiteKey::Site(site)) else {
+        let Some(record) = self.ledger().site(SiteKey::Site(site)) else {
             return;
         };
         let (process, time) = (record.process, record.first_seen);
@@ -318,12 +335,19 @@ impl Engine {
         if self.proc.identity(process.pid()) == Some(process)
             && let Some(facts) = self.proc.status_facts(process.pid())
         {
-            self.facts.insert(process, facts);
+            self.tell_facts(process, facts);
+        }
+    }
+
+    /// Tells what is known of a process, unless that was told.
+    pub(super) fn tell_facts(&mut self, process: ProcessId, facts: Facts) {
+        if self.analysis.facts(process) != Some(&facts) {
+            self.tell(Input::Facts(process, Box::new(facts)));
         }
     }
 
     pub(super) fn generation(&self, process: ProcessId) -> u32 {
-        self.ledger.generation(process)
+        self.ledger().generation(process)
     }
 
     /// Which of its process's programs a site belongs to.
@@ -358,7 +382,7 @@ impl Engine {
     pub(super) fn sample(&mut self) -> anyhow::Result<()> {
         self.count_sites()?;
         self.check_children();
-        self.judge.sample(monotonic_now(), &self.ledger);
+        self.tell(Input::Sample(monotonic_now()));
         self.forget_exited();
         Ok(())
     }
@@ -371,7 +395,10 @@ impl Engine {
             *totals.entry(self.stacks.resolve(site)).or_default() += total.saturating_sub(moved);
         }
         for (site, total) in totals {
-            self.ledger.site_acquired(site, total);
+            let known = self.ledger().site(SiteKey::Site(site));
+            if known.is_some_and(|known| known.counted() != total) {
+                self.tell(Input::Counted { site, total });
+            }
         }
         Ok(())
     }
@@ -379,13 +406,13 @@ impl Engine {
     pub(super) fn collect_losses(&mut self) -> anyhow::Result<()> {
         for (process, count) in self.tracer.take_losses()? {
             tracing::debug!(pid = process.pid(), count, "records lost");
-            self.ledger
-                .lost((process != ProcessId::NONE).then_some(process));
+            let process = (process != ProcessId::NONE).then_some(process);
+            self.tell(Input::Lost(process));
         }
         let missed = self.tracer.missed();
         if missed > self.missed {
             self.missed = missed;
-            self.ledger.lost(None);
+            self.tell(Input::Lost(None));
         }
         Ok(())
     }
@@ -405,7 +432,7 @@ impl Engine {
             self.seen_in_proc.remove(&process);
             self.stacks.forget(process);
             // The ledger remembers a bounded number of those that left something.
-            let kept = self.ledger.process(process).is_some();
+            let kept = self.ledger().knows(process);
             for site in self.kernel_sites.remove(&process).unwrap_or_default() {
                 self.tracer.forget_site(site);
                 self.moved.remove(&site);
@@ -420,7 +447,6 @@ impl Engine {
             }
             if !kept {
                 self.symbolizer.forget(process);
-                self.facts.remove(&process);
             }
         }
     }
@@ -429,7 +455,7 @@ impl Engine {
     pub(super) fn progress(&self) -> Figures {
         let counters = self.tracer.counters().unwrap_or_default();
         let (mut outstanding, mut processes) = (0, 0);
-        for process in self.ledger.processes() {
+        for process in self.ledger().processes() {
             let held = process.outstanding.total();
             outstanding += held;
             processes += usize::from(held > 0);
@@ -438,7 +464,7 @@ impl Engine {
             events: counters.get(Counter::Acquired) + counters.get(Counter::Released),
             outstanding,
             processes,
-            lost: self.lost().values().sum(),
+            lost: self.analysis.health(&self.health()).lost,
         }
     }
 }

@@ -2,10 +2,10 @@
 //! owns the loop, the clock and the signals; what it learns goes to the ledger,
 //! what it is asked goes to the judge.
 
-mod assemble;
 mod baseline;
 mod command;
 mod engine;
+mod gather;
 mod interpreted;
 mod progress;
 mod promote;
@@ -22,6 +22,7 @@ use std::{
 use leak_common::Kind;
 
 use crate::{
+    analysis::Wall,
     bpf::{self, LoadError, Tracer, monotonic_now},
     proc::Proc,
     report::Report,
@@ -242,6 +243,9 @@ async fn follow(
 }
 
 /// The wall clock, for the report's window.
-fn wall_clock() -> SystemTime {
-    SystemTime::now()
+fn wall_clock() -> Wall {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
 }

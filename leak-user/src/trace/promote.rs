@@ -5,6 +5,7 @@ use leak_common::{Handle, Kind};
 
 use super::engine::Engine;
 use crate::{
+    analysis::Input,
     bpf::{YoungEntry, monotonic_now},
     event::{Acquired, Event, Site, SiteId},
     ledger::SiteKey,
@@ -28,7 +29,7 @@ impl Engine {
         self.tracer.expire(&promoted)?;
         // A release between the reading and the taking out was sent with the time of
         // its acquisition, and is in the ring behind this.
-        self.ledger.horizon(old);
+        self.tell(Input::Horizon(old));
         Ok(())
     }
 
@@ -62,10 +63,10 @@ impl Engine {
             return;
         }
         acquired.site = self.site_of_kind(&acquired);
-        self.ledger.apply(&Event::Acquired(acquired));
+        self.tell(Input::Event(Event::Acquired(acquired)));
         self.look_at_site(acquired.site);
         self.describe_early(&acquired);
-        if !self.facts.contains_key(&acquired.process) {
+        if self.analysis.facts(acquired.process).is_none() {
             self.remember(acquired.process);
         }
     }
@@ -77,17 +78,25 @@ impl Engine {
             return;
         }
         let described = self.described.entry(acquired.site).or_default();
-        if described.len() < DESCRIBED_EARLY {
-            let pid = acquired.process.pid();
-            let description = self.proc.describe(pid, acquired.handle, acquired.kind);
-            described.push((acquired.handle, description));
+        if *described >= DESCRIBED_EARLY {
+            return;
         }
+        *described += 1;
+        let pid = acquired.process.pid();
+        let description = self.proc.describe(pid, acquired.handle, acquired.kind);
+        self.tell(Input::Described {
+            time: monotonic_now(),
+            process: acquired.process,
+            handle: acquired.handle,
+            kind: acquired.kind,
+            description: Box::new(description),
+        });
     }
 
     /// A site has one kind. Where one place acquires several (descriptors of all
     /// sorts arrive in messages), each kind but the first gets a site of its own.
     fn site_of_kind(&mut self, acquired: &Acquired) -> SiteId {
-        let Some(record) = self.ledger.site(SiteKey::Site(acquired.site)) else {
+        let Some(record) = self.ledger().site(SiteKey::Site(acquired.site)) else {
             return acquired.site;
         };
         if record.kind == acquired.kind || record.promoted == 0 {
@@ -95,7 +104,7 @@ impl Engine {
         }
         // The kernel's hash is well mixed; the kind picks another point of it.
         let id = SiteId(acquired.site.0.rotate_left(acquired.kind as u32 + 1) | 1);
-        if self.ledger.site(SiteKey::Site(id)).is_none() {
+        if self.ledger().site(SiteKey::Site(id)).is_none() {
             let site = Site {
                 time: acquired.time,
                 process: record.process,
@@ -107,7 +116,7 @@ impl Engine {
             };
             let generation = self.site_generation(acquired.site);
             self.site_generations.insert(id, generation);
-            self.ledger.apply(&Event::Site(site));
+            self.tell(Input::Event(Event::Site(site)));
         }
         *self.moved.entry(acquired.site).or_default() += 1;
         id

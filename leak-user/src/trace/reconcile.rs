@@ -7,6 +7,7 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 
 use super::engine::Engine;
 use crate::{
+    analysis::Input,
     bpf::monotonic_now,
     event::{Event, Released},
     ledger::{ProcessView, Snapshot},
@@ -25,9 +26,9 @@ impl Engine {
     pub(super) fn reconcile_some(&mut self) -> anyhow::Result<()> {
         let horizon = monotonic_now().saturating_sub(self.nursery);
         let doubtful: Vec<ProcessId> = self
-            .ledger
+            .ledger()
             .in_doubt()
-            .filter_map(|id| self.ledger.process(id))
+            .filter_map(|id| self.ledger().process(id))
             .filter(|view| view.uncertain <= horizon)
             .take(AT_ONCE)
             .map(|view| view.id)
@@ -39,7 +40,7 @@ impl Engine {
     /// that is in doubt.
     pub(super) fn reconcile_all(&mut self) -> anyhow::Result<()> {
         let holders: Vec<ProcessId> = self
-            .ledger
+            .ledger()
             .processes()
             .filter(|view| view.exited.is_none())
             .filter(|view| view.needs_reconcile || view.lossy || view.outstanding.total() > 0)
@@ -52,7 +53,7 @@ impl Engine {
     /// can be seconds after its parent waited for it. /proc knows sooner.
     pub(super) fn check_children(&mut self) {
         let parents: Vec<ProcessId> = self
-            .ledger
+            .ledger()
             .processes()
             .filter(|view| view.outstanding.get(Kind::Process) > 0)
             .take(MAX_PARENTS)
@@ -60,17 +61,22 @@ impl Engine {
             .collect();
         let time = monotonic_now();
         for parent in parents {
-            for holding in self.ledger.holdings(parent).into_iter().take(MAX_CHILDREN) {
+            for holding in self
+                .ledger()
+                .holdings(parent)
+                .into_iter()
+                .take(MAX_CHILDREN)
+            {
                 let Some(child) = holding.handle.as_task() else {
                     continue;
                 };
                 if holding.kind == Kind::Process && self.proc.identity(child.pid()) != Some(child) {
-                    self.ledger.apply(&Event::Released(Released {
+                    self.tell(Input::Event(Event::Released(Released {
                         time,
                         process: ProcessId::NONE,
                         handle: holding.handle,
                         acquired: None,
-                    }));
+                    })));
                 }
             }
         }
@@ -98,11 +104,13 @@ impl Engine {
             match snapshot {
                 Some(mut snapshot) => {
                     snapshot.young = young.remove(&id).unwrap_or_default();
-                    let result = self.ledger.reconcile(id, &snapshot);
-                    tracing::debug!(pid = id.pid(), ?result, "compared with /proc");
+                    self.tell(Input::Compared {
+                        process: id,
+                        snapshot: Box::new(snapshot),
+                    });
                     self.seen_in_proc.insert(id);
                 }
-                None => self.ledger.forget(id),
+                None => self.tell(Input::Gone(id)),
             }
         }
         Ok(())
@@ -111,7 +119,7 @@ impl Engine {
     /// What /proc shows of a process, `None` where it is gone.
     fn snapshot(&self, id: ProcessId) -> Option<Snapshot> {
         let pid = id.pid();
-        let view = self.ledger.process(id)?;
+        let view = self.ledger().process(id)?;
         let wants = |kind: Kind| self.kinds & kind.bit() != 0;
         let time = monotonic_now();
         let stat = self
@@ -151,7 +159,7 @@ impl Engine {
     fn was_there_before(&self, view: &ProcessView) -> bool {
         let traced_parent = view
             .parent
-            .is_some_and(|parent| self.ledger.process(parent).is_some());
+            .is_some_and(|parent| self.ledger().process(parent).is_some());
         !self.seen_in_proc.contains(&view.id) && !view.lossy && !traced_parent
     }
 }

@@ -14,6 +14,7 @@ use leak_common::{
 
 use super::engine::Engine;
 use crate::{
+    analysis::Input,
     event::{CodeMapped, Event, Nanos, Site, SiteId, Unfinished},
     ledger::SiteKey,
     tables::{Place, Tables},
@@ -175,7 +176,7 @@ impl Engine {
     /// False while tables are missing.
     fn try_to_finish(&mut self, waiting: &Waiting) -> bool {
         let stack = &waiting.stack;
-        let Some(record) = self.ledger.site(SiteKey::Site(stack.site)) else {
+        let Some(record) = self.ledger().site(SiteKey::Site(stack.site)) else {
             return true;
         };
         let mut frames = record.frames.to_vec();
@@ -208,9 +209,9 @@ impl Engine {
                 self.site_generations.entry(id).or_insert(generation);
             }
         }
-        let known = self.ledger.site(SiteKey::Site(id));
+        let known = self.ledger().site(SiteKey::Site(id));
         if id == stack.site || known.is_none_or(|known| known.frames.is_empty()) {
-            self.ledger.apply(&Event::Site(site));
+            self.tell(Input::Event(Event::Site(site)));
         }
         true
     }

@@ -1,0 +1,234 @@
+//! The report: the ledger's and the judge's answers, with what was told of names,
+//! places and limits.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use leak_common::{Class, ProcessId};
+
+use super::{
+    Analysis, Span,
+    names::{by_name, points, rfc3339, seconds, text},
+};
+use crate::{
+    judge::Judged,
+    ledger::{ProcessView, SiteKey},
+    report::{
+        handle,
+        model::{Example, Finding, Limit, Process, Report, SCHEMA, Verdict, Window},
+    },
+};
+
+pub(super) fn report(analysis: &Analysis, span: Span) -> Report {
+    let judged = analysis.findings(span);
+    let views: HashMap<ProcessId, ProcessView> = analysis
+        .ledger
+        .processes()
+        .map(|view| (view.id, view))
+        .collect();
+    let growth = growth_by_process(&judged);
+    let mut assembly = Assembly {
+        analysis,
+        span,
+        limits: limits(analysis, &views, &growth),
+        views,
+    };
+    let mut findings: Vec<Finding> = judged
+        .iter()
+        .map(|judged| assembly.finding(judged))
+        .collect();
+    sort(&mut findings);
+    Report {
+        schema: SCHEMA.to_owned(),
+        host: analysis.beginning.host.clone(),
+        window: Window {
+            start: rfc3339(analysis.wall(span.start)),
+            end: rfc3339(analysis.wall(span.end)),
+            seconds: seconds(span.end.saturating_sub(span.start)),
+        },
+        health: analysis.health(&analysis.knowledge.health),
+        processes: assembly.processes(),
+        findings,
+        shared_limits: analysis.knowledge.shared_limits.clone(),
+        ..Report::default()
+    }
+}
+
+struct Assembly<'a> {
+    analysis: &'a Analysis,
+    span: Span,
+    views: HashMap<ProcessId, ProcessView>,
+    limits: HashMap<ProcessId, Vec<Limit>>,
+}
+
+impl Assembly<'_> {
+    fn processes(&mut self) -> Vec<Process> {
+        let limits = std::mem::take(&mut self.limits);
+        let mut processes: Vec<Process> = self
+            .views
+            .values()
+            .filter(|view| view.outstanding.total() + view.preexisting.total() > 0)
+            .map(|view| self.process(view, limits.get(&view.id)))
+            .collect();
+        processes.sort_by_key(|process| {
+            let held: u64 = process.outstanding.values().sum();
+            (Reverse(held), process.pid, process.start_time)
+        });
+        processes
+    }
+
+    fn process(&self, view: &ProcessView, limits: Option<&Vec<Limit>>) -> Process {
+        let facts = self.analysis.facts(view.id).cloned().unwrap_or_default();
+        Process {
+            pid: view.id.pid(),
+            start_time: u64::from(view.id.start_ticks()),
+            comm: self.comm(view.id),
+            exe: facts.exe,
+            cmdline: facts.cmdline,
+            container_id: facts.container_id,
+            outstanding: by_name(&view.outstanding),
+            preexisting: by_name(&view.preexisting),
+            limits: limits.cloned().unwrap_or_default(),
+            exited: view.exited.is_some(),
+            history: points(self.analysis.histories.of(view.id), self.span.start),
+        }
+    }
+
+    /// A process's name: as it was told last, or as the kernel told it.
+    fn comm(&self, process: ProcessId) -> String {
+        match self.analysis.facts(process) {
+            Some(facts) if !facts.comm.is_empty() => facts.comm.clone(),
+            _ => {
+                let view = self.views.get(&process);
+                view.map(|view| text(&view.comm)).unwrap_or_default()
+            }
+        }
+    }
+
+    fn finding(&self, judged: &Judged) -> Finding {
+        let process = judged.process;
+        let exhaustion = self
+            .limits
+            .get(&process)
+            .into_iter()
+            .flatten()
+            .filter(|limit| judged.verdict != Verdict::Steady && bounds(limit, judged.kind.class()))
+            .filter_map(|limit| limit.exhaustion_seconds)
+            .min_by(f64::total_cmp);
+        Finding {
+            verdict: judged.verdict,
+            confidence: judged.confidence,
+            kind: judged.kind.name().to_owned(),
+            pid: process.pid(),
+            start_time: u64::from(process.start_ticks()),
+            comm: self.comm(process),
+            acquired: judged.acquired,
+            released: judged.released,
+            outstanding: judged.outstanding,
+            bytes: judged.bytes,
+            growth_per_second: judged.growth_per_second,
+            oldest_age_seconds: judged.oldest_age,
+            exhaustion_seconds: exhaustion,
+            rule: judged.rule.to_owned(),
+            evidence: judged.evidence.clone(),
+            waits_for: judged.waits_for.clone(),
+            hint: None,
+            stack: match judged.key {
+                SiteKey::Site(site) => self.analysis.knowledge.stack_of(site),
+                SiteKey::Unknown(..) => Vec::new(),
+            },
+            examples: self.examples(judged),
+            history: points(&judged.history, self.span.start),
+        }
+    }
+
+    fn examples(&self, judged: &Judged) -> Vec<Example> {
+        let now = judged.exited.unwrap_or(self.span.end);
+        judged
+            .samples
+            .iter()
+            .map(|sample| {
+                let described =
+                    self.analysis
+                        .description(judged.process, sample.handle, sample.acquired);
+                let description = described.cloned().unwrap_or_default();
+                Example {
+                    handle: handle::name(sample.handle, sample.size),
+                    age_seconds: seconds(now.saturating_sub(sample.acquired)),
+                    description: description.text,
+                    socket: description.socket,
+                    held_by: Vec::new(),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Growth per second of what is not steady, by process and class.
+fn growth_by_process(judged: &[Judged]) -> HashMap<ProcessId, Vec<(Class, f64)>> {
+    let mut growth: HashMap<ProcessId, Vec<(Class, f64)>> = HashMap::new();
+    for judged in judged
+        .iter()
+        .filter(|judged| judged.verdict != Verdict::Steady)
+    {
+        let pace = judged.growth_per_second.max(0.0);
+        let of_process = growth.entry(judged.process).or_default();
+        of_process.push((judged.kind.class(), pace));
+    }
+    growth
+}
+
+/// The limits of running processes, and when those that grow will have reached them.
+fn limits(
+    analysis: &Analysis,
+    views: &HashMap<ProcessId, ProcessView>,
+    growth: &HashMap<ProcessId, Vec<(Class, f64)>>,
+) -> HashMap<ProcessId, Vec<Limit>> {
+    let running = views.values().filter(|view| view.exited.is_none());
+    running
+        .map(|view| {
+            let mut limits = analysis.knowledge.limits_of(view.id).to_vec();
+            for limit in &mut limits {
+                let pace: f64 = growth
+                    .get(&view.id)
+                    .into_iter()
+                    .flatten()
+                    .filter(|(class, _)| bounds(limit, *class))
+                    .map(|(_, pace)| pace)
+                    .sum();
+                if pace > 0.0 {
+                    let left = limit.soft.saturating_sub(limit.used);
+                    limit.exhaustion_seconds = Some(left as f64 / pace);
+                }
+            }
+            (view.id, limits)
+        })
+        .collect()
+}
+
+/// Whether a limit is on resources of a class.
+fn bounds(limit: &Limit, class: Class) -> bool {
+    match class {
+        Class::Descriptor => matches!(limit.resource.as_str(), "nofile" | "file-max"),
+        Class::Mapping => limit.resource == "max_map_count",
+        Class::Thread | Class::Process => {
+            matches!(
+                limit.resource.as_str(),
+                "pids" | "nproc" | "threads-max" | "pid_max"
+            )
+        }
+        Class::Shm | Class::Heap => false,
+    }
+}
+
+/// Leaks first, then by how soon a limit is hit, then by pace and number.
+fn sort(findings: &mut [Finding]) {
+    findings.sort_by(|a, b| {
+        let soon = |finding: &Finding| finding.exhaustion_seconds.unwrap_or(f64::INFINITY);
+        a.verdict
+            .cmp(&b.verdict)
+            .then(soon(a).total_cmp(&soon(b)))
+            .then(b.growth_per_second.total_cmp(&a.growth_per_second))
+            .then(b.outstanding.cmp(&a.outstanding))
+            .then(a.pid.cmp(&b.pid))
+    });
+}

@@ -1,0 +1,74 @@
+//! How much each process held over time, in few points.
+
+use std::collections::HashMap;
+
+use leak_common::ProcessId;
+
+use crate::{event::Nanos, ledger::Ledger};
+
+/// Points of a history at most; a full one keeps every other of them.
+const POINTS: usize = 64;
+
+/// Processes followed: about 1 KiB each.
+const MAX_PROCESSES: usize = 16_384;
+
+/// Histories of processes that hold something.
+#[derive(Debug, Default)]
+pub(super) struct Histories(HashMap<ProcessId, Vec<(Nanos, u64)>>);
+
+impl Histories {
+    /// Takes note of what every process holds.
+    pub(super) fn sample(&mut self, time: Nanos, ledger: &Ledger) {
+        self.0.retain(|&id, _| ledger.process(id).is_some());
+        let mut views: Vec<(ProcessId, u64)> = ledger
+            .processes()
+            .filter(|view| view.exited.is_none())
+            .map(|view| (view.id, view.outstanding.total() + view.preexisting.total()))
+            .filter(|&(id, held)| held > 0 || self.0.contains_key(&id))
+            .collect();
+        // The same ones find room whatever the order of the ledger's tables.
+        views.sort_unstable();
+        for (id, held) in views {
+            if self.0.contains_key(&id) || self.0.len() < MAX_PROCESSES {
+                push(self.0.entry(id).or_default(), time, held);
+            }
+        }
+    }
+
+    /// Oldest first.
+    pub(super) fn of(&self, process: ProcessId) -> &[(Nanos, u64)] {
+        self.0.get(&process).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn push(points: &mut Vec<(Nanos, u64)>, time: Nanos, held: u64) {
+    if points.last().is_some_and(|(last, _)| *last >= time) {
+        return;
+    }
+    if points.len() >= POINTS {
+        let mut index = 0;
+        points.retain(|_| {
+            index += 1;
+            index % 2 == 1
+        });
+    }
+    points.push((time, held));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_history_keeps_its_ends_and_the_order() {
+        let mut points = Vec::new();
+        for time in 1..=1000 {
+            push(&mut points, time, time * 2);
+        }
+        push(&mut points, 1000, 7);
+        assert!(points.len() <= POINTS && points.len() >= POINTS / 2);
+        assert_eq!(points.first(), Some(&(1, 2)));
+        assert_eq!(points.last(), Some(&(1000, 2000)));
+        assert!(points.is_sorted());
+    }
+}

@@ -1,0 +1,80 @@
+//! All that the analysis takes in. A live trace tells it these inputs one by one,
+//! a recording is their sequence: so both come to the same report.
+
+use leak_common::{Handle, Kind, ProcessId};
+
+use crate::{
+    event::{Event, Nanos, SiteId},
+    ledger::{BaselineProcess, Snapshot},
+    proc::{Description, Facts},
+    report::model::{Frame, Health, Host, Limit, SharedLimit},
+};
+
+/// Nanoseconds since the Unix epoch.
+pub type Wall = u64;
+
+/// What is known when a trace begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beginning {
+    /// Version of the program that traced.
+    pub version: String,
+    pub host: Host,
+    /// When the trace began, by both clocks.
+    pub started: Nanos,
+    pub started_at: Wall,
+    /// When these inputs begin: later than the trace in all parts of a recording
+    /// but the first.
+    pub from: Nanos,
+    /// Number of the part of a recording, 0 for the first.
+    pub part: u32,
+    /// Age in nanoseconds from which a resource is old.
+    pub nursery: Nanos,
+    /// Kinds traced: a set of [`Kind::bit`].
+    pub kinds: u32,
+    /// What processes held when they exited is remembered.
+    pub keep_exited: bool,
+}
+
+/// One thing that the analysis learns.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// What happened, as far as it is the ledger's matter: other events change nothing.
+    Event(Event),
+    /// What a process held when the trace began.
+    Baseline(Box<BaselineProcess>),
+    /// What `/proc` shows of a process.
+    Compared {
+        process: ProcessId,
+        snapshot: Box<Snapshot>,
+    },
+    /// `/proc` does not show the process any more.
+    Gone(ProcessId),
+    /// Events of a process, or of any, were lost.
+    Lost(Option<ProcessId>),
+    /// All that was acquired until then has been told.
+    Horizon(Nanos),
+    /// The kernel's count of all acquisitions at a site.
+    Counted { site: SiteId, total: u64 },
+    /// An interval ends: what is outstanding now is noted.
+    Sample(Nanos),
+    /// Name, program and place of a process; the latest counts.
+    Facts(ProcessId, Box<Facts>),
+    /// A site's stack with names, innermost first; the latest counts.
+    Stack { site: SiteId, frames: Vec<Frame> },
+    /// What a resource was at a time.
+    Described {
+        time: Nanos,
+        process: ProcessId,
+        handle: Handle,
+        kind: Kind,
+        description: Box<Description>,
+    },
+    /// The limits of a process, without times of exhaustion; the latest count.
+    Limits(ProcessId, Vec<Limit>),
+    /// The limits that processes share; the latest count.
+    SharedLimits(Vec<SharedLimit>),
+    /// What the kernel side has seen and lost so far; the latest counts.
+    Health(Box<Health>),
+    /// The trace ended, by both clocks.
+    Ended { time: Nanos, wall: Wall },
+}

@@ -1,0 +1,173 @@
+//! What was told of processes, sites and resources beside events: names, places,
+//! limits. Bounded, and dropped with the process or site that it is about.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use leak_common::{Handle, ProcessId};
+
+use crate::{
+    event::{Nanos, SiteId},
+    ledger::{Ledger, SiteKey},
+    proc::{Description, Facts},
+    report::model::{Frame, Health, Limit, SharedLimit},
+};
+
+/// Processes with facts, and with limits: about a kilobyte each.
+const MAX_PROCESSES: usize = 65_536;
+
+/// Sites with stacks: frames are kept once, a stack has 8 bytes of each.
+const MAX_STACKS: usize = 131_072;
+
+/// Different frames: some 200 bytes each.
+const MAX_FRAMES: usize = 524_288;
+
+/// Resources with a description: some 200 bytes each.
+const MAX_DESCRIPTIONS: usize = 131_072;
+
+/// What is told of a process or site may be ahead of its first event by this much.
+const AHEAD: Nanos = 10_000_000_000;
+
+/// Something, and when it was told.
+#[derive(Debug)]
+struct Told<T> {
+    at: Nanos,
+    what: T,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Knowledge {
+    facts: HashMap<ProcessId, Told<Facts>>,
+    stacks: HashMap<SiteId, Told<Box<[Arc<Frame>]>>>,
+    frames: HashSet<Arc<Frame>>,
+    descriptions: HashMap<(ProcessId, Handle), Told<Description>>,
+    limits: HashMap<ProcessId, Told<Vec<Limit>>>,
+    pub(super) shared_limits: Vec<SharedLimit>,
+    pub(super) health: Health,
+}
+
+impl Knowledge {
+    pub(super) fn facts(&mut self, process: ProcessId, facts: &Facts, now: Nanos) {
+        insert(&mut self.facts, MAX_PROCESSES, process, facts.clone(), now);
+    }
+
+    pub(super) fn limits(&mut self, process: ProcessId, limits: &[Limit], now: Nanos) {
+        insert(
+            &mut self.limits,
+            MAX_PROCESSES,
+            process,
+            limits.to_vec(),
+            now,
+        );
+    }
+
+    pub(super) fn stack(&mut self, site: SiteId, frames: &[Frame], now: Nanos) {
+        if self.frames.len() >= MAX_FRAMES {
+            return;
+        }
+        let shared = frames.iter().map(|frame| self.shared(frame)).collect();
+        insert(&mut self.stacks, MAX_STACKS, site, shared, now);
+    }
+
+    fn shared(&mut self, frame: &Frame) -> Arc<Frame> {
+        if let Some(known) = self.frames.get(frame) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(frame.clone());
+        self.frames.insert(Arc::clone(&new));
+        new
+    }
+
+    pub(super) fn described(
+        &mut self,
+        process: ProcessId,
+        handle: Handle,
+        time: Nanos,
+        description: &Description,
+    ) {
+        if self.descriptions.len() >= MAX_DESCRIPTIONS {
+            drop_older_half(&mut self.descriptions);
+        }
+        let told = Told {
+            at: time,
+            what: description.clone(),
+        };
+        self.descriptions.insert((process, handle), told);
+    }
+
+    pub(super) fn facts_of(&self, process: ProcessId) -> Option<&Facts> {
+        self.facts.get(&process).map(|told| &told.what)
+    }
+
+    pub(super) fn limits_of(&self, process: ProcessId) -> &[Limit] {
+        self.limits
+            .get(&process)
+            .map_or(&[], |told| told.what.as_slice())
+    }
+
+    pub(super) fn stack_of(&self, site: SiteId) -> Vec<Frame> {
+        let frames = self.stacks.get(&site).map_or(&[][..], |told| &told.what);
+        frames.iter().map(|frame| Frame::clone(frame)).collect()
+    }
+
+    pub(super) fn is_stack(&self, site: SiteId, frames: &[Frame]) -> bool {
+        self.stacks.get(&site).is_some_and(|told| {
+            told.what.len() == frames.len() && told.what.iter().zip(frames).all(|(a, b)| **a == *b)
+        })
+    }
+
+    /// What the resource is that was acquired as `handle`: what was described
+    /// earlier was another one.
+    pub(super) fn description(
+        &self,
+        process: ProcessId,
+        handle: Handle,
+        acquired: Nanos,
+    ) -> Option<&Description> {
+        let told = self.descriptions.get(&(process, handle))?;
+        (told.at >= acquired).then_some(&told.what)
+    }
+
+    /// Drops what is about processes and sites that the ledger has forgotten.
+    pub(super) fn prune(&mut self, now: Nanos, ledger: &Ledger) {
+        let is_new = |at: Nanos| now.saturating_sub(at) < AHEAD;
+        let lives = |process: ProcessId, at: Nanos| is_new(at) || ledger.knows(process);
+        self.facts.retain(|&process, told| lives(process, told.at));
+        self.limits.retain(|&process, told| lives(process, told.at));
+        self.descriptions
+            .retain(|&(process, _), told| lives(process, told.at));
+        let before = self.stacks.len();
+        self.stacks
+            .retain(|&site, told| is_new(told.at) || ledger.site(SiteKey::Site(site)).is_some());
+        if self.stacks.len() < before {
+            // The only one left is the set's own.
+            self.frames.retain(|frame| Arc::strong_count(frame) > 1);
+        }
+    }
+}
+
+/// Inserts where there is room, or in the place of what is known.
+fn insert<K: std::hash::Hash + Eq, T>(
+    map: &mut HashMap<K, Told<T>>,
+    limit: usize,
+    key: K,
+    what: T,
+    at: Nanos,
+) {
+    if map.len() < limit || map.contains_key(&key) {
+        map.insert(key, Told { at, what });
+    }
+}
+
+fn drop_older_half(descriptions: &mut HashMap<(ProcessId, Handle), Told<Description>>) {
+    let mut order: Vec<(Nanos, ProcessId, Handle)> = descriptions
+        .iter()
+        .map(|(&(process, handle), told)| (told.at, process, handle))
+        .collect();
+    order.sort_unstable();
+    for (_, process, handle) in &order[..order.len() / 2] {
+        descriptions.remove(&(*process, *handle));
+    }
+}

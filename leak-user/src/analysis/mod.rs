@@ -1,0 +1,206 @@
+//! From inputs to a report, without files and without a clock: a live trace and a
+//! recording of it go through the same code here.
+//!
+//! The driver gathers what only the running system knows (names, limits, what a
+//! descriptor is) and tells it as [`Input`]s; the report is made of what was told.
+
+mod assemble;
+mod health;
+mod history;
+mod input;
+mod knowledge;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use leak_common::Handle;
+use leak_common::ProcessId;
+
+pub use input::{Beginning, Input, Wall};
+
+use crate::{
+    event::{Nanos, SiteId},
+    judge::{self, Judge, Judged},
+    ledger::{self, Ledger},
+    proc::{Description, Facts},
+    report::{
+        Report,
+        model::{Frame, Health},
+    },
+};
+use history::Histories;
+use knowledge::Knowledge;
+
+/// The time that a report is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// What was acquired before is not judged by its pace.
+    pub start: Nanos,
+    pub end: Nanos,
+}
+
+/// Everything that is derived from what happened.
+#[derive(Debug)]
+pub struct Analysis {
+    beginning: Beginning,
+    ledger: Ledger,
+    judge: Judge,
+    knowledge: Knowledge,
+    histories: Histories,
+    /// The latest time that was told.
+    latest: Nanos,
+    ended: Option<(Nanos, Wall)>,
+}
+
+impl Analysis {
+    /// Knows nothing but how the trace began.
+    #[must_use]
+    pub fn new(beginning: Beginning) -> Analysis {
+        Analysis {
+            ledger: Ledger::new(ledger::Config {
+                keep_exited: beginning.keep_exited,
+                ..ledger::Config::default()
+            }),
+            judge: Judge::new(judge::Config {
+                nursery: beginning.nursery,
+                ..judge::Config::default()
+            }),
+            knowledge: Knowledge::default(),
+            histories: Histories::default(),
+            latest: beginning.from,
+            ended: None,
+            beginning,
+        }
+    }
+
+    /// Takes one input.
+    pub fn take(&mut self, input: &Input) {
+        match input {
+            Input::Event(event) => {
+                self.latest = self.latest.max(event.time());
+                self.ledger.apply(event);
+            }
+            Input::Baseline(baseline) => self.ledger.baseline(baseline),
+            Input::Compared { process, snapshot } => {
+                let result = self.ledger.reconcile(*process, snapshot);
+                tracing::debug!(pid = process.pid(), ?result, "compared with /proc");
+            }
+            Input::Gone(process) => self.ledger.forget(*process),
+            Input::Lost(process) => self.ledger.lost(*process),
+            Input::Horizon(time) => self.ledger.horizon(*time),
+            Input::Counted { site, total } => self.ledger.site_acquired(*site, *total),
+            Input::Sample(time) => self.sample(*time),
+            Input::Facts(process, facts) => self.knowledge.facts(*process, facts, self.latest),
+            Input::Stack { site, frames } => self.knowledge.stack(*site, frames, self.latest),
+            Input::Described {
+                time,
+                process,
+                handle,
+                description,
+                ..
+            } => self
+                .knowledge
+                .described(*process, *handle, *time, description),
+            Input::Limits(process, limits) => self.knowledge.limits(*process, limits, self.latest),
+            Input::SharedLimits(limits) => self.knowledge.shared_limits.clone_from(limits),
+            Input::Health(health) => self.knowledge.health.clone_from(health),
+            Input::Ended { time, wall } => {
+                self.latest = self.latest.max(*time);
+                self.ended = Some((*time, *wall));
+            }
+        }
+    }
+
+    fn sample(&mut self, time: Nanos) {
+        self.latest = self.latest.max(time);
+        self.judge.sample(time, &self.ledger);
+        self.histories.sample(time, &self.ledger);
+        self.knowledge.prune(time, &self.ledger);
+    }
+
+    /// How the trace began.
+    #[must_use]
+    pub fn beginning(&self) -> &Beginning {
+        &self.beginning
+    }
+
+    /// What is outstanding.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The latest time that was told; the trace's end if it was.
+    #[must_use]
+    pub fn latest(&self) -> Nanos {
+        self.latest
+    }
+
+    /// Whether the trace's end was told.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// What is known of a process.
+    #[must_use]
+    pub fn facts(&self, process: ProcessId) -> Option<&Facts> {
+        self.knowledge.facts_of(process)
+    }
+
+    /// Whether this is the stack known of a site.
+    #[must_use]
+    pub fn knows_stack(&self, site: SiteId, frames: &[Frame]) -> bool {
+        self.knowledge.is_stack(site, frames)
+    }
+
+    /// What is known of the resource that was acquired as `handle` at a time.
+    #[must_use]
+    pub fn description(
+        &self,
+        process: ProcessId,
+        handle: Handle,
+        acquired: Nanos,
+    ) -> Option<&Description> {
+        self.knowledge.description(process, handle, acquired)
+    }
+
+    /// The sites with their verdicts over a time.
+    #[must_use]
+    pub fn findings(&self, span: Span) -> Vec<Judged> {
+        self.judge.findings(span.end, span.start, &self.ledger)
+    }
+
+    /// From the trace's start to its end, or to the latest that was told.
+    #[must_use]
+    pub fn whole(&self) -> Span {
+        Span {
+            start: self.beginning.started,
+            end: self.ended.map_or(self.latest, |(time, _)| time),
+        }
+    }
+
+    /// What the kernel side has seen and lost, `told` so far, with what the ledger
+    /// has to add.
+    #[must_use]
+    pub fn health(&self, told: &Health) -> Health {
+        health::complete(told, &self.ledger)
+    }
+
+    /// The report on a time.
+    #[must_use]
+    pub fn report(&self, span: Span) -> Report {
+        assemble::report(self, span)
+    }
+
+    /// A time by the wall clock.
+    fn wall(&self, time: Nanos) -> Wall {
+        match self.ended {
+            Some((end, wall)) if end == time => wall,
+            _ => {
+                let since = time.saturating_sub(self.beginning.started);
+                self.beginning.started_at.saturating_add(since)
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! How a report writes names, times and counts.
+
+use std::collections::BTreeMap;
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::Wall;
+use crate::{event::Nanos, ledger::Counts, report::model::Point};
+
+/// A name as the kernel keeps it, without its padding.
+pub(super) fn text(comm: &[u8; 16]) -> String {
+    let end = comm
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(comm.len());
+    String::from_utf8_lossy(&comm[..end]).into_owned()
+}
+
+/// What there is any of, by the names of kinds.
+pub(super) fn by_name(counts: &Counts) -> BTreeMap<String, u64> {
+    counts
+        .iter()
+        .map(|(kind, count)| (kind.name().to_owned(), count))
+        .collect()
+}
+
+pub(super) fn seconds(nanos: Nanos) -> f64 {
+    nanos as f64 / 1e9
+}
+
+/// A history as seconds from `start`; what was before it is left out.
+pub(super) fn points(history: &[(Nanos, u64)], start: Nanos) -> Vec<Point> {
+    history
+        .iter()
+        .filter(|(time, _)| *time >= start)
+        .map(|&(time, outstanding)| Point {
+            seconds: seconds(time - start),
+            outstanding,
+        })
+        .collect()
+}
+
+/// Empty where it is out of all calendars.
+pub(super) fn rfc3339(wall: Wall) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(wall))
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_name_has_no_padding() {
+        assert_eq!(text(b"nginx\0\0\0\0\0\0\0\0\0\0\0"), "nginx");
+        assert_eq!(text(&[b'x'; 16]), "x".repeat(16));
+    }
+
+    #[test]
+    fn a_wall_time_reads_as_rfc_3339() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(1_500_000_000), "1970-01-01T00:00:01.5Z");
+        assert!(!rfc3339(u64::MAX).is_empty());
+    }
+}

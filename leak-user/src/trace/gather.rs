@@ -1,0 +1,190 @@
+//! What only the running system knows, told to the analysis for the report: names
+//! of frames, what descriptors are, limits, and what was lost.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use leak_common::{Counter, Handle, Kind, ProcessId, wire::StackEnd};
+
+use super::{engine::Engine, unfinished::EndChanges, wall_clock};
+use crate::{
+    analysis::{Input, Span},
+    bpf::{Counters, monotonic_now},
+    event::SiteId,
+    judge::Judged,
+    ledger::{ProcessView, SiteKey},
+    report::model::{Frame, Health, Report},
+};
+
+/// How long the report waits for unwind tables that stacks wait for.
+const TABLES_LAST: Duration = Duration::from_millis(500);
+
+/// How long the report waits for names that are still being read.
+const NAMES_LAST: Duration = Duration::from_millis(500);
+
+/// Processes whose limits are read, those with findings first.
+const MAX_LIMITS: usize = 512;
+
+impl Engine {
+    /// Ends the trace: takes in what is on its way, compares with /proc, judges.
+    pub(super) async fn finish(&mut self) -> anyhow::Result<Report> {
+        self.reader.stop();
+        while let Some(batch) = self.reader.next().await {
+            self.take(&batch);
+        }
+        self.collect_losses()?;
+        self.tables.wait(TABLES_LAST);
+        self.finish_stacks(monotonic_now());
+        self.promote()?;
+        self.count_sites()?;
+        self.reconcile_all()?;
+        self.check_children();
+        self.interpreted.wait(NAMES_LAST);
+        tracing::debug!("unwind tables: {}", self.tables.figures());
+        let time = monotonic_now();
+        self.tell(Input::Sample(time));
+        let judged = self.analysis.findings(Span {
+            end: time,
+            ..self.analysis.whole()
+        });
+        self.gather(&judged);
+        let wall = wall_clock();
+        self.tell(Input::Ended { time, wall });
+        Ok(self.analysis.report(self.analysis.whole()))
+    }
+
+    /// Tells all that the report needs on what was judged.
+    fn gather(&mut self, judged: &[Judged]) {
+        let views: Vec<ProcessView> = self.ledger().processes().collect();
+        for judged in judged {
+            if let SiteKey::Site(site) = judged.key {
+                self.tell_stack(site);
+            }
+            self.describe(judged);
+        }
+        for view in &views {
+            if view.outstanding.total() + view.preexisting.total() > 0 {
+                self.remember(view.id);
+            }
+        }
+        self.tell_limits(&views, judged);
+        let health = self.health();
+        self.tell(Input::Health(Box::new(health)));
+    }
+
+    fn is_live(&self, process: ProcessId) -> bool {
+        self.proc.identity(process.pid()) == Some(process)
+    }
+
+    fn tell_stack(&mut self, site: SiteId) {
+        let frames = self.stack(site);
+        if !self.analysis.knows_stack(site, &frames) {
+            self.tell(Input::Stack { site, frames });
+        }
+    }
+
+    /// The frames of a site, innermost first.
+    fn stack(&mut self, site: SiteId) -> Vec<Frame> {
+        let Some(record) = self.ledger().site(SiteKey::Site(site)) else {
+            return Vec::new();
+        };
+        let (process, end, time) = (record.process, record.end, record.first_seen);
+        let frames = record.frames.clone();
+        let generation = self.site_generation(site);
+        let native = self
+            .symbolizer
+            .symbolize(process, generation, &frames, time);
+        self.interpreted
+            .merge(site, native, end == StackEnd::Complete)
+    }
+
+    /// Tells what the examples of a finding are, while their process lives.
+    fn describe(&mut self, judged: &Judged) {
+        let process = judged.process;
+        if !self.is_live(process) {
+            return;
+        }
+        let resources: Vec<(Handle, Kind)> = judged
+            .samples
+            .iter()
+            .map(|sample| (sample.handle, judged.kind))
+            .collect();
+        let time = monotonic_now();
+        let descriptions = self.proc.describe_many(process.pid(), &resources);
+        for (sample, description) in judged.samples.iter().zip(descriptions) {
+            let known = self
+                .analysis
+                .description(process, sample.handle, sample.acquired);
+            if known != Some(&description) {
+                self.tell(Input::Described {
+                    time,
+                    process,
+                    handle: sample.handle,
+                    kind: judged.kind,
+                    description: Box::new(description),
+                });
+            }
+        }
+    }
+
+    /// Tells the limits of the processes that matter most.
+    fn tell_limits(&mut self, views: &[ProcessView], judged: &[Judged]) {
+        let host = self.proc.host_use();
+        let mut told: HashSet<ProcessId> = HashSet::new();
+        let judged = judged.iter().map(|judged| judged.process);
+        for process in judged.chain(views.iter().map(|view| view.id)) {
+            if told.len() >= MAX_LIMITS {
+                break;
+            }
+            if self.is_live(process) && told.insert(process) {
+                let limits = self.proc.limits(process.pid(), &host);
+                self.tell(Input::Limits(process, limits));
+            }
+        }
+    }
+
+    /// What the kernel side and this driver have seen and lost so far.
+    pub(super) fn health(&self) -> Health {
+        let counters = self.tracer.counters().unwrap_or_default();
+        let lost_by_cause = self.lost(&counters);
+        let unfinished = unfinished(&counters, &self.stacks.ends);
+        Health {
+            events: counters.get(Counter::Acquired) + counters.get(Counter::Released),
+            lost: lost_by_cause.values().sum(),
+            lost_by_cause,
+            stacks_truncated: unfinished.values().sum(),
+            stacks_truncated_by_reason: unfinished,
+            uncovered: self.missing_hooks.clone(),
+            ..Health::default()
+        }
+    }
+
+    /// Losses by cause; what is zero is left out.
+    fn lost(&self, counters: &Counters) -> BTreeMap<String, u64> {
+        let of_kernel = Counter::ALL
+            .into_iter()
+            .filter_map(|counter| Some((counter.loss()?, counters.get(counter))));
+        let of_ours = [
+            ("undecodable", self.undecodable),
+            ("program_busy", self.missed),
+        ];
+        of_kernel
+            .chain(of_ours)
+            .filter(|(_, count)| *count > 0)
+            .map(|(cause, count)| (cause.to_owned(), count))
+            .collect()
+    }
+}
+
+/// Stacks that ended early, by reason; what is zero is left out. `changes` are those
+/// that user space has walked on since.
+fn unfinished(counters: &Counters, changes: &EndChanges) -> BTreeMap<String, u64> {
+    StackEnd::ALL
+        .into_iter()
+        .filter_map(|end| Some((end, counters.get(Counter::of_stack(end)?))))
+        .map(|(end, count)| (end.name().to_owned(), changes.apply(end, count)))
+        .filter(|(_, count)| *count > 0)
+        .collect()
+}
