@@ -160,7 +160,8 @@ impl TraceOptions {
             | Format::Folded
             | Format::Flamegraph
             | Format::Pprof
-            | Format::Perfetto => self.min_age_choice,
+            | Format::Perfetto
+            | Format::Html => self.min_age_choice,
         }
     }
 
@@ -208,6 +209,8 @@ pub enum Format {
     Pprof,
     /// A trace for ui.perfetto.dev: what is outstanding over time
     Perfetto,
+    /// One self-contained page with charts, for a browser
+    Html,
 }
 
 impl Format {
@@ -220,7 +223,8 @@ impl Format {
             | Format::Jsonl
             | Format::Folded
             | Format::Flamegraph
-            | Format::Perfetto => false,
+            | Format::Perfetto
+            | Format::Html => false,
             Format::Pprof => true,
         }
     }

@@ -65,6 +65,7 @@ impl ReportOutput {
             Format::Flamegraph => report::flamegraph::write(report, out),
             Format::Pprof => report::pprof::write(report, None, out),
             Format::Perfetto => report::perfetto::write(report, out),
+            Format::Html => report::html::write(report, out),
         })
     }
 }

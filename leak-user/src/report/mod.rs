@@ -6,6 +6,7 @@ pub mod escape;
 pub mod flamegraph;
 pub mod folded;
 pub mod handle;
+pub mod html;
 pub mod json;
 pub mod jsonl;
 pub mod model;

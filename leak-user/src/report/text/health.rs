@@ -82,7 +82,7 @@ pub(super) fn write(report: &Report, page: &mut Page) -> io::Result<()> {
         }
     }
     for (reason, count) in &health.stacks_truncated_by_reason {
-        let text = match unfinished(reason) {
+        let text = match meaning_of_end(reason) {
             Some(meaning) => format!("- {reason} {count}: {meaning}"),
             None => format!("- {} {count}", escape(reason)),
         };
@@ -132,7 +132,7 @@ fn suppressed(suppressed: &[Suppressed], page: &mut Page) -> io::Result<()> {
 }
 
 /// What a reason for the end of a stack means, if it is one of ours.
-fn unfinished(reason: &str) -> Option<&'static str> {
+pub(in crate::report) fn meaning_of_end(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "broken" => "what should be the caller is no code; generated code without frame pointers",
         "unreadable" => "the stack's memory was not there",
@@ -160,7 +160,7 @@ fn loss(health: &Health, page: &mut Page) -> io::Result<()> {
         ),
     )?;
     for (cause, count) in causes {
-        let text = match meaning(cause) {
+        let text = match meaning_of_loss(cause) {
             Some(meaning) => format!("- {cause} {count}: {meaning}"),
             None => format!("- {} {count}", escape(cause)),
         };
@@ -171,7 +171,7 @@ fn loss(health: &Health, page: &mut Page) -> io::Result<()> {
 
 /// What a cause of loss means, and what to do: the names are those of
 /// [`leak_common::Counter::loss`].
-fn meaning(cause: &str) -> Option<&'static str> {
+pub(in crate::report) fn meaning_of_loss(cause: &str) -> Option<&'static str> {
     Some(match cause {
         "ring_full" => "the ring buffer was full; a larger --ring-size or fewer kinds (-k) help",
         "sites_full" => "the table of sites was full; later sites have no stack",
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn every_cause_of_loss_is_explained() {
         for cause in Counter::ALL.into_iter().filter_map(Counter::loss) {
-            assert!(meaning(cause).is_some(), "{cause}");
+            assert!(meaning_of_loss(cause).is_some(), "{cause}");
         }
     }
 }

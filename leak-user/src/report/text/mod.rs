@@ -15,6 +15,7 @@ use std::io;
 
 use super::model::{Finding, Report, Verdict};
 use amounts::{counted, duration};
+pub(super) use health::{meaning_of_end, meaning_of_loss};
 pub(super) use page::{Ink, Page};
 
 /// How to write.
