@@ -81,7 +81,7 @@ function axes(x, y, { span, top, grid, width, height }) {
   for (let mark = 0; mark * between <= span * 1.001; mark += 1) {
     const seconds = mark * between;
     lines.push(makeSvg("text.tick", { x: x(seconds), y: height - 8, "text-anchor": "middle" },
-      seconds ? duration(seconds) : "0"));
+      seconds ? duration(seconds).replace(".0s", "s") : "0"));
   }
   return lines;
 }

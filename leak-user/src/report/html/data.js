@@ -15,6 +15,21 @@ function framePlace(frame) {
   return frame.line === null || frame.line === undefined ? frame.file : `${frame.file}:${frame.line}`;
 }
 
+/** The end of a place: a file and the two directories that it is in say enough. */
+function shortPlace(frame) {
+  const place = framePlace(frame);
+  const parts = place.split("/");
+  return parts.length > 4 ? `…/${parts.slice(-3).join("/")}` : place;
+}
+
+/** The frame that says most in one line: the innermost of a script, or outside the languages' own libraries. */
+function telling(stack) {
+  const script = (frame) => /\.py$/.test(frame.file ?? "") && !/\/lib\/python/.test(frame.file);
+  const own = (frame) => frame.symbol && !/^(libc|libpthread|ld-linux)[.-]/.test(baseName(frame.module))
+    && !/^\/rustc\/|\/\.rustup\/|\/library\/(std|core|alloc)\/src\//.test(frame.file ?? "");
+  return stack.find(script) ?? stack.find(own) ?? stack[0];
+}
+
 /** Times and counts as pairs, in the order of time. */
 function points(flat) {
   const pairs = [];

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::report::escape::{escape, is_unsafe, shorten_end};
 
-/// Columns of the longest string that is kept whole.
-const LONGEST: usize = 4096;
+/// Characters of the longest string that is kept whole, and columns once it is escaped.
+const LONGEST: usize = 2048;
 
 /// Makes every string of the document harmless to look at: control, invisible and reordering characters become
 /// visible escapes, and what is endless is cut.
@@ -25,7 +25,10 @@ pub(super) fn inert(value: Value) -> Value {
 }
 
 fn inert_text(text: &str) -> String {
-    shorten_end(&escape(text), LONGEST)
+    // Cut first: escaping megabytes to show a line of them would take its time.
+    let end = text.char_indices().nth(LONGEST + 1);
+    let head = end.map_or(text, |(end, _)| &text[..end]);
+    shorten_end(&escape(head), LONGEST)
 }
 
 /// The document as text that can neither end the script element nor open a comment in it (`<`, `>`), means the same
@@ -81,7 +84,7 @@ mod tests {
         let long = "x".repeat(5000);
         assert_eq!(
             inert(json!({"a\u{202e}": ["\x1b[31m", {"n": 1, "long": long}]})),
-            json!({r"a\u{202e}": [r"\x1b[31m", {"n": 1, "long": "x".repeat(4095) + "…"}]})
+            json!({r"a\u{202e}": [r"\x1b[31m", {"n": 1, "long": "x".repeat(2047) + "…"}]})
         );
     }
 

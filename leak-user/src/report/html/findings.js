@@ -1,7 +1,7 @@
 // One card for each finding, and what failed first.
 
 /** Stacks that are open at first: of the worst findings. */
-const OPEN_STACKS = 3;
+const OPEN_STACKS = 1;
 
 function findingCard(finding, place) {
   const card = make(`article.finding.${VERDICTS.includes(finding.verdict) ? finding.verdict : "steady"}`,
@@ -44,14 +44,15 @@ function facts(finding) {
 
 function stackOf(entry, open) {
   if (!entry.stack.length) return make("p.empty", "No stack: the acquisition, or its stack, was not seen.");
-  const named = entry.stack.find((frame) => frame.symbol && !frame.inlined) ?? entry.stack[0];
-  const label = [`Stack, ${counted(entry.stack.length, "frame", "frames")}: `, make("code", frameName(named))];
+  const named = telling(entry.stack);
+  const label = [`Stack, ${counted(entry.stack.length, "frame", "frames")}: `, make("code", frameName(named)),
+    make("span.place", " ", shortPlace(named))];
   return disclosure(label, open, () => [
     make("ol.stack", { start: 0 }, entry.stack.map((frame) => make("li",
       make("code.function", frameName(frame)),
       frame.inlined && make("span.note", " inlined"),
-      make("span.place", " ", framePlace(frame)),
-      frame.module && make("span.module", { title: frame.module }, " ", baseName(frame.module))))),
+      make("span.place", { title: framePlace(frame) }, " ", shortPlace(frame)),
+      frame.module && make("span.module", { title: frame.module }, ` (${baseName(frame.module)})`)))),
     entry.frames_left_out > 0 && make("p.empty", `${counted(entry.frames_left_out, "frame is", "frames are")} left out here.`),
   ]);
 }

@@ -32,12 +32,14 @@ function doubts() {
   fill(byId("doubts"), said.map((text) => make("p.doubt", text)));
 }
 
+const grown = (points) => endOf(points)[1] - points[0][1];
+
 /** The lines to compare: of processes, or of findings where processes have none. */
 function drawTime({ findings, processes }) {
   const container = byId("time-chart");
   const drawn = (entries, name) => entries
     .filter(({ history }) => history.length > 1)
-    .sort((a, b) => endOf(b.history)[1] - endOf(a.history)[1])
+    .sort((a, b) => grown(b.history) - grown(a.history) || endOf(b.history)[1] - endOf(a.history)[1])
     .map((entry) => ({ name: name(entry), points: entry.history }));
   const ofProcesses = drawn([...processes], ({ comm, pid }) => `${comm} (${pid})`);
   const series = ofProcesses.length ? ofProcesses
@@ -53,7 +55,7 @@ function drawTime({ findings, processes }) {
   fill(container, lineChart(shown, marks, width, `Outstanding over time, ${what}: ${shown
     .map(({ name, points }) => `${name} ${inWords(points)}`).join("; ")}`),
     make("p.hint", ofProcesses.length ? "All that a process holds, what is from before the trace included. " : "",
-      series.length > LINES && `The ${LINES} ${what} that hold most, of ${number(series.length)}.`));
+      series.length > LINES && `The ${LINES} ${what} that grew most, of ${number(series.length)}.`));
 }
 
 const cards = report.findings.map(findingCard);
