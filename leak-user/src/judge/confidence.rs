@@ -1,10 +1,12 @@
-//! How sure a verdict is.
+//! How sure a verdict is, as a share: of findings with this confidence, so many are
+//! what they are called. The corpus is where that is counted (docs/verdicts.md).
 //!
-//! Evidence: a leak starts at 0.5, a suspicion at 0.25; with twelve resources
-//! grown, thirty seconds observed and nothing released a leak reaches 0.99, a
-//! suspicion 0.5. Steadiness starts at 0.5 and reaches 0.9 after thirty seconds.
-//! Trust: half of it where events were lost, four fifths where `/proc` is to be
-//! asked or the site is not known, nine tenths where something is not covered.
+//! Evidence: a leak with just as much growth as it takes starts at 0.8; what is left
+//! to 1 halves when there is twice as much. A suspicion has half the share of what it
+//! takes: about how many become leaks. Steadiness starts at 0.5 and nears 1 with the
+//! time observed. Trust: where events were lost, three fifths; where `/proc` is to be
+//! asked, nine tenths; where something of the process is not covered or the site is
+//! not known, less again. A comparison with `/proc` brings it back.
 
 use leak_common::ProcessId;
 
@@ -22,8 +24,8 @@ impl Trust {
             return Trust(0.8);
         };
         let mut trust = match (process.lossy, process.needs_reconcile) {
-            (true, _) => 0.5,
-            (false, true) => 0.8,
+            (true, _) => 0.6,
+            (false, true) => 0.9,
             (false, false) => 1.0,
         };
         if !process.uncovered.is_empty() {
@@ -33,16 +35,13 @@ impl Trust {
     }
 }
 
-/// The confidence of an opinion, 0 to 1. `ratio` is the share of old resources
-/// that were released; `known` says whether the site is.
-pub(super) fn of(opinion: &Opinion, ratio: f64, trust: Trust, known: bool) -> f64 {
-    let grown = (opinion.grown / 12.0).clamp(0.0, 1.0);
-    let observed = (opinion.observed / 30.0).clamp(0.0, 1.0);
-    let kept = 1.0 - ratio.clamp(0.0, 1.0);
+/// The confidence of an opinion, 0 to 1. `known` says whether the site is.
+pub(super) fn of(opinion: &Opinion, trust: Trust, known: bool) -> f64 {
+    let strength = opinion.strength.max(0.0);
     let evidence = match opinion.verdict {
-        Verdict::Leak => 0.5 + 0.2 * grown + 0.19 * observed + 0.1 * kept,
-        Verdict::Suspect => 0.25 + 0.1 * grown + 0.1 * observed + 0.05 * kept,
-        Verdict::Steady => 0.5 + 0.4 * observed,
+        Verdict::Leak => 1.0 - 0.2 / strength.max(1.0),
+        Verdict::Suspect => 0.5 * strength.clamp(0.1, 1.0),
+        Verdict::Steady => 1.0 - 0.5 * (-opinion.observed.max(0.0) / 30.0).exp(),
     };
-    evidence * trust.0 * if known { 1.0 } else { 0.8 }
+    evidence * trust.0 * if known { 1.0 } else { 0.9 }
 }

@@ -1,30 +1,39 @@
 //! What a process held when it exited: the kernel takes it all back, but what was
 //! acquired throughout its life and never released would have gone on growing.
 
+use leak_common::Kind;
+
+use super::pattern::quarters;
 use super::series::slope_of_times;
-use super::{Opinion, SECOND, goes_on, list, quarters, seconds};
+use super::{Opinion, SECOND, list, seconds};
 use crate::event::Nanos;
 use crate::ledger::{Held, Sample};
 use crate::report::model::Verdict;
 
 /// Fewer than this are no pattern.
-const LEAST: u64 = 4;
+const LEAST: u64 = 5;
 
-/// So many are a pattern even in a life of less than a second.
+/// So many are one in a short life.
 const PLENTY: u64 = 10;
+
+/// A life is short up to this.
+const SHORT: Nanos = 10 * SECOND;
 
 /// Of what lived long, the share that was released, at most.
 const RATIO: f64 = 0.2;
 
 /// Judges what was held, of a process that was first seen at `born`.
-pub(super) fn judge(held: &Held, born: Nanos, ratio: f64) -> Opinion {
+pub(super) fn judge(kind: Kind, held: &Held, born: Nanos, ratio: f64) -> Opinion {
     let mut times: Vec<Nanos> = held.samples.iter().map(|sample| sample.acquired).collect();
     times.sort_unstable();
     let life = held.exit.saturating_sub(born);
     let counts = quarters(times.iter().copied(), born, held.exit);
     let filled = counts.iter().filter(|&&count| count > 0).count();
     let throughout = filled == 4 && goes_on(counts) && held.count >= LEAST && ratio < RATIO;
-    let verdict = if throughout && (life >= SECOND || held.count >= PLENTY) {
+    let verdict = if kind == Kind::Mapping {
+        // Programs leave giving back memory to their end.
+        Verdict::Steady
+    } else if throughout && (life >= SHORT || held.count >= PLENTY) {
         Verdict::Leak
     } else if throughout || (filled >= 2 && counts[3] > 0 && held.count >= LEAST && ratio < 0.5) {
         Verdict::Suspect
@@ -38,16 +47,27 @@ pub(super) fn judge(held: &Held, born: Nanos, ratio: f64) -> Opinion {
     };
     Opinion {
         verdict,
-        grown: held.count as f64,
+        strength: held.count as f64 / PLENTY as f64,
         observed: seconds(life),
         growth_per_second,
         rule: "held-at-exit",
-        evidence: evidence(held, verdict, counts, life),
+        evidence: evidence(kind, held, verdict, counts, life),
         waits_for: None,
     }
 }
 
-fn evidence(held: &Held, verdict: Verdict, counts: [u64; 4], life: Nanos) -> Vec<String> {
+/// Whether acquiring goes on in the last quarter: a pool that fills slows down.
+fn goes_on(counts: [u64; 4]) -> bool {
+    counts[3] > 0 && counts[3] * 6 >= counts[1] + counts[2]
+}
+
+fn evidence(
+    kind: Kind,
+    held: &Held,
+    verdict: Verdict,
+    counts: [u64; 4],
+    life: Nanos,
+) -> Vec<String> {
     let mut evidence = vec![format!(
         "{} held at exit, after a life of {:.1} s",
         held.count,
@@ -63,6 +83,9 @@ fn evidence(held: &Held, verdict: Verdict, counts: [u64; 4], life: Nanos) -> Vec
         Verdict::Leak => {}
         Verdict::Suspect => {
             evidence.push("it lived too short or acquired too unevenly to tell".to_owned());
+        }
+        Verdict::Steady if kind == Kind::Mapping => {
+            evidence.push("memory ends with its process".to_owned());
         }
         Verdict::Steady => evidence.push("not acquired throughout its life".to_owned()),
     }

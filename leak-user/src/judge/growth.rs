@@ -1,195 +1,215 @@
-//! Growth that does not come down: the time observed is cut into four quarters,
-//! and either the least that was held rises from each to the next, or what is
-//! outstanding was acquired throughout and hardly any was released.
+//! Growth that does not come down. Of what a site holds, those count that are older than
+//! what it releases ever gets; if they were acquired throughout a period that reaches
+//! to now, the process as a whole holds more for it, and there are many of them for
+//! that time, it is a leak.
 //!
-//! What was acquired less than the nursery's age ago is not seen yet, so the
-//! quarters of acquisitions end that much earlier.
+//! The period is the whole time observed, or a later part of it where something else
+//! happened first. What was acquired less than the nursery's age ago is not seen yet, so
+//! periods end that much earlier.
 
-use super::series::{Minima, slope_of_times};
-use super::{Config, Opinion, SECOND, Site, goes_on, list, quarters, seconds};
+use super::needed::{Past, needed, wait};
+use super::pattern::Pattern;
+use super::series::{Minima, Series, slope_of_times};
+use super::{Config, Opinion, SECOND, Waits, list, seconds};
 use crate::event::Nanos;
-use crate::ledger::SiteKey;
+use crate::ledger::Lifetimes;
 use crate::report::model::Verdict;
 
-/// Fewer resources than this are not growth.
-const LEAST_GROWTH: f64 = 3.0;
+/// Of those that reached the age from which on they count, the share that was released
+/// after all, at most.
+const RELEASED_AFTER_ALL: f64 = 0.1;
 
-/// The same where it is not known who acquires.
-const LEAST_GROWTH_UNKNOWN: f64 = 6.0;
+/// A process is settled when it has run for so long.
+const SETTLED: Nanos = 60 * SECOND;
 
-/// Of what lived long, the share that is released where something leaks, at most.
-const LEAK_RATIO: f64 = 0.2;
+/// Parts of the time observed that are tried: the whole, and these shares of its end.
+/// The small ones need more (see [`factor`]).
+const PARTS: [f64; 9] = [
+    1.0,
+    0.75,
+    0.5,
+    0.25,
+    0.125,
+    0.031_25,
+    0.007_812_5,
+    0.001_953_125,
+    0.000_488_281_25,
+];
 
-/// The same for a suspicion.
-const SUSPECT_RATIO: f64 = 0.5;
-
-/// What the rule looks at.
-struct Growth {
-    /// Outstanding acquisitions in each quarter.
-    counts: [u64; 4],
-    /// Resources of all quarters, and of all but the first.
-    grown: f64,
-    later: f64,
-    minima: Option<Minima>,
-    /// What the minima rose by from the first quarter to the last.
-    risen: u64,
-    ratio: f64,
-    observed: Nanos,
-    least: f64,
-    /// Acquisition times are real.
-    timed: bool,
+/// What the rule looks at: of one site, or of several that belong together.
+#[derive(Clone, Debug)]
+pub(super) struct Evidence<'a> {
+    /// When what is outstanding was acquired, ascending; each time stands for `weight`.
+    pub(super) times: &'a [Nanos],
+    pub(super) weight: f64,
+    pub(super) lifetimes: Lifetimes,
+    pub(super) outstanding: u64,
+    pub(super) old_released: u64,
+    /// Found in `/proc` only: their times are not known.
+    pub(super) adopted: u64,
+    /// The first acquisition, or the window's start if that is later.
+    pub(super) start: Nanos,
+    pub(super) now: Nanos,
+    /// It is known who acquires.
+    pub(super) known: bool,
+    /// What was outstanding here, and what the process held of the kind, over time.
+    pub(super) series: Option<&'a Series>,
+    pub(super) totals: Option<&'a Series>,
+    /// When the process began, and what it holds of the kind from before the trace.
+    pub(super) born: Nanos,
+    pub(super) preexisting: u64,
+    pub(super) window_start: Nanos,
 }
 
-pub(super) fn judge(config: &Config, site: &Site<'_>) -> Opinion {
-    let growth = Growth::of(config, site);
-    let needed = config.observation();
-    let pattern = growth.acquired_throughout() || growth.minima_rise();
-    let verdict = if pattern && growth.observed >= needed {
-        Verdict::Leak
-    } else if (pattern && growth.observed >= SECOND) || growth.looks_odd() {
-        Verdict::Suspect
-    } else {
-        Verdict::Steady
+/// One period, judged.
+struct Trial {
+    pattern: Pattern,
+    past: Past,
+    verdict: Verdict,
+    /// Of what is needed, the share there is; more than 1 for a leak.
+    strength: f64,
+    factor: f64,
+    /// The process as a whole holds more.
+    net: bool,
+}
+
+pub(super) fn judge(config: &Config, evidence: &Evidence<'_>) -> Opinion {
+    let untimed = evidence.adopted * 2 > evidence.outstanding;
+    if untimed {
+        return by_minima(config, evidence);
+    }
+    let Some(age) = evidence.counting_age(config) else {
+        return evidence.turnover();
     };
-    Opinion {
-        verdict,
-        grown: growth.grown.max(growth.risen as f64),
-        observed: seconds(growth.observed),
-        growth_per_second: growth_per_second(site, verdict),
-        rule: "growth",
-        evidence: growth.evidence(config, site, verdict, pattern),
-        waits_for: None,
+    let end = evidence.now.saturating_sub(age);
+    let best = PARTS
+        .iter()
+        .filter_map(|&part| evidence.trial(config, end, part))
+        // The whole time speaks, unless a part says worse.
+        .reduce(|best, trial| match trial.verdict < best.verdict {
+            true => trial,
+            false => best,
+        });
+    match best {
+        Some(trial) => trial.opinion(evidence, age),
+        None => evidence.too_soon(),
     }
 }
 
-impl Growth {
-    fn of(config: &Config, site: &Site<'_>) -> Growth {
+impl Evidence<'_> {
+    /// The age from which on resources count: few of those that reached it were
+    /// released. `None` where too many are, at any age.
+    fn counting_age(&self, config: &Config) -> Option<Nanos> {
         let lag = config.lag();
-        let end = site.now.saturating_sub(lag);
-        let times = site.detail.map_or(&[][..], |detail| &detail.times);
-        let counts = quarters(times.iter().copied(), site.start, end);
-        let weight = weight(site);
-        let minima = site
-            .series
-            .and_then(|series| series.minima(site.start.saturating_add(lag), site.now));
-        let known = matches!(site.key, SiteKey::Site(_));
-        Growth {
-            counts,
-            grown: counts.iter().sum::<u64>() as f64 * weight,
-            later: counts[1..].iter().sum::<u64>() as f64 * weight,
-            minima,
-            risen: minima.map_or(0, |m| m.least[3].saturating_sub(m.least[0])),
-            ratio: site.record.release_ratio(),
-            observed: end.saturating_sub(site.start),
-            least: if known {
-                LEAST_GROWTH
-            } else {
-                LEAST_GROWTH_UNKNOWN
-            },
-            timed: site.record.adopted == 0,
+        if self.lifetimes.released_after(0) == 0 {
+            return Some(lag);
         }
-    }
-
-    fn filled(&self) -> usize {
-        self.counts.iter().filter(|&&count| count > 0).count()
-    }
-
-    /// Whether what is outstanding was acquired in all quarters, or in many
-    /// acquisitions in all but one, and goes on being.
-    fn acquired_throughout(&self) -> bool {
-        let spread = self.filled() == 4 || (self.filled() == 3 && self.grown >= 5.0);
-        let came_down = self.minima.is_some() && self.risen == 0;
-        self.timed
-            && spread
-            && goes_on(self.counts)
-            && self.later >= self.least
-            && self.ratio < LEAK_RATIO
-            && !came_down
-    }
-
-    /// Whether the least held rose from each quarter to the next, by more than
-    /// what it goes up and down anyhow, and the most held with it: where turnover
-    /// evens out, only the least rises.
-    fn minima_rise(&self) -> bool {
-        let Some(Minima { least, most, noise }) = self.minima else {
-            return false;
+        let older = |age: Nanos| {
+            let until = self.now.saturating_sub(age);
+            self.times.partition_point(|&time| time <= until) as f64 * self.weight
         };
-        let rises = least.is_sorted_by(|a, b| a < b);
-        rises
-            && self.risen as f64 >= self.least
-            && self.risen.saturating_mul(2) >= noise
-            && most[3].saturating_sub(most[0]).saturating_mul(2) >= self.risen
-            && goes_on([
-                0,
-                least[1].saturating_sub(least[0]),
-                least[2].saturating_sub(least[1]),
-                least[3].saturating_sub(least[2]),
-            ])
+        // Twice the age: they had the time to be released.
+        Lifetimes::ages()
+            .map(|age| (age, age.saturating_mul(2)))
+            .skip_while(|&(_, twice)| twice < lag)
+            .find(|&(age, twice)| {
+                let held = older(twice);
+                let released = self.lifetimes.released_after(age) as f64;
+                held > 0.0 && released <= RELEASED_AFTER_ALL * (held + released)
+            })
+            .map(|(_, twice)| twice)
     }
 
-    /// Whether there is growth, but not as a leak's.
-    fn looks_odd(&self) -> bool {
-        let acquired = self.timed
-            && self.filled() >= 2
-            && self.counts[3] > 0
-            && self.later >= LEAST_GROWTH
-            && self.ratio < SUSPECT_RATIO
-            && self.observed >= 2 * SECOND;
-        let rose = self.minima.is_some_and(|minima| {
-            minima.least.is_sorted()
-                && self.risen as f64 >= LEAST_GROWTH
-                && minima.least[3] > minima.least[2]
-                && self.risen >= minima.noise
-        });
-        acquired || rose
+    fn trial(&self, config: &Config, end: Nanos, part: f64) -> Option<Trial> {
+        let whole = end.checked_sub(self.start)?;
+        let span = (whole as f64 * part) as Nanos;
+        let shortest = if part < 1.0 { 5 * SECOND } else { 0 };
+        if span < shortest {
+            return None;
+        }
+        let pattern = Pattern::of(self.times, self.weight, end - span, end);
+        let past = self.past(&pattern);
+        let factor = factor(part) * if self.known { 1.0 } else { 2.0 };
+        let net = self.net(config, &pattern);
+        let needed = needed(seconds(span), past).map(|needed| needed * factor);
+        let strength = needed.map_or(0.0, |needed| pattern.number / needed);
+        let verdict = if !net {
+            Verdict::Steady
+        } else if pattern.goes_on() && strength >= 1.0 {
+            Verdict::Leak
+        } else if pattern.grows() && (part >= 1.0 || strength >= 0.5) {
+            Verdict::Suspect
+        } else {
+            Verdict::Steady
+        };
+        Some(Trial {
+            pattern,
+            past,
+            verdict,
+            strength,
+            factor,
+            net,
+        })
     }
 
-    fn evidence(
-        &self,
-        config: &Config,
-        site: &Site<'_>,
-        verdict: Verdict,
-        pattern: bool,
-    ) -> Vec<String> {
-        let mut evidence = vec![self.balance(site)];
-        if let Some(minima) = self.minima {
-            let least = list(&minima.least);
-            evidence.push(if minima.least.is_sorted_by(|a, b| a < b) {
-                format!("the minimum held rose in each quarter of the window: {least}")
-            } else {
-                format!("the minimum held in each quarter of the window: {least}")
-            });
+    fn past(&self, pattern: &Pattern) -> Past {
+        let before = self.window_start.saturating_sub(self.born);
+        let pace = pattern.rate() * seconds(before);
+        let held = self.preexisting as f64;
+        if before >= SETTLED && held >= 50.0 && held >= 0.5 * pace {
+            Past::Persistent
+        } else if pattern.start.saturating_sub(self.born) >= SETTLED {
+            Past::Settled
+        } else {
+            Past::Young
         }
-        if self.timed && self.grown > 0.0 {
-            evidence.push(self.spread());
-        }
-        match verdict {
-            Verdict::Leak => {}
-            Verdict::Suspect if pattern => evidence.push(format!(
-                "observed for {:.1} s: a verdict needs {:.1} s",
-                seconds(self.observed),
-                seconds(config.observation())
-            )),
-            Verdict::Suspect => evidence.push(
-                "it grows, but not evenly over the time observed: a longer trace will tell"
-                    .to_owned(),
-            ),
-            Verdict::Steady if self.observed < SECOND => {
-                evidence.push(format!("observed for {:.1} s only", seconds(self.observed)))
-            }
-            Verdict::Steady => {}
-        }
-        evidence
     }
 
-    fn balance(&self, site: &Site<'_>) -> String {
-        let record = site.record;
-        let (old, gone) = (record.outstanding, record.old_released);
-        if record.adopted > 0 {
-            return format!("{old} held, {} of them found in /proc only", record.adopted);
+    /// Whether the process holds more of the kind for it: not where as many are
+    /// released elsewhere, as those from before the trace. What it goes up and down
+    /// anyhow is no reason for either.
+    fn net(&self, config: &Config, pattern: &Pattern) -> bool {
+        let from = pattern.start.saturating_add(config.lag());
+        let Some(change) = self.totals.and_then(|totals| totals.change(from)) else {
+            return true;
+        };
+        let expected = pattern.rate() * seconds(change.time);
+        change.by + change.noise >= 0.5 * expected
+    }
+
+    fn turnover(&self) -> Opinion {
+        let mut evidence = vec![self.balance()];
+        evidence.push("they are released at every age they reach".to_owned());
+        self.steady(evidence)
+    }
+
+    fn too_soon(&self) -> Opinion {
+        let mut opinion = self.steady(vec![self.balance()]);
+        opinion
+            .evidence
+            .push("acquired too lately to tell".to_owned());
+        opinion
+    }
+
+    fn steady(&self, evidence: Vec<String>) -> Opinion {
+        Opinion {
+            verdict: Verdict::Steady,
+            rule: "growth",
+            strength: 0.0,
+            observed: seconds(self.now.saturating_sub(self.start)),
+            growth_per_second: 0.0,
+            evidence,
+            waits_for: None,
+        }
+    }
+
+    fn balance(&self) -> String {
+        let (old, gone) = (self.outstanding, self.old_released);
+        if self.adopted > 0 {
+            return format!("{old} held, {} of them found in /proc only", self.adopted);
         }
         let all = old + gone;
-        let over = seconds(site.now.saturating_sub(site.start));
+        let over = seconds(self.now.saturating_sub(self.start));
         match gone {
             0 => format!("{all} acquired over {over:.1} s and none released"),
             _ => {
@@ -198,39 +218,139 @@ impl Growth {
         }
     }
 
+    /// Resources a second: the slope of what is held, else of the acquisitions.
+    fn pace(&self, pattern: &Pattern) -> f64 {
+        let slope = self
+            .series
+            .and_then(|series| series.slope(pattern.start, self.now));
+        match slope {
+            Some(slope) if slope > 0.0 => slope,
+            _ => {
+                let first = self.times.partition_point(|&time| time < pattern.start);
+                slope_of_times(&self.times[first..], self.weight)
+            }
+        }
+    }
+}
+
+impl Trial {
+    fn opinion(&self, of: &Evidence<'_>, age: Nanos) -> Opinion {
+        let mut opinion = of.steady(vec![of.balance()]);
+        opinion.verdict = self.verdict;
+        opinion.strength = self.strength;
+        opinion.observed = seconds(self.pattern.span());
+        if self.verdict != Verdict::Steady {
+            opinion.growth_per_second = of.pace(&self.pattern);
+        }
+        if of.old_released > 0 && self.verdict != Verdict::Steady {
+            opinion.evidence.push(self.released_sooner(of, age));
+        }
+        opinion.evidence.push(self.spread());
+        if self.past == Past::Persistent && self.verdict != Verdict::Steady {
+            opinion.evidence.push(format!(
+                "{} were there before the trace: as many as this pace makes since the process began",
+                of.preexisting
+            ));
+        }
+        if !self.net {
+            opinion.evidence.push(
+                "as many were released elsewhere in the process: it holds no more than before"
+                    .to_owned(),
+            );
+        }
+        if self.verdict == Verdict::Suspect {
+            opinion.waits_for = Some(self.waits_for());
+        }
+        opinion
+    }
+
+    fn released_sooner(&self, of: &Evidence<'_>, age: Nanos) -> String {
+        let most = of.lifetimes.most_ended_by().map_or(0.0, seconds);
+        format!(
+            "what it releases is released within {most:.1} s; {:.0} have been held for longer than {:.1} s",
+            self.pattern.number,
+            seconds(age)
+        )
+    }
+
     fn spread(&self) -> String {
-        let counts = list(&self.counts);
-        match self.filled() {
-            1 if self.counts[0] > 0 => format!(
+        let Pattern { counts, .. } = self.pattern;
+        let span = seconds(self.pattern.span());
+        match self.pattern.filled() {
+            0 => "none was acquired lately".to_owned(),
+            1 if counts[0] > 0 => format!(
                 "all outstanding were acquired in the first {:.1} s, none since",
-                seconds(self.observed / 4)
+                span / 4.0
             ),
-            _ => format!("outstanding by the quarter they were acquired in: {counts}"),
+            _ => format!(
+                "outstanding by the quarter of {span:.1} s they were acquired in: {}",
+                list(&counts)
+            ),
+        }
+    }
+
+    fn waits_for(&self) -> String {
+        let span = seconds(self.pattern.span());
+        if !self.pattern.goes_on() {
+            return format!(
+                "whether it goes on evenly: it came in fits or slowed down in these {span:.1} s"
+            );
+        }
+        let rate = self.pattern.rate();
+        match wait(span, self.pattern.number, rate, self.factor, self.past) {
+            Some(wait) => wait.to_string(),
+            None => Waits::LONGER.to_owned(),
         }
     }
 }
 
-/// How many resources each acquisition time stands for.
-fn weight(site: &Site<'_>) -> f64 {
-    match site.detail {
-        Some(detail) if !detail.times.is_empty() => {
-            let timed = detail.count.saturating_sub(site.record.adopted);
-            (timed as f64 / detail.times.len() as f64).max(1.0)
-        }
-        _ => 1.0,
+/// How much more growth a small part of the time observed has to show: the more parts
+/// there are, the likelier one of them looks like a leak by chance.
+fn factor(part: f64) -> f64 {
+    match part {
+        part if part >= 0.5 => 1.0,
+        part if part >= 0.125 => 1.5,
+        _ => 3.0,
     }
 }
 
-fn growth_per_second(site: &Site<'_>, verdict: Verdict) -> f64 {
-    let slope = site
-        .series
-        .and_then(|series| series.slope(site.start, site.now));
-    match (slope, verdict) {
-        (Some(slope), _) if slope > 0.0 => slope,
-        (_, Verdict::Steady) => 0.0,
-        (_, Verdict::Leak | Verdict::Suspect) => site.detail.map_or(0.0, |detail| {
-            let first = detail.times.partition_point(|&time| time < site.start);
-            slope_of_times(&detail.times[first..], weight(site))
-        }),
+/// Where times are not known: the least held rises from each quarter to the next, by
+/// more than what it goes up and down anyhow, and the most held with it (where
+/// turnover evens out, only the least rises).
+fn by_minima(config: &Config, of: &Evidence<'_>) -> Opinion {
+    let from = of.start.saturating_add(config.lag());
+    let mut opinion = of.steady(vec![of.balance()]);
+    let minima = of.series.and_then(|series| series.minima(from, of.now));
+    let Some(Minima { least, most, noise }) = minima else {
+        return opinion;
+    };
+    let risen = least[3].saturating_sub(least[0]);
+    let steps = [1, 2, 3].map(|n: usize| least[n].saturating_sub(least[n - 1]));
+    let rises = steps.iter().all(|&step| step > 0)
+        && risen.saturating_mul(2) >= noise
+        && most[3].saturating_sub(most[0]).saturating_mul(2) >= risen
+        && steps[2] * 6 >= steps[0] + steps[1];
+    let span = of.now.saturating_sub(from);
+    let needed = needed(seconds(span), Past::Young).map(|needed| needed * 2.0);
+    opinion.strength = needed.map_or(0.0, |needed| risen as f64 / needed);
+    opinion.observed = seconds(span);
+    let numbers = list(&least);
+    opinion.evidence.push(match rises {
+        true => format!("the minimum held rose in each quarter of the window: {numbers}"),
+        false => format!("the minimum held in each quarter of the window: {numbers}"),
+    });
+    if rises && risen >= 6 {
+        opinion.verdict = match opinion.strength >= 1.0 {
+            true => Verdict::Leak,
+            false => Verdict::Suspect,
+        };
+        opinion.growth_per_second = risen as f64 / (seconds(span) * 0.75).max(1e-3);
+        if opinion.verdict == Verdict::Suspect {
+            let rate = opinion.growth_per_second;
+            let wait = wait(seconds(span), risen as f64, rate, 2.0, Past::Young);
+            opinion.waits_for =
+                Some(wait.map_or(Waits::LONGER.to_owned(), |wait| wait.to_string()));
+        }
     }
+    opinion
 }

@@ -1,17 +1,27 @@
 //! Verdicts on sites: does what a site holds grow and not come down? One rule a
-//! file: `growth` for running processes, `exit` for what was held at an exit,
-//! `zombies` for children not reaped.
+//! file: `growth` for running processes (`merged` where it comes by many ways), `exit`
+//! for what was held at an exit, `zombies` for children not reaped, `close_wait` for
+//! sockets whose peer has gone, `inherited` for what other programs hold by accident,
+//! `watches` for what one descriptor gathers, `named` for what names add.
 //!
 //! The judge reads the ledger and knows no clock. Nothing it says is certain: a
-//! long life is not a leak, and every verdict carries its evidence in words.
+//! long life is not a leak, and every verdict carries its evidence in words. How sure
+//! each is: `confidence`; how much growth it takes: `needed`.
 
+mod close_wait;
 mod confidence;
 mod exit;
 mod growth;
-mod memory;
+mod inherited;
+mod merged;
+mod named;
+mod needed;
+mod observed;
+mod pattern;
 mod series;
 #[cfg(test)]
 mod tests;
+mod watches;
 mod zombies;
 
 use std::collections::HashMap;
@@ -19,9 +29,16 @@ use std::collections::HashMap;
 use leak_common::{Kind, ProcessId};
 
 use crate::event::Nanos;
-use crate::ledger::{Ledger, Sample, SiteDetail, SiteKey, SiteRecord, Zombie};
+use crate::ledger::{
+    Inherited, Ledger, ProcessView, Sample, SiteDetail, SiteKey, SiteRecord, Zombie,
+};
 use crate::report::model::Verdict;
+use close_wait::Closed;
 use confidence::Trust;
+use growth::Evidence;
+pub use named::{Named, weigh};
+use observed::AllSeen;
+pub use observed::Observation;
 use series::Series;
 
 const SECOND: Nanos = 1_000_000_000;
@@ -33,11 +50,13 @@ pub struct Config {
     pub nursery: Nanos,
     /// How long after that a resource is promoted at the latest.
     pub promotion: Nanos,
-    /// The shortest observation that a leak is called after; at least three times
-    /// the nursery's age is taken.
-    pub observation: Nanos,
     /// From when on a zombie counts.
     pub zombie: Nanos,
+    /// From when on a socket counts that waits for its owner's close, if the window is
+    /// long enough.
+    pub close_wait: Nanos,
+    /// From when on a program counts that holds what it inherited.
+    pub inherited: Nanos,
     /// Sites followed over time: about 1.6 KiB each.
     pub max_sites: usize,
 }
@@ -47,8 +66,9 @@ impl Default for Config {
         Config {
             nursery: SECOND,
             promotion: 300_000_000,
-            observation: 5 * SECOND,
             zombie: 10 * SECOND,
+            close_wait: 10 * SECOND,
+            inherited: 3 * SECOND,
             max_sites: 20_000,
         }
     }
@@ -59,10 +79,6 @@ impl Config {
     fn lag(&self) -> Nanos {
         self.nursery.saturating_add(self.promotion)
     }
-
-    fn observation(&self) -> Nanos {
-        self.observation.max(self.nursery.saturating_mul(3))
-    }
 }
 
 /// A site with a verdict.
@@ -72,8 +88,8 @@ pub struct Judged {
     pub process: ProcessId,
     pub kind: Kind,
     pub verdict: Verdict,
-    /// 0 to 1. Of a leak: 0.5, and more for what grew, for how long it was
-    /// observed and for how little was released; less where events were lost.
+    /// 0 to 1: of findings of this confidence, so many are what they are called. Less
+    /// where events were lost.
     pub confidence: f64,
     /// All acquisitions here, those that died young included.
     pub acquired: u64,
@@ -85,6 +101,8 @@ pub struct Judged {
     pub growth_per_second: f64,
     /// Seconds, at the time of judgement or the process's exit.
     pub oldest_age: f64,
+    /// Seconds that the verdict rests on.
+    pub observed: f64,
     /// The rule that decided.
     pub rule: &'static str,
     /// One plain sentence each.
@@ -102,8 +120,8 @@ pub struct Judged {
 /// What a rule finds.
 struct Opinion {
     verdict: Verdict,
-    /// Resources that count as growth.
-    grown: f64,
+    /// Of the evidence that it takes for a leak, the share there is.
+    strength: f64,
     /// Seconds that the opinion rests on.
     observed: f64,
     growth_per_second: f64,
@@ -113,11 +131,21 @@ struct Opinion {
     waits_for: Option<String>,
 }
 
+/// What suspicions wait for that have no number.
+struct Waits;
+
+impl Waits {
+    const LONGER: &str = "a longer look: a leak if it goes on, steady if it stops";
+}
+
 /// Follows sites over time and judges them.
 #[derive(Debug)]
 pub struct Judge {
     config: Config,
     series: HashMap<SiteKey, Series>,
+    /// What processes hold of a kind, what is from before the trace included.
+    totals: HashMap<(ProcessId, Kind), Series>,
+    seen: AllSeen,
     refused: u64,
 }
 
@@ -128,6 +156,8 @@ impl Judge {
         Judge {
             config,
             series: HashMap::new(),
+            totals: HashMap::new(),
+            seen: AllSeen::default(),
             refused: 0,
         }
     }
@@ -149,6 +179,29 @@ impl Judge {
                 self.series.insert(key, series);
             }
         }
+        self.sample_totals(now, ledger);
+        self.seen.forget(ledger);
+    }
+
+    fn sample_totals(&mut self, now: Nanos, ledger: &Ledger) {
+        let mut all = std::mem::take(&mut self.totals);
+        for view in ledger.processes().filter(|view| view.exited.is_none()) {
+            for kind in Kind::ALL {
+                let total = view.outstanding.get(kind) + view.preexisting.get(kind);
+                let before = all.remove(&(view.id, kind));
+                if total == 0 && before.is_none() || self.totals.len() >= self.config.max_sites {
+                    continue;
+                }
+                let mut series = before.unwrap_or_default();
+                series.push(now, total);
+                self.totals.insert((view.id, kind), series);
+            }
+        }
+    }
+
+    /// Takes note of what a look at a process showed.
+    pub fn observe(&mut self, observation: &Observation) {
+        self.seen.take(observation);
     }
 
     /// How often a site was not followed for want of room.
@@ -168,60 +221,118 @@ impl Judge {
                 .is_some_and(|record| record.outstanding > 0)
         };
         let details = ledger.details(holds);
-        let mut zombies = zombies::by_site(ledger, now, self.config.zombie);
-        let mut trusts: HashMap<ProcessId, Trust> = HashMap::new();
-        let mut findings = Vec::new();
+        let mut facts = self.facts(now, window_start, ledger);
+        let mut context = Context::new(ledger, now, window_start);
+        let mut findings = HashMap::new();
         for (key, record) in ledger.sites() {
-            let dead = zombies.remove(&key).unwrap_or_default();
-            if record.outstanding == 0 && record.held.is_none() && dead.is_empty() {
+            let facts = facts.remove(&key).unwrap_or_default();
+            if record.outstanding == 0 && record.held.is_none() && facts.is_empty() {
                 continue;
             }
-            let trust = *trusts
-                .entry(record.process)
-                .or_insert_with(|| Trust::of(ledger, record.process));
-            let site = Site {
+            let site = self.site(&mut context, key, record, details.get(&key));
+            findings.insert(
                 key,
-                record,
-                detail: details.get(&key),
-                series: self.series.get(&key),
-                start: record.first_seen.max(window_start),
-                window_start,
-                now,
-            };
-            findings.push(self.judge(&site, ledger, &dead, trust));
+                self.judge(&site, &facts, context.trust(record.process)),
+            );
         }
-        for (key, dead) in zombies {
-            if let Some(first) = dead.first() {
-                let trust = Trust::of(ledger, first.parent);
-                findings.push(zombies::alone(key, &dead, now, trust));
+        for (key, facts) in facts {
+            if let Some(judged) = self.alone(&mut context, key, &facts) {
+                findings.insert(key, judged);
             }
         }
+        self.merge(&mut context, &details, &mut findings);
+        let mut findings: Vec<Judged> = findings.into_values().collect();
         findings.sort_by(order);
         findings
     }
 
-    fn judge(&self, site: &Site<'_>, ledger: &Ledger, dead: &[Zombie], trust: Trust) -> Judged {
+    /// The facts that speak beside growth, by site.
+    fn facts(&self, now: Nanos, window_start: Nanos, ledger: &Ledger) -> HashMap<SiteKey, Facts> {
+        let mut facts: HashMap<SiteKey, Facts> = HashMap::new();
+        for (key, dead) in zombies::by_site(ledger, now, self.config.zombie) {
+            facts.entry(key).or_default().dead = dead;
+        }
+        for (key, copies) in inherited::by_site(ledger, now, self.config.inherited) {
+            if ledger.site(key).is_some() {
+                facts.entry(key).or_default().copies = copies;
+            }
+        }
+        let age = close_wait::age(&self.config, now.saturating_sub(window_start));
+        for (process, seen) in self.seen.iter() {
+            let old = |since: Nanos| now.saturating_sub(since) >= age;
+            for (&handle, waiting) in &seen.close_wait {
+                if let Some((key, acquired)) = ledger.site_on(process, handle)
+                    && old(waiting.since)
+                {
+                    facts.entry(key).or_default().closed.push(Closed {
+                        process,
+                        handle,
+                        acquired,
+                        waiting: waiting.clone(),
+                    });
+                }
+            }
+            for (&handle, watches) in &seen.watches {
+                if let Some((key, _)) = ledger.site_on(process, handle) {
+                    facts
+                        .entry(key)
+                        .or_default()
+                        .watches
+                        .push((process, watches.clone()));
+                }
+            }
+        }
+        for facts in facts.values_mut() {
+            facts
+                .closed
+                .sort_unstable_by_key(|one| (one.waiting.since, one.handle));
+        }
+        facts
+    }
+
+    fn site<'a>(
+        &'a self,
+        context: &mut Context<'_>,
+        key: SiteKey,
+        record: &'a SiteRecord,
+        detail: Option<&'a SiteDetail>,
+    ) -> Site<'a> {
+        let process = record.process;
+        let preexisting = context
+            .view(process)
+            .map_or(0, |view| view.preexisting.get(record.kind));
+        let executed = context.view(process).and_then(|view| view.executed);
+        Site {
+            key,
+            record,
+            detail,
+            series: self.series.get(&key),
+            totals: self.totals.get(&(process, record.kind)),
+            start: record.first_seen.max(context.window_start),
+            born: executed.unwrap_or_else(|| born(process)),
+            preexisting,
+            window_start: context.window_start,
+            now: context.now,
+        }
+    }
+
+    fn judge(&self, site: &Site<'_>, facts: &Facts, trust: Trust) -> Judged {
         let Site { key, record, .. } = *site;
         let held = record.held.as_deref().filter(|_| record.outstanding == 0);
         let mut opinion = match held {
             Some(held) => {
-                let born = ledger
-                    .process(record.process)
-                    .map_or(record.first_seen, |process| {
-                        process.executed.unwrap_or(process.first_seen)
-                    });
-                exit::judge(held, born.max(site.window_start), record.release_ratio())
+                let born = site.born.max(site.window_start);
+                exit::judge(record.kind, held, born, record.release_ratio())
             }
-            None => growth::judge(&self.config, site),
+            None => growth::judge(&self.config, &site.evidence()),
         };
-        if !dead.is_empty() {
-            zombies::judge(dead, site.now, &mut opinion);
-        }
-        if record.kind == Kind::Mapping {
-            memory::temper(&mut opinion, held.is_some());
-        }
-        let known = matches!(key, SiteKey::Site(_));
-        let ratio = record.release_ratio();
+        facts.judge(
+            &self.config,
+            site.start,
+            site.window_start,
+            site.now,
+            &mut opinion,
+        );
         let (outstanding, bytes, samples, end) = match held {
             Some(held) => (held.count, held.bytes, exit::examples(held), held.exit),
             None => (
@@ -231,19 +342,21 @@ impl Judge {
                 site.now,
             ),
         };
-        let oldest = samples.first().map_or(end, |sample| sample.acquired);
+        let samples = facts.samples(samples);
+        let oldest = samples.iter().map(|sample| sample.acquired).min();
         Judged {
             key,
             process: record.process,
             kind: record.kind,
             verdict: opinion.verdict,
-            confidence: confidence::of(&opinion, ratio, trust, known),
+            confidence: confidence::of(&opinion, trust, matches!(key, SiteKey::Site(_))),
             acquired: record.acquired(),
             released: record.released(),
             outstanding,
             bytes,
             growth_per_second: opinion.growth_per_second,
-            oldest_age: seconds(end.saturating_sub(oldest)),
+            oldest_age: seconds(end.saturating_sub(oldest.unwrap_or(end))),
+            observed: opinion.observed,
             rule: opinion.rule,
             evidence: opinion.evidence,
             waits_for: opinion.waits_for,
@@ -251,6 +364,189 @@ impl Judge {
             samples,
             exited: held.map(|held| held.exit),
         }
+    }
+
+    /// A finding for facts on what was acquired out of sight. `None` where it is no
+    /// more than steady.
+    fn alone(&self, context: &mut Context<'_>, key: SiteKey, facts: &Facts) -> Option<Judged> {
+        let (process, kind, outstanding) = facts.subject()?;
+        let mut opinion = Opinion {
+            verdict: Verdict::Steady,
+            strength: 0.0,
+            observed: 0.0,
+            growth_per_second: 0.0,
+            rule: "growth",
+            evidence: Vec::new(),
+            waits_for: None,
+        };
+        let Context {
+            now, window_start, ..
+        } = *context;
+        facts.judge(&self.config, window_start, window_start, now, &mut opinion);
+        if opinion.verdict == Verdict::Steady {
+            return None;
+        }
+        let samples = facts.samples(Vec::new());
+        let oldest = samples.iter().map(|sample| sample.acquired).min();
+        Some(Judged {
+            key,
+            process,
+            kind,
+            verdict: opinion.verdict,
+            confidence: confidence::of(&opinion, context.trust(process), false),
+            acquired: 0,
+            released: 0,
+            outstanding,
+            bytes: 0,
+            growth_per_second: opinion.growth_per_second,
+            oldest_age: seconds(now.saturating_sub(oldest.unwrap_or(now))),
+            observed: opinion.observed,
+            rule: opinion.rule,
+            evidence: opinion.evidence,
+            waits_for: opinion.waits_for,
+            history: Vec::new(),
+            samples,
+            exited: None,
+        })
+    }
+
+    /// Judges those sites together that are ways to the same call.
+    fn merge(
+        &self,
+        context: &mut Context<'_>,
+        details: &HashMap<SiteKey, SiteDetail>,
+        findings: &mut HashMap<SiteKey, Judged>,
+    ) {
+        for keys in merged::places(context.ledger, details).into_values() {
+            let leak = |key: &SiteKey| {
+                let found = findings.get(key);
+                found.is_some_and(|judged| judged.verdict == Verdict::Leak)
+            };
+            let Some(&first) = keys.first().filter(|_| !keys.iter().any(leak)) else {
+                continue;
+            };
+            let Some(record) = context.ledger.site(first) else {
+                continue;
+            };
+            let site = self.site(context, first, record, details.get(&first));
+            let evidence = site.evidence();
+            let opinion = merged::judge(&self.config, context.ledger, details, &keys, &evidence);
+            if let (Some(opinion), Some(judged)) = (opinion, findings.get_mut(&first)) {
+                judged.confidence = confidence::of(&opinion, context.trust(record.process), true);
+                judged.verdict = opinion.verdict;
+                judged.growth_per_second = opinion.growth_per_second;
+                judged.observed = opinion.observed;
+                judged.rule = opinion.rule;
+                judged.evidence = opinion.evidence;
+                judged.waits_for = None;
+            }
+        }
+    }
+}
+
+/// When a process began, in nanoseconds since boot. Ticks are hundredths of a second
+/// (`USER_HZ`); time that the machine slept makes a process seem younger.
+fn born(process: ProcessId) -> Nanos {
+    u64::from(process.start_ticks()).saturating_mul(SECOND / 100)
+}
+
+/// What one round of judging asks for repeatedly.
+struct Context<'a> {
+    ledger: &'a Ledger,
+    now: Nanos,
+    window_start: Nanos,
+    views: HashMap<ProcessId, Option<ProcessView>>,
+    trusts: HashMap<ProcessId, Trust>,
+}
+
+impl<'a> Context<'a> {
+    fn new(ledger: &'a Ledger, now: Nanos, window_start: Nanos) -> Context<'a> {
+        Context {
+            ledger,
+            now,
+            window_start,
+            views: HashMap::new(),
+            trusts: HashMap::new(),
+        }
+    }
+
+    fn view(&mut self, process: ProcessId) -> Option<&ProcessView> {
+        let ledger = self.ledger;
+        let view = self.views.entry(process);
+        view.or_insert_with(|| ledger.process(process)).as_ref()
+    }
+
+    fn trust(&mut self, process: ProcessId) -> Trust {
+        let ledger = self.ledger;
+        let trust = self.trusts.entry(process);
+        *trust.or_insert_with(|| Trust::of(ledger, process))
+    }
+}
+
+/// Facts on a site that speak beside its growth.
+#[derive(Debug, Default)]
+struct Facts {
+    dead: Vec<Zombie>,
+    closed: Vec<Closed>,
+    copies: Vec<Inherited>,
+    watches: Vec<(ProcessId, Series)>,
+}
+
+impl Facts {
+    /// Examples of a finding that rests on facts.
+    const EXAMPLES: usize = 5;
+
+    fn is_empty(&self) -> bool {
+        self.dead.is_empty() && self.closed.is_empty() && self.copies.is_empty()
+    }
+
+    fn judge(
+        &self,
+        config: &Config,
+        start: Nanos,
+        window_start: Nanos,
+        now: Nanos,
+        opinion: &mut Opinion,
+    ) {
+        let window = now.saturating_sub(window_start);
+        if !self.dead.is_empty() {
+            zombies::judge(&self.dead, now, opinion);
+        }
+        if !self.closed.is_empty() {
+            close_wait::judge(&self.closed, now, window, opinion);
+        }
+        if !self.copies.is_empty() {
+            inherited::judge(config, &self.copies, start, now, opinion);
+        }
+        for (_, watches) in &self.watches {
+            watches::judge(watches, window_start, now, opinion);
+        }
+    }
+
+    /// Those the facts are about, else what growth has shown.
+    fn samples(&self, shown: Vec<Sample>) -> Vec<Sample> {
+        let sample = |acquired, handle| Sample {
+            acquired,
+            handle,
+            size: 0,
+        };
+        let dead = self.dead.iter().map(|one| sample(one.acquired, one.handle));
+        let closed = self
+            .closed
+            .iter()
+            .map(|one| sample(one.acquired, one.handle));
+        let facts: Vec<Sample> = dead.chain(closed).take(Facts::EXAMPLES).collect();
+        if facts.is_empty() { shown } else { facts }
+    }
+
+    /// Whom and what they are about where the site is not known, and how many.
+    fn subject(&self) -> Option<(ProcessId, Kind, u64)> {
+        let dead = self.dead.first();
+        let closed = self.closed.first();
+        let watching = self.watches.first();
+        dead.map(|one| (one.parent, Kind::Process, self.dead.len() as u64))
+            .or_else(|| closed.map(|one| (one.process, Kind::Socket, self.closed.len() as u64)))
+            .or_else(|| watching.map(|&(process, _)| (process, Kind::Inotify, 1)))
     }
 }
 
@@ -260,10 +556,40 @@ struct Site<'a> {
     record: &'a SiteRecord,
     detail: Option<&'a SiteDetail>,
     series: Option<&'a Series>,
+    totals: Option<&'a Series>,
     /// The first acquisition, or the window's start if that is later.
     start: Nanos,
+    /// When the process began, or its program.
+    born: Nanos,
+    /// What the process holds of the kind from before the trace.
+    preexisting: u64,
     window_start: Nanos,
     now: Nanos,
+}
+
+impl Site<'_> {
+    fn evidence(&self) -> Evidence<'_> {
+        let times = self.detail.map_or(&[][..], |detail| &detail.times);
+        let timed = self
+            .detail
+            .map_or(0, |detail| detail.count.saturating_sub(self.record.adopted));
+        Evidence {
+            weight: (timed as f64 / times.len().max(1) as f64).max(1.0),
+            times,
+            lifetimes: self.record.lifetimes,
+            outstanding: self.record.outstanding,
+            old_released: self.record.old_released,
+            adopted: self.record.adopted,
+            start: self.start,
+            now: self.now,
+            known: matches!(self.key, SiteKey::Site(_)),
+            series: self.series,
+            totals: self.totals,
+            born: self.born,
+            preexisting: self.preexisting,
+            window_start: self.window_start,
+        }
+    }
 }
 
 fn order(a: &Judged, b: &Judged) -> std::cmp::Ordering {
@@ -276,24 +602,6 @@ fn order(a: &Judged, b: &Judged) -> std::cmp::Ordering {
 
 fn seconds(nanos: Nanos) -> f64 {
     nanos as f64 / SECOND as f64
-}
-
-/// How many of `times` are in each quarter from `start` to `end`, both inclusive.
-fn quarters(times: impl IntoIterator<Item = Nanos>, start: Nanos, end: Nanos) -> [u64; 4] {
-    let mut counts = [0; 4];
-    let span = u128::from(end.saturating_sub(start)).max(1);
-    for time in times {
-        if (start..=end).contains(&time) {
-            let index = u128::from(time - start) * 4 / span;
-            counts[(index as usize).min(3)] += 1;
-        }
-    }
-    counts
-}
-
-/// Whether growth goes on in the last quarter: a pool that fills slows down.
-fn goes_on(counts: [u64; 4]) -> bool {
-    counts[3] > 0 && counts[3] * 6 >= counts[1] + counts[2]
 }
 
 fn list(numbers: &[u64]) -> String {

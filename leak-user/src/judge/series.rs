@@ -13,6 +13,17 @@ struct Point {
     most: u64,
 }
 
+/// What a series did since a time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Change {
+    /// From the point that is compared with to the last one.
+    pub(super) time: Nanos,
+    /// How much the last point is above it.
+    pub(super) by: f64,
+    /// What the series goes up and down from point to point, usually.
+    pub(super) noise: f64,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Series(Vec<Point>);
 
@@ -52,6 +63,24 @@ impl Series {
             .iter()
             .map(|point| (point.time, point.most))
             .collect()
+    }
+
+    /// The change since the last point before `start`, or the first one. `None` where
+    /// there are not two.
+    pub(super) fn change(&self, start: Nanos) -> Option<Change> {
+        let after = self.0.partition_point(|point| point.time <= start);
+        let points = &self.0[after.saturating_sub(1)..];
+        let (first, last) = (points.first()?, points.last()?);
+        let steps = points.windows(2);
+        let mut steps: Vec<u64> = steps
+            .map(|pair| pair[0].most.abs_diff(pair[1].most))
+            .collect();
+        steps.sort_unstable();
+        Some(Change {
+            time: last.time.saturating_sub(first.time),
+            by: last.most as f64 - first.most as f64,
+            noise: 2.0 * *steps.get(steps.len() / 2)? as f64,
+        })
     }
 
     /// `None` where a quarter has no point.
@@ -151,6 +180,19 @@ mod tests {
     }
 
     #[test]
+    fn a_change_is_told_from_what_goes_up_and_down() {
+        let mut series = Series::default();
+        for time in 0..20 {
+            series.push(time + 1, 100 + time % 2 * 10);
+        }
+        let change = series
+            .change(5)
+            .unwrap_or_else(|| panic!("there are points"));
+        assert_eq!((change.time, change.noise), (15, 20.0));
+        assert!(change.by.abs() <= 10.0);
+    }
+
+    #[test]
     fn a_clock_that_goes_back_adds_nothing() {
         let mut series = Series::default();
         series.push(10, 1);
@@ -158,5 +200,6 @@ mod tests {
         series.push(10, 3);
         assert_eq!(series.0.len(), 1);
         assert_eq!(series.minima(10, 5), None);
+        assert_eq!(series.change(0), None);
     }
 }

@@ -1,17 +1,18 @@
-//! Children that exited long ago and were not reaped: a fact that speaks alone.
+//! Children that exited and were not reaped: a fact that speaks alone, if there are
+//! ever more of them. A parent may have something else to do for a while.
 
 use std::collections::HashMap;
 
-use leak_common::Kind;
-
-use super::confidence::{self, Trust};
-use super::{Judged, Opinion, seconds};
+use super::{Opinion, SECOND, seconds};
 use crate::event::Nanos;
-use crate::ledger::{Ledger, Sample, SiteKey, Zombie};
+use crate::ledger::{Ledger, SiteKey, Zombie};
 use crate::report::model::Verdict;
 
-/// Zombies examples of one finding show.
-const EXAMPLES: usize = 5;
+/// So many are a leak, if they did not all die at about the same time.
+const SEVERAL: usize = 3;
+
+/// Dead for so long, two are enough.
+const FORGOTTEN: Nanos = 60 * SECOND;
 
 /// Those dead for at least `age`, longest first.
 pub(super) fn by_site(ledger: &Ledger, now: Nanos, age: Nanos) -> HashMap<SiteKey, Vec<Zombie>> {
@@ -27,19 +28,27 @@ pub(super) fn by_site(ledger: &Ledger, now: Nanos, age: Nanos) -> HashMap<SiteKe
     sites
 }
 
-/// Adds to an opinion what zombies say: one may still be reaped, several are not.
+/// Adds to an opinion what zombies say.
 pub(super) fn judge(dead: &[Zombie], now: Nanos, opinion: &mut Opinion) {
-    let verdict = if dead.len() > 1 {
-        Verdict::Leak
-    } else {
-        Verdict::Suspect
+    let (Some(first), Some(last)) = (dead.first(), dead.last()) else {
+        return;
+    };
+    let longest = now.saturating_sub(first.since);
+    let apart = last.since.saturating_sub(first.since);
+    let ever_more = dead.len() >= SEVERAL && apart >= 2 * SECOND;
+    let forgotten = dead.len() >= 2 && now.saturating_sub(last.since) >= FORGOTTEN;
+    let verdict = match ever_more || forgotten {
+        true => Verdict::Leak,
+        false => Verdict::Suspect,
     };
     if verdict < opinion.verdict {
         opinion.rule = "zombies";
+        opinion.verdict = verdict;
+        opinion.waits_for = (verdict == Verdict::Suspect)
+            .then(|| "more of them, or their parent's wait(2) for those there are".to_owned());
     }
-    opinion.verdict = opinion.verdict.min(verdict);
-    opinion.grown = opinion.grown.max(dead.len() as f64);
-    let longest = dead.first().map_or(0, |z| now.saturating_sub(z.since));
+    let strength = dead.len() as f64 / SEVERAL as f64;
+    opinion.strength = opinion.strength.max(strength);
     opinion.observed = opinion.observed.max(seconds(longest));
     let (subject, verb) = match dead.len() {
         1 => ("child", "is"),
@@ -50,49 +59,4 @@ pub(super) fn judge(dead: &[Zombie], now: Nanos, opinion: &mut Opinion) {
         dead.len(),
         seconds(longest)
     ));
-}
-
-/// A finding for zombies whose forks were not seen.
-pub(super) fn alone(key: SiteKey, dead: &[Zombie], now: Nanos, trust: Trust) -> Judged {
-    let mut opinion = Opinion {
-        verdict: Verdict::Steady,
-        grown: 0.0,
-        observed: 0.0,
-        growth_per_second: 0.0,
-        rule: "zombies",
-        evidence: Vec::new(),
-        waits_for: None,
-    };
-    judge(dead, now, &mut opinion);
-    let samples: Vec<Sample> = dead
-        .iter()
-        .take(EXAMPLES)
-        .map(|zombie| Sample {
-            acquired: zombie.acquired,
-            handle: zombie.handle,
-            size: 0,
-        })
-        .collect();
-    let oldest = dead.iter().map(|zombie| zombie.acquired).min();
-    Judged {
-        key,
-        process: dead
-            .first()
-            .map_or(leak_common::ProcessId::NONE, |z| z.parent),
-        kind: Kind::Process,
-        verdict: opinion.verdict,
-        confidence: confidence::of(&opinion, 0.0, trust, false),
-        acquired: 0,
-        released: 0,
-        outstanding: dead.len() as u64,
-        bytes: 0,
-        growth_per_second: 0.0,
-        oldest_age: seconds(now.saturating_sub(oldest.unwrap_or(now))),
-        rule: opinion.rule,
-        evidence: opinion.evidence,
-        waits_for: opinion.waits_for,
-        history: Vec::new(),
-        samples,
-        exited: None,
-    }
 }

@@ -136,6 +136,7 @@ impl Ledger {
             let mut books = Books {
                 sites: &mut self.sites,
                 totals: &mut self.totals,
+                time: self.latest,
                 space: id,
                 owner: space.owner,
             };
@@ -156,6 +157,7 @@ impl Ledger {
             let mut books = Books {
                 sites: &mut self.sites,
                 totals: &mut self.totals,
+                time: self.latest,
                 space: id,
                 owner: space.owner,
             };
@@ -178,6 +180,7 @@ impl Ledger {
             let mut books = Books {
                 sites: &mut self.sites,
                 totals: &mut self.totals,
+                time: self.latest,
                 space: id,
                 owner: space.owner,
             };

@@ -12,6 +12,7 @@ mod addresses;
 mod descriptors;
 mod entry;
 mod lifecycle;
+mod lifetimes;
 mod mappings;
 mod process;
 mod query;
@@ -28,8 +29,9 @@ use std::collections::{HashMap, VecDeque};
 use leak_common::{Class, Handle, Kind, ProcessId};
 
 pub use entry::{Counts, Origin};
+pub use lifetimes::Lifetimes;
 pub use process::Comm;
-pub use query::{Holding, ProcessView, SiteDetail, Zombie};
+pub use query::{Holding, Inherited, ProcessView, SiteDetail, Zombie};
 pub use reconcile::{BaselineProcess, Reconciled, Snapshot};
 pub use sites::{Held, Sample, SiteKey, SiteRecord};
 
@@ -246,6 +248,7 @@ impl Ledger {
         let books = Books {
             sites: &mut self.sites,
             totals: &mut self.totals,
+            time: self.latest,
             space: id,
             owner: space.owner,
         };
@@ -257,6 +260,7 @@ impl Ledger {
         let books = Books {
             sites: &mut self.sites,
             totals: &mut self.totals,
+            time: self.latest,
             space: id,
             owner: space.owner,
         };
@@ -269,6 +273,7 @@ impl Ledger {
         let books = Books {
             sites: &mut self.sites,
             totals: &mut self.totals,
+            time: self.latest,
             space: SpaceId::NONE,
             owner: id,
         };

@@ -59,6 +59,19 @@ pub struct Zombie {
     pub since: Nanos,
 }
 
+/// A descriptor that a program inherited when it was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inherited {
+    pub holder: ProcessId,
+    /// When the holder became the program it is.
+    pub since: Nanos,
+    pub handle: Handle,
+    pub kind: Kind,
+    /// Where its ancestor acquired it.
+    pub site: SiteKey,
+    pub acquired: Nanos,
+}
+
 /// One outstanding resource of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holding {
@@ -258,6 +271,61 @@ impl Ledger {
             }
         }
         holdings
+    }
+
+    /// The site of what a process holds on `handle`, and when it was acquired; a
+    /// found one counts for the unknown site.
+    #[must_use]
+    pub fn site_on(&self, id: ProcessId, handle: Handle) -> Option<(SiteKey, Nanos)> {
+        let process = self.processes.get(&id)?;
+        let table = self.tables.get(process.table)?;
+        let entry = table.content.get(handle.value())?;
+        Some((entry.key(table.owner), entry.acquired))
+    }
+
+    /// Descriptors that programs hold because whoever started them had them open,
+    /// and has closed his own since. Those of the three standard descriptors, which
+    /// are meant to be handed on, are left out.
+    #[must_use]
+    pub fn inherited(&self) -> Vec<Inherited> {
+        const STANDARD: u64 = 3;
+        let mut found = Vec::new();
+        for (&id, process) in &self.processes {
+            let (Some(since), None) = (process.executed, process.exited) else {
+                continue;
+            };
+            let Some(table) = self.tables.get(process.table) else {
+                continue;
+            };
+            if table.content.tally().of(Origin::Inherited).total() == 0 {
+                continue;
+            }
+            for (handle, entry) in table.content.iter() {
+                let copy = entry.origin_in(process.table) == Origin::Inherited;
+                let known = entry.site != SiteId::UNKNOWN && handle.value() >= STANDARD;
+                if copy && known && !self.is_at(entry.space, handle, entry.acquired) {
+                    found.push(Inherited {
+                        holder: id,
+                        since,
+                        handle,
+                        kind: entry.kind,
+                        site: SiteKey::Site(entry.site),
+                        acquired: entry.acquired,
+                    });
+                }
+            }
+        }
+        found.sort_unstable_by_key(|copy| (copy.acquired, copy.holder, copy.handle));
+        found
+    }
+
+    /// Whether what was acquired at a time is still on its handle in a table.
+    fn is_at(&self, table: SpaceId, handle: Handle, acquired: Nanos) -> bool {
+        let entry = self
+            .tables
+            .get(table)
+            .and_then(|table| table.content.get(handle.value()));
+        entry.is_some_and(|entry| entry.acquired == acquired)
     }
 
     /// What is outstanding of the sites that are wanted, in one pass over

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use leak_common::{Handle, Kind, ProcessId, wire::StackEnd};
 
 use super::entry::{Entry, Origin, Tally};
-use super::{Totals, spaces::SpaceId};
+use super::{Lifetimes, Totals, spaces::SpaceId};
 use crate::event::{self, Nanos, SiteId};
 
 /// How many resources held at exit a site keeps one by one.
@@ -83,6 +83,8 @@ pub struct SiteRecord {
     pub adopted: u64,
     /// Bytes of what is outstanding.
     pub bytes: u64,
+    /// How long those lived that had outlived the nursery and were released.
+    pub lifetimes: Lifetimes,
     /// What the process held at its exit.
     pub held: Option<Box<Held>>,
     /// The kernel's count, and what it was when it last began anew.
@@ -104,6 +106,7 @@ impl SiteRecord {
             outstanding: 0,
             adopted: 0,
             bytes: 0,
+            lifetimes: Lifetimes::default(),
             held: None,
             counted: 0,
             counted_before: 0,
@@ -244,6 +247,8 @@ impl Sites {
 pub(super) struct Books<'a> {
     pub(super) sites: &'a mut Sites,
     pub(super) totals: &'a mut Totals,
+    /// The latest time there was.
+    pub(super) time: Nanos,
     pub(super) space: SpaceId,
     /// Whom what has no site counts for.
     pub(super) owner: ProcessId,
@@ -279,6 +284,7 @@ impl Books<'_> {
         outcome: Outcome,
     ) {
         tally.remove(entry.origin_in(self.space), entry.kind);
+        let lifetime = self.time.saturating_sub(entry.acquired);
         if let Some(record) = self.record(entry) {
             record.outstanding = record.outstanding.saturating_sub(1);
             record.bytes = record.bytes.saturating_sub(entry.size);
@@ -287,6 +293,9 @@ impl Books<'_> {
             }
             if outcome == Outcome::Released {
                 record.old_released += 1;
+                if !entry.was_found() {
+                    record.lifetimes.add(lifetime);
+                }
             }
         }
         if let Outcome::Held(exit) = outcome {

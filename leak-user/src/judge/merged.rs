@@ -1,0 +1,100 @@
+//! One leak that is reached by many ways: each way is a site of its own, and none of
+//! them grows enough to be seen. Those whose innermost frames are the same are judged
+//! together, and the largest of them speaks for all.
+
+use std::collections::HashMap;
+
+use leak_common::{Kind, ProcessId};
+
+use super::growth::{self, Evidence};
+use super::{Config, Opinion};
+use crate::event::Nanos;
+use crate::ledger::{Ledger, Lifetimes, SiteDetail, SiteKey};
+use crate::report::model::Verdict;
+
+/// Innermost frames that have to be the same: the call into the kernel, and who made it.
+const SAME_FRAMES: usize = 3;
+
+/// What sites have in common that are judged together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    process: ProcessId,
+    kind: Kind,
+    frames: [u64; SAME_FRAMES],
+}
+
+/// The sites that hold something, by place; those that stand alone are left out.
+pub(super) fn places(
+    ledger: &Ledger,
+    details: &HashMap<SiteKey, SiteDetail>,
+) -> HashMap<Place, Vec<SiteKey>> {
+    let mut places: HashMap<Place, Vec<SiteKey>> = HashMap::new();
+    for &key in details.keys() {
+        let Some(record) = ledger.site(key) else {
+            continue;
+        };
+        if let Some(&[first, second, third]) = record.frames.get(..SAME_FRAMES) {
+            let place = Place {
+                process: record.process,
+                kind: record.kind,
+                frames: [first, second, third],
+            };
+            places.entry(place).or_default().push(key);
+        }
+    }
+    places.retain(|_, keys| keys.len() > 1);
+    for keys in places.values_mut() {
+        let outstanding = |key: &SiteKey| ledger.site(*key).map_or(0, |record| record.outstanding);
+        keys.sort_by_key(|key| (std::cmp::Reverse(outstanding(key)), *key));
+    }
+    places
+}
+
+/// Judges sites together, of which `evidence` is that of the largest. `None` where they
+/// are no leak either.
+pub(super) fn judge(
+    config: &Config,
+    ledger: &Ledger,
+    details: &HashMap<SiteKey, SiteDetail>,
+    keys: &[SiteKey],
+    evidence: &Evidence<'_>,
+) -> Option<Opinion> {
+    let mut times: Vec<Nanos> = Vec::new();
+    let mut lifetimes = Lifetimes::default();
+    let (mut outstanding, mut old_released, mut adopted, mut timed) = (0, 0, 0, 0);
+    let mut start = evidence.start;
+    for key in keys {
+        let (Some(record), Some(detail)) = (ledger.site(*key), details.get(key)) else {
+            continue;
+        };
+        times.extend_from_slice(&detail.times);
+        timed += detail.count.saturating_sub(record.adopted);
+        lifetimes.merge(&record.lifetimes);
+        outstanding += record.outstanding;
+        old_released += record.old_released;
+        adopted += record.adopted;
+        start = start.min(record.first_seen);
+    }
+    times.sort_unstable();
+    let together = Evidence {
+        weight: (timed as f64 / times.len().max(1) as f64).max(1.0),
+        times: &times,
+        lifetimes,
+        outstanding,
+        old_released,
+        adopted,
+        start: start.max(evidence.window_start),
+        series: None,
+        ..evidence.clone()
+    };
+    let mut opinion = growth::judge(config, &together);
+    if opinion.verdict != Verdict::Leak {
+        return None;
+    }
+    opinion.rule = "growth-by-many-ways";
+    opinion.evidence.push(format!(
+        "together with {} other ways to the same call; this one holds the most",
+        keys.len() - 1
+    ));
+    Some(opinion)
+}
