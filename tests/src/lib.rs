@@ -6,6 +6,7 @@
 //! builds the binary first.
 
 pub mod bpf;
+pub mod browser;
 pub mod compile;
 pub mod proc;
 pub mod report;

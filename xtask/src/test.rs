@@ -29,6 +29,10 @@ pub(crate) fn run(
     if env::var_os("CI").is_some() && packages::has_apt() {
         let servers = ["python3", "nginx-light", "redis-server"];
         packages::ensure(settings, "servers to trace", &servers)?;
+        // Elsewhere a page's tests skip: a browser takes some 300 MB. Ubuntu has none that apt could install.
+        if packages::available("chromium") {
+            packages::ensure(settings, "a browser to draw pages", &["chromium"])?;
+        }
     }
     bpf::build(settings)?;
 

@@ -49,7 +49,7 @@ function drawTime({ findings, processes }) {
     return;
   }
   const what = ofProcesses.length ? "processes" : "findings";
-  const marks = report.failures.slice(0, 5).map(({ after_seconds: seconds, error: name }) => ({ seconds, name }));
+  const marks = report.failures.slice(0, 5).map(({ after_seconds: seconds, error }) => ({ seconds, name: error.slice(0, 16) }));
   const width = Math.max(container.clientWidth, 320);
   const shown = series.slice(0, LINES);
   fill(container, lineChart(shown, marks, width, `Outstanding over time, ${what}: ${shown

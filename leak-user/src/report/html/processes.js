@@ -12,8 +12,10 @@ const COLUMNS = [
 /** Column that the table is sorted by; at first none: those with findings are first. */
 const order = { column: null, up: false };
 
-/** Limits that are shown before the others are asked for. */
-const LIMITS = 2;
+/** Rows that are shown before the others are asked for. */
+const ROWS = 25;
+/** Whether they were. */
+let allRows = false;
 
 /** Seconds to the first limit; those that only fill slowly come after all that grow. */
 function soonest(process) {
@@ -42,8 +44,17 @@ function processTable(container, processes) {
     });
     return make("th", { scope: "col", "aria-sort": sortedBy }, button);
   });
+  const shown = allRows ? sorted : sorted.slice(0, ROWS);
   fill(container, make("div.scroll", make("table.processes",
-    make("thead", make("tr", heads)), make("tbody", sorted.map(processRow)))));
+    make("thead", make("tr", heads)), make("tbody", shown.map(processRow)))));
+  if (shown.length < sorted.length) {
+    const more = make("button.more", { type: "button" }, `Show ${number(sorted.length - shown.length)} more`);
+    more.addEventListener("click", () => {
+      allRows = true;
+      processTable(container, processes);
+    });
+    append(container, [more]);
+  }
 }
 
 function processRow(process) {
@@ -71,8 +82,10 @@ function limitsOf(limits) {
   const sorted = [...limits].sort((a, b) =>
     ((a.exhaustion_seconds ?? Infinity) - (b.exhaustion_seconds ?? Infinity) || 0) || share(b) - share(a));
   const rows = sorted.map((limit) => limitRow(limit.resource, limit.used, limit.soft, limit.exhaustion_seconds));
-  const more = rows.slice(LIMITS);
-  return [rows.slice(0, LIMITS), more.length > 0 && disclosure(`${more.length} more`, false, () => more)];
+  // Where nothing grows, one says enough.
+  const count = sorted.some((limit) => limit.exhaustion_seconds !== null) ? 2 : 1;
+  const more = rows.slice(count);
+  return [rows.slice(0, count), more.length > 0 && disclosure(`${more.length} more`, false, () => more)];
 }
 
 /** A bar that fills up, and when it will be full. */

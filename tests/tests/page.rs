@@ -1,0 +1,193 @@
+//! `-f html`: a page that a browser draws, in which names stay names.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use harness::browser::{Drawn, attribute, draw};
+use harness::victim::program;
+use harness::{BRIEF_NURSERY, alone};
+use tempfile::TempDir;
+
+/// The name of a file; its first 15 bytes are the name of a process.
+const IMAGE: &str = "<img src=x\u{1b}[31m onerror=document.title='pwned'>";
+/// With its slashes it goes through three directories.
+const SCRIPT: &str = "</script><script>document.title='pwned'</script>";
+
+/// A page about a process that means no good.
+struct Page {
+    directory: TempDir,
+}
+
+impl Page {
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("page.html")
+    }
+}
+
+/// Traced once: a leak takes some seconds to be one.
+static PAGE: LazyLock<Page> = LazyLock::new(|| {
+    let directory = TempDir::new().unwrap();
+    let leaked = directory
+        .path()
+        .join(SCRIPT.trim_start_matches('/'))
+        .join(IMAGE);
+    fs::create_dir_all(leaked.parent().unwrap()).unwrap();
+    fs::copy(program("hostile"), &leaked).unwrap();
+    let page = Page { directory };
+    let mut command = harness::tracer::command();
+    command
+        .arg("run")
+        .args(BRIEF_NURSERY)
+        .args(["-f", "html", "-o"])
+        .arg(page.path())
+        .arg("--")
+        .arg(&leaked)
+        .arg(&leaked)
+        .arg("8");
+    let ran = harness::tracer::run(&mut command);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    page
+});
+
+fn drawn(page: &Path, fragment: &str) -> Option<Drawn> {
+    let drawn = draw(page, fragment)?;
+    assert_eq!(drawn.log, "", "the page's scripts run without complaint");
+    Some(drawn)
+}
+
+/// Heights of the points of a line, from the top.
+fn heights(path: &str) -> Vec<f64> {
+    let points = attribute(path, "d").unwrap().split(['M', 'L']);
+    points
+        .filter_map(|point| point.split_once(' '))
+        .map(|(_, y)| y.parse().unwrap())
+        .collect()
+}
+
+#[test]
+fn charts_show_the_growth_and_the_icicle_the_stack() {
+    let _alone = alone();
+    let Some(drawn) = drawn(&PAGE.path(), "") else {
+        return;
+    };
+    let leaks = drawn.shown("article", "leak");
+    assert_eq!(leaks.len(), 1, "{:?}", drawn.tags("article"));
+    let lines = drawn.shown("path", "line");
+    assert!(
+        lines.len() >= 2,
+        "a large chart and one for the finding: {lines:?}"
+    );
+    for line in &lines[..2] {
+        let heights = heights(line);
+        assert!(heights.len() >= 5, "{line}");
+        // Down is up on a screen; the process's end may be the last point.
+        let highest = heights.iter().copied().fold(f64::INFINITY, f64::min);
+        assert!(heights[0] - highest > 20.0, "{line}");
+    }
+    let cells = drawn.shown("button", "cell");
+    for name in ["all that is shown", "main", "leak_hostile", "file"] {
+        let says = |cell: &&&str| {
+            attribute(cell, "aria-label")
+                .unwrap()
+                .starts_with(&format!("{name}: "))
+        };
+        let cell = cells
+            .iter()
+            .find(says)
+            .unwrap_or_else(|| panic!("{name}: {cells:#?}"));
+        let style = attribute(cell, "style").unwrap();
+        assert!(
+            style.contains("width: 100%"),
+            "it is the only leak: {style}"
+        );
+    }
+}
+
+#[test]
+fn the_fragment_filters_findings_processes_and_icicle() {
+    let _alone = alone();
+    let Some(found) = drawn(&PAGE.path(), "filter=function:leak_hostile%20kind:file") else {
+        return;
+    };
+    assert_eq!(found.shown("article", "leak").len(), 1);
+    assert!(found.shown("button", "cell").len() > 3);
+    let rows = |drawn: &Drawn| {
+        let body = drawn
+            .between("<table class=\"processes\">", "</table>")
+            .unwrap_or_default();
+        body.matches("<tr>").count()
+    };
+    assert_eq!(
+        rows(&found),
+        2,
+        "a head and the one process: {}",
+        found.markup
+    );
+    let status = found
+        .between("<p id=\"shown\" role=\"status\">", "</p>")
+        .unwrap();
+    assert!(status.starts_with("1 of "), "{status}");
+
+    let none = drawn(&PAGE.path(), "filter=function:no_such_function").unwrap();
+    assert_eq!(none.shown("article", "leak").len(), 0);
+    assert_eq!(
+        none.tags("article").len(),
+        found.tags("article").len(),
+        "hidden, not gone"
+    );
+    assert_eq!(none.shown("button", "cell").len(), 0);
+    assert_eq!(rows(&none), 0);
+}
+
+#[test]
+fn names_from_the_traced_process_stay_names() {
+    let _alone = alone();
+    let Some(drawn) = drawn(&PAGE.path(), "") else {
+        return;
+    };
+    assert!(
+        drawn.title().starts_with("leaktrace: "),
+        "{}",
+        drawn.title()
+    );
+    assert_eq!(drawn.tags("img").len(), 0);
+    assert_eq!(
+        drawn.tags("script").len(),
+        2,
+        "the report and the page's own"
+    );
+    let name = drawn.between(" in <strong>", "</strong>");
+    assert_eq!(name, Some("&lt;img src=x\\x1b[31m"));
+    let held = drawn.between("class=\"path\"", "</div>").unwrap();
+    assert!(
+        held.contains("&lt;/script&gt;&lt;script&gt;document.title='pwned'&lt;/script&gt;/&lt;img"),
+        "{held}"
+    );
+}
+
+#[test]
+fn the_policy_stops_what_would_get_into_the_markup() {
+    let _alone = alone();
+    let page = fs::read_to_string(PAGE.path()).unwrap();
+    let attack = format!("<body>{IMAGE}<script>document.title='pwned'</script>");
+    let attacked = page.replacen("<body>", &attack, 1);
+    assert_ne!(page, attacked);
+    let open = attacked.replacen("Content-Security-Policy", "x", 1);
+    let title = |name: &str, text: &str| {
+        let path = PAGE.directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        draw(&path, "").map(|drawn| drawn.title().to_owned())
+    };
+    let Some(kept) = title("attacked.html", &attacked) else {
+        return;
+    };
+    assert!(kept.starts_with("leaktrace: "), "{kept}");
+    assert_eq!(
+        title("open.html", &open).as_deref(),
+        Some("pwned"),
+        "else this test shows nothing"
+    );
+}
