@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, time::Instant};
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 use leak_user::{
+    analysis::{Beginning, Input},
     capture::{Item, Reader, Writer, verify},
     event::{Acquired, Event, Released, SiteId},
 };
@@ -39,12 +40,12 @@ fn main() {
     println!("verify_events_per_second {:.0}", count / verified);
 }
 
-fn written(churn: &[Event], sink: Vec<u8>) -> Vec<u8> {
+fn written(churn: &[Input], sink: Vec<u8>) -> Vec<u8> {
     let mut sink = sink;
     sink.clear();
-    let mut writer = Writer::new(sink, b"{}").expect("memory does not fail");
+    let mut writer = Writer::new(sink, &Beginning::default()).expect("memory does not fail");
     for event in churn {
-        writer.event(event).expect("memory does not fail");
+        writer.input(event).expect("memory does not fail");
     }
     writer.finish().expect("memory does not fail").0
 }
@@ -55,20 +56,20 @@ fn events_in(file: &[u8]) -> u64 {
     let mut reader = Reader::new(file).expect("it was just written");
     let read = reader.visit(|item| {
         // Something of each event is looked at, or the compiler leaves it out.
-        if let Item::Event(
-            Event::Acquired(Acquired { time, .. }) | Event::Released(Released { time, .. }),
-        ) = item
-        {
-            events += 1;
-            latest = latest.max(time);
-        }
+        let time = match item {
+            Item::Input(Input::Event(Event::Acquired(acquired))) => acquired.time,
+            Item::Input(Input::Event(Event::Released(released))) => released.time,
+            _ => return,
+        };
+        events += 1;
+        latest = latest.max(time);
     });
     read.expect("memory does not fail");
     assert!(latest > 0);
     events
 }
 
-fn as_written(churn: &[Event], file: &[u8]) -> bool {
+fn as_written(churn: &[Input], file: &[u8]) -> bool {
     let reader = Reader::new(file).expect("it was just written");
     reader
         .zip(churn)
@@ -96,7 +97,7 @@ struct Churn {
     processes: Vec<Opener>,
     /// What is to be released, by time.
     due: BTreeSet<(u64, usize, u64, u64)>,
-    events: Vec<Event>,
+    events: Vec<Input>,
 }
 
 struct Opener {
@@ -156,7 +157,7 @@ impl Churn {
         ((self.next() >> 12) as f64 + 0.5) / (1u64 << 52) as f64
     }
 
-    fn events(mut self, count: usize) -> Vec<Event> {
+    fn events(mut self, count: usize) -> Vec<Input> {
         while self.events.len() < count {
             self.time += (-self.uniform().ln() * Self::GAP_NS) as u64;
             while let Some(&due) = self.due.first()
@@ -192,7 +193,7 @@ impl Churn {
         let handle = Handle::new(class, value);
         self.due
             .insert((self.time + life, process, handle.0, self.time));
-        self.events.push(Event::Acquired(Acquired {
+        self.events.push(Input::Event(Event::Acquired(Acquired {
             time: self.time,
             process: opener.id,
             kind,
@@ -202,7 +203,7 @@ impl Churn {
             close_on_exec: kind != Kind::Mapping,
             kind_guessed: false,
             maybe_existed: false,
-        }));
+        })));
     }
 
     fn release(&mut self, due: (u64, usize, u64, u64)) {
@@ -210,11 +211,11 @@ impl Churn {
         let handle = Handle(handle);
         let opener = &mut self.processes[process];
         opener.open.remove(&handle.value());
-        self.events.push(Event::Released(Released {
+        self.events.push(Input::Event(Event::Released(Released {
             time,
             process: opener.id,
             handle,
             acquired: Some(acquired),
-        }));
+        })));
     }
 }

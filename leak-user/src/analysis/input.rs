@@ -2,6 +2,7 @@
 //! a recording is their sequence: so both come to the same report.
 
 use leak_common::{Handle, Kind, ProcessId};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{Event, Nanos, SiteId},
@@ -14,7 +15,8 @@ use crate::{
 pub type Wall = u64;
 
 /// What is known when a trace begins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Beginning {
     /// Version of the program that traced.
     pub version: String,

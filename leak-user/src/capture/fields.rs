@@ -129,6 +129,17 @@ impl Field for Box<[u8]> {
     }
 }
 
+impl<T: Field, U: Field> Field for (T, U) {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+        self.1.put(out);
+    }
+
+    fn get(from: &mut Cursor<'_>) -> Option<(T, U)> {
+        Some((T::get(from)?, U::get(from)?))
+    }
+}
+
 impl<T: Field> Field for Vec<T> {
     fn put(&self, out: &mut Vec<u8>) {
         put(out, self.len() as u64);

@@ -17,7 +17,19 @@ pub(super) const SNAPSHOT: u8 = 11;
 pub(super) const UNFINISHED: u8 = 12;
 pub(super) const FAILED: u8 = 13;
 
-/// From here on: what is no event.
-pub(super) const FIRST_OTHER: u8 = 32;
-/// Above this a first byte is that of an acquisition or a release.
-pub(super) const LAST: u8 = 127;
+pub(super) const BASELINE: u8 = 32;
+pub(super) const COMPARED: u8 = 33;
+pub(super) const GONE: u8 = 34;
+pub(super) const LOST: u8 = 35;
+pub(super) const HORIZON: u8 = 36;
+pub(super) const COUNTED: u8 = 37;
+pub(super) const SAMPLE: u8 = 38;
+pub(super) const FACTS: u8 = 39;
+pub(super) const STACK: u8 = 40;
+pub(super) const DESCRIBED: u8 = 41;
+pub(super) const LIMITS: u8 = 42;
+pub(super) const SHARED_LIMITS: u8 = 43;
+pub(super) const HEALTH: u8 = 44;
+pub(super) const ENDED: u8 = 45;
+
+// Above 127 a first byte is that of an acquisition or a release.

@@ -15,6 +15,7 @@ mod frame;
 mod frames;
 mod hot;
 mod index;
+mod inputs;
 mod kinds;
 mod reader;
 mod records;

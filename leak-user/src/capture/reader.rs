@@ -8,17 +8,12 @@ use super::{
     frames::{Frames, Next},
     records::{Record, Records},
 };
-use crate::event::Event;
+use crate::analysis::{Beginning, Input};
 
 /// What a capture holds, in the order in which it was written.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
-    Event(Event),
-    /// A record that is no event.
-    Record {
-        kind: u8,
-        payload: Vec<u8>,
-    },
+    Input(Input),
     /// Here something is missing.
     Damage(Damage),
     /// Here is something that this version does not know.
@@ -33,7 +28,7 @@ pub struct Reader<R> {
     /// The segment that is being decoded.
     segment: Option<Header>,
     version: Version,
-    beginning: Option<Vec<u8>>,
+    beginning: Option<Beginning>,
     /// What was met while looking for the beginning.
     early: VecDeque<Met>,
 }
@@ -78,8 +73,8 @@ impl<R: Read> Reader<R> {
     }
 
     /// What the writer was given as the beginning; `None` if no copy of it is intact.
-    pub fn beginning(&self) -> Option<&[u8]> {
-        self.beginning.as_deref()
+    pub fn beginning(&self) -> Option<&Beginning> {
+        self.beginning.as_ref()
     }
 
     /// The greatest version met so far.
@@ -141,7 +136,7 @@ impl<R: Read> Reader<R> {
         Ok(match header.kind {
             kind::BEGINNING if readable => {
                 if self.beginning.is_none() {
-                    self.beginning = Some(self.frames.payload().to_vec());
+                    self.beginning = serde_json::from_slice(self.frames.payload()).ok();
                 }
                 Met::Nothing
             }
@@ -202,18 +197,9 @@ impl<R: Read> Iterator for Reader<R> {
 }
 
 #[inline]
-fn item<R: Read>(
-    record: Record<'_>,
-    header: &Header,
-    frames: &Frames<R>,
-    version: Version,
-) -> Item {
+fn item<R: Read>(record: Record, header: &Header, frames: &Frames<R>, version: Version) -> Item {
     match record {
-        Record::Event(event) => Item::Event(event),
-        Record::Other { kind, payload } => Item::Record {
-            kind,
-            payload: payload.to_vec(),
-        },
+        Record::Input(input) => Item::Input(input),
         Record::Unknown { kind, length } => Item::Unknown(Unknown {
             frame: false,
             kind,

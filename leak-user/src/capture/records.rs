@@ -1,22 +1,17 @@
 //! Records of a segment, one by one.
 
 use super::{
-    events,
     hot::{HotDecoder, tag},
-    kinds,
+    inputs, kinds,
     segment::MAX_RECORD,
     wire::Cursor,
 };
-use crate::event::Event;
+use crate::analysis::Input;
 
 /// What a segment's bytes say next.
 #[derive(Debug)]
-pub(super) enum Record<'a> {
-    Event(Event),
-    Other {
-        kind: u8,
-        payload: &'a [u8],
-    },
+pub(super) enum Record {
+    Input(Input),
     /// Sound, but not what this version knows.
     Unknown {
         kind: u8,
@@ -71,7 +66,7 @@ impl Records {
 
     /// A record of the segment; `None` behind the last.
     #[inline]
-    pub(super) fn next(&mut self) -> Option<Record<'_>> {
+    pub(super) fn next(&mut self) -> Option<Record> {
         loop {
             let mut from = Cursor::new(&self.raw[self.position..]);
             let Some(tag) = from.byte() else {
@@ -85,7 +80,7 @@ impl Records {
                 let length = self.raw.len() - self.position - from.len();
                 self.position = self.raw.len() - from.len();
                 return Some(match event {
-                    Some(event) => Record::Event(event),
+                    Some(event) => Record::Input(Input::Event(event)),
                     None => Record::Unknown { kind: tag, length },
                 });
             }
@@ -122,13 +117,13 @@ impl Records {
         }
     }
 
-    fn at_end(&mut self) -> Option<Record<'_>> {
+    fn at_end(&mut self) -> Option<Record> {
         let left = std::mem::take(&mut self.left);
         (left > 0).then_some(Record::Malformed { left })
     }
 
     #[cold]
-    fn malformed(&mut self) -> Option<Record<'_>> {
+    fn malformed(&mut self) -> Option<Record> {
         self.position = self.raw.len();
         let left = std::mem::take(&mut self.left);
         Some(Record::Malformed { left })
@@ -183,15 +178,12 @@ enum Part {
     Orphan,
 }
 
-fn record(kind: u8, payload: &[u8]) -> Record<'_> {
-    match kind {
-        kinds::FIRST_OTHER..=kinds::LAST => Record::Other { kind, payload },
-        _ => events::get(kind, payload).map_or(
-            Record::Unknown {
-                kind,
-                length: payload.len(),
-            },
-            Record::Event,
-        ),
-    }
+fn record(kind: u8, payload: &[u8]) -> Record {
+    inputs::get(kind, payload).map_or(
+        Record::Unknown {
+            kind,
+            length: payload.len(),
+        },
+        Record::Input,
+    )
 }

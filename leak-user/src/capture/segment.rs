@@ -4,13 +4,15 @@
 use std::collections::VecDeque;
 
 use super::{
-    events,
     frame::{MAX_RAW, flag},
     hot::HotEncoder,
-    kinds,
+    inputs, kinds,
     wire::put,
 };
-use crate::event::{Event, Nanos};
+use crate::{
+    analysis::Input,
+    event::{Event, Nanos},
+};
 
 /// Bytes of records from which a segment is closed.
 const FULL: usize = 512 << 10;
@@ -19,7 +21,7 @@ const FULL: usize = 512 << 10;
 const PART: usize = 256 << 10;
 
 /// Most bytes of a record, all its parts together.
-pub const MAX_RECORD: usize = 16 << 20;
+pub const MAX_RECORD: usize = 8 << 20;
 
 // What does not compress is stored as it is, and must fit a frame then.
 const _: () = assert!(FULL + PART + 1024 <= super::MAX_STORED as usize);
@@ -93,19 +95,19 @@ impl Encoder {
         })
     }
 
-    /// Appends an event.
+    /// Appends an input.
     ///
     /// # Errors
     /// It is longer than a capture takes.
-    pub fn event(&mut self, event: &Event) -> Result<(), TooLong> {
-        match event {
-            Event::Acquired(acquired) => {
+    pub fn input(&mut self, input: &Input) -> Result<(), TooLong> {
+        match input {
+            Input::Event(Event::Acquired(acquired)) => {
                 self.saw(acquired.time);
                 self.hot.acquired(&mut self.raw, acquired);
                 self.counted();
                 Ok(())
             }
-            Event::Released(released) => {
+            Input::Event(Event::Released(released)) => {
                 self.saw(released.time);
                 self.hot.released(&mut self.raw, released);
                 self.counted();
@@ -114,8 +116,12 @@ impl Encoder {
             _ => {
                 let mut record = std::mem::take(&mut self.record);
                 record.clear();
-                let (kind, time) = events::put(&mut record, event);
-                let done = self.record(kind, Some(time), &record);
+                let done = match inputs::put(&mut record, input) {
+                    Some((kind, time)) => self.record(kind, time, &record),
+                    None => Err(TooLong {
+                        bytes: record.len(),
+                    }),
+                };
                 self.record = record;
                 done
             }
@@ -126,12 +132,7 @@ impl Encoder {
     ///
     /// # Errors
     /// It is longer than a capture takes.
-    pub(super) fn record(
-        &mut self,
-        kind: u8,
-        time: Option<Nanos>,
-        payload: &[u8],
-    ) -> Result<(), TooLong> {
+    fn record(&mut self, kind: u8, time: Option<Nanos>, payload: &[u8]) -> Result<(), TooLong> {
         if payload.len() > MAX_RECORD {
             return Err(TooLong {
                 bytes: payload.len(),

@@ -8,7 +8,10 @@ use super::{
     index::{Entry, IndexBuilder},
     segment::{Encoder, Segment, TooLong},
 };
-use crate::event::{Event, Nanos};
+use crate::{
+    analysis::{Beginning, Input},
+    event::Nanos,
+};
 
 /// Level of zstd: the fastest, which wins most of what there is to win.
 pub const LEVEL: i32 = 1;
@@ -82,7 +85,8 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// The sink fails, or the beginning is longer than a frame may be.
-    pub fn new(sink: W, beginning: &[u8]) -> Result<Writer<W>, WriteError> {
+    pub fn new(sink: W, beginning: &Beginning) -> Result<Writer<W>, WriteError> {
+        let beginning = serde_json::to_vec(beginning).expect("strings and numbers are JSON");
         if beginning.len() > MAX_STORED as usize {
             return Err(WriteError::TooLong(TooLong {
                 bytes: beginning.len(),
@@ -92,24 +96,24 @@ impl<W: Write> Writer<W> {
             sink,
             encoder: Encoder::new(LEVEL)?,
             frame: Vec::new(),
-            capture: capture_id(beginning),
+            capture: capture_id(&beginning),
             sequence: 0,
             records: 0,
             bytes: 0,
             chain: Chain::default(),
             index: IndexBuilder::default(),
         };
-        writer.frame(kind::BEGINNING, &unpacked(beginning))?;
-        writer.frame(kind::BEGINNING, &unpacked(beginning))?;
+        writer.frame(kind::BEGINNING, &unpacked(&beginning))?;
+        writer.frame(kind::BEGINNING, &unpacked(&beginning))?;
         Ok(writer)
     }
 
-    /// Writes an event, sooner or later.
+    /// Writes an input, sooner or later.
     ///
     /// # Errors
-    /// The event is too long, or the sink fails.
-    pub fn event(&mut self, event: &Event) -> Result<(), WriteError> {
-        self.encoder.event(event)?;
+    /// The input is too long, or the sink fails.
+    pub fn input(&mut self, input: &Input) -> Result<(), WriteError> {
+        self.encoder.input(input)?;
         self.drain()
     }
 

@@ -1,5 +1,7 @@
 //! What a report says about a process as a whole.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Proc, container_id, into_text, link_text, read_start};
 
 /// Most arguments and bytes kept of a command line.
@@ -7,7 +9,8 @@ const MAX_ARGUMENTS: usize = 64;
 const MAX_ARGUMENT_BYTES: u64 = 4096;
 
 /// A process's name, program and place. All of it is untrusted text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Facts {
     /// Start in ticks since boot.
     pub start_ticks: u64,

@@ -3,11 +3,11 @@
 
 use proptest::{collection::vec, prelude::*};
 
-use super::made::{BEGINNING, Read, capture, churn, read};
-use crate::{capture::verify, event::Event};
+use super::made::{Read, beginning, capture, churn, read};
+use crate::{analysis::Input, capture::verify};
 
 /// A capture of some KiB, and what is in it.
-fn small() -> (Vec<Event>, Vec<u8>) {
+fn small() -> (Vec<Input>, Vec<u8>) {
     let events = churn(120);
     let bytes = capture(&events, 30);
     assert!((2 << 10..8 << 10).contains(&bytes.len()), "{}", bytes.len());
@@ -15,13 +15,13 @@ fn small() -> (Vec<Event>, Vec<u8>) {
 }
 
 /// Whether `some` are among `all`, in the same order.
-fn is_subsequence(some: &[Event], all: &[Event]) -> bool {
+fn is_subsequence(some: &[Input], all: &[Input]) -> bool {
     let mut all = all.iter();
     some.iter().all(|event| all.any(|other| other == event))
 }
 
 /// Checks what must hold of any change; returns what was read.
-fn check(changed: &[u8], events: &[Event]) -> Option<Read> {
+fn check(changed: &[u8], events: &[Input]) -> Option<Read> {
     let verified = verify(changed);
     let Ok(read) = read(changed) else {
         // Nothing of it is intact.
@@ -30,11 +30,11 @@ fn check(changed: &[u8], events: &[Event]) -> Option<Read> {
     };
     assert!(!read.damages.is_empty(), "a change was not noticed");
     assert!(!verified.unwrap().intact());
-    assert!(is_subsequence(&read.events, events));
-    assert_eq!(read.others, []);
+    assert!(is_subsequence(&read.inputs, events));
+    assert_eq!(read.unknown, []);
     let known: Option<u64> = read.damages.iter().map(|damage| damage.records).sum();
     if let Some(lost) = known {
-        assert_eq!(read.events.len() as u64 + lost, events.len() as u64);
+        assert_eq!(read.inputs.len() as u64 + lost, events.len() as u64);
     }
     Some(read)
 }
@@ -48,8 +48,8 @@ fn no_flipped_byte_goes_unnoticed() {
         changed[at] ^= if at % 2 == 0 { 1 << (at / 2 % 8) } else { 0xff };
         let read = check(&changed, &events).expect("one frame is damaged at most");
         // No more than one segment is lost, and the beginning is there twice.
-        assert!(read.events.len() + 30 >= events.len(), "byte {at}");
-        assert_eq!(read.beginning.as_deref(), Some(BEGINNING));
+        assert!(read.inputs.len() + 30 >= events.len(), "byte {at}");
+        assert_eq!(read.beginning.as_ref(), Some(&beginning()));
         assert_eq!(read.damages.len(), 1);
         let damage = read.damages[0];
         assert!(damage.offset <= at as u64 && at as u64 <= damage.offset + damage.length);
@@ -61,7 +61,7 @@ fn no_cut_goes_unnoticed() {
     let (events, bytes) = small();
     for length in 0..bytes.len() {
         if let Some(read) = check(&bytes[..length], &events) {
-            assert!(events.starts_with(&read.events));
+            assert!(events.starts_with(&read.inputs));
         }
     }
 }
@@ -71,7 +71,7 @@ fn no_missing_beginning_goes_unnoticed() {
     let (events, bytes) = small();
     for start in 1..bytes.len() {
         if let Some(read) = check(&bytes[start..], &events) {
-            assert!(events.ends_with(&read.events));
+            assert!(events.ends_with(&read.inputs));
         }
     }
 }

@@ -5,23 +5,45 @@ use leak_common::{
     unwind::{FileKey, PythonFrame},
     wire::StackEnd,
 };
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{collection::vec, option::of, prelude::*, sample::select};
 
 use crate::{
-    capture::{Damage, Item, ReadError, Reader, Writer},
+    analysis::{Beginning, Input},
+    capture::{Damage, Item, ReadError, Reader, Unknown, Writer},
     event::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased,
         Refusal, Registers, Released, Remapped, Site, SiteId, StackSnapshot, Uncovered, Unfinished,
     },
+    ledger::{BaselineProcess, Snapshot},
+    proc::{Description, Facts},
+    report::model::{Frame, Health, Host, Limit, SharedLimit, Socket},
 };
 
-pub(super) const BEGINNING: &[u8] = b"{\"made\":\"for a test\"}";
+/// What captures here begin with.
+pub(super) fn beginning() -> Beginning {
+    Beginning {
+        version: "0.1.0".into(),
+        host: Host {
+            hostname: "here".into(),
+            kernel: "6.18".into(),
+            arch: "x86_64".into(),
+            boot_id: "0d4d".into(),
+        },
+        started: 1_000_000,
+        started_at: 1_700_000_000_000_000_000,
+        from: 1_000_000,
+        part: 0,
+        nursery: 1_000_000_000,
+        kinds: 0x7fffe,
+        keep_exited: false,
+    }
+}
 
-/// A capture of `events`, a segment closed behind each of `flushes` many.
-pub(super) fn capture(events: &[Event], flushes: usize) -> Vec<u8> {
-    let mut writer = Writer::new(Vec::new(), BEGINNING).unwrap();
-    for (number, event) in events.iter().enumerate() {
-        writer.event(event).unwrap();
+/// A capture of `inputs`, a segment closed behind each of `flushes` many.
+pub(super) fn capture(inputs: &[Input], flushes: usize) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new(), &beginning()).unwrap();
+    for (number, input) in inputs.iter().enumerate() {
+        writer.input(input).unwrap();
         if (number + 1).is_multiple_of(flushes) {
             writer.flush_segment().unwrap();
         }
@@ -32,28 +54,28 @@ pub(super) fn capture(events: &[Event], flushes: usize) -> Vec<u8> {
 /// What a reader makes of bytes.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Read {
-    pub(super) beginning: Option<Vec<u8>>,
-    pub(super) events: Vec<Event>,
+    pub(super) beginning: Option<Beginning>,
+    pub(super) inputs: Vec<Input>,
     pub(super) damages: Vec<Damage>,
-    pub(super) others: Vec<Item>,
+    pub(super) unknown: Vec<Unknown>,
 }
 
 pub(super) fn read(bytes: &[u8]) -> Result<Read, ReadError> {
     let mut reader = Reader::new(bytes)?;
     let mut read = Read {
-        beginning: reader.beginning().map(<[u8]>::to_vec),
+        beginning: reader.beginning().cloned(),
         ..Read::default()
     };
     reader.visit(|item| match item {
-        Item::Event(event) => read.events.push(event),
+        Item::Input(input) => read.inputs.push(input),
         Item::Damage(damage) => read.damages.push(damage),
-        other => read.others.push(other),
+        Item::Unknown(unknown) => read.unknown.push(unknown),
     })?;
     Ok(read)
 }
 
-/// A few events of every sort, in the way of a program that opens and closes.
-pub(super) fn churn(count: u64) -> Vec<Event> {
+/// Programs that open and close.
+pub(super) fn churn(count: u64) -> Vec<Input> {
     let mut events = vec![Event::Forked(Forked {
         time: 1_000_000,
         parent: ProcessId::new(1, 1),
@@ -85,7 +107,7 @@ pub(super) fn churn(count: u64) -> Vec<Event> {
             acquired: (turn % 4 != 0).then_some(time),
         }));
     }
-    events
+    events.into_iter().map(Input::Event).collect()
 }
 
 fn process() -> impl Strategy<Value = ProcessId> {
@@ -153,7 +175,7 @@ prop_compose! {
 prop_compose! {
     fn released()(
         time in time(), process in process(), handle in handle(),
-        acquired in proptest::option::of(time()),
+        acquired in of(time()),
     ) -> Event {
         Event::Released(Released { time, process, handle, acquired })
     }
@@ -235,8 +257,7 @@ prop_compose! {
     }
 }
 
-/// Any event.
-pub(super) fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => acquired(),
         4 => released(),
@@ -244,5 +265,114 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         1 => range(),
         1 => lifecycle(),
         1 => code(),
+    ]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    ".{0,12}"
+}
+
+fn texts() -> impl Strategy<Value = Vec<String>> {
+    vec(text(), 0..4)
+}
+
+fn descriptors() -> impl Strategy<Value = Vec<(u32, Kind)>> {
+    vec((any::<u32>(), kind()), 0..10)
+}
+
+fn mappings() -> impl Strategy<Value = Vec<(u64, u64)>> {
+    vec(any::<(u64, u64)>(), 0..10)
+}
+
+fn handles() -> impl Strategy<Value = Vec<Handle>> {
+    vec(handle(), 0..10)
+}
+
+prop_compose! {
+    fn baseline()(
+        id in process(), parent in of(process()), comm: [u8; 16], time in time(),
+        descriptors in descriptors(), mappings in mappings(), threads in handles(),
+        children in handles(),
+    ) -> Input {
+        Input::Baseline(Box::new(BaselineProcess {
+            id, parent, comm, time, descriptors, mappings, threads, children,
+        }))
+    }
+}
+
+prop_compose! {
+    fn compared()(
+        process in process(), time in time(), descriptors in of(descriptors()),
+        mappings in of(mappings()), threads in of(handles()), young in handles(),
+        adopt_as_preexisting: bool,
+    ) -> Input {
+        Input::Compared { process, snapshot: Box::new(Snapshot {
+            time, descriptors, mappings, threads, young, adopt_as_preexisting,
+        }) }
+    }
+}
+
+prop_compose! {
+    fn told()(
+        process in process(), lost in of(process()), time in time(), site in site_id(),
+        total: u64, start_ticks: u64, comm in text(), exe in text(), cmdline in texts(),
+        container_id in of(text()), which in 0..7,
+    ) -> Input {
+        match which {
+            0 => Input::Gone(process),
+            1 => Input::Lost(lost),
+            2 => Input::Horizon(time),
+            3 => Input::Counted { site, total },
+            4 => Input::Sample(time),
+            5 => Input::Ended { time, wall: total },
+            _ => Input::Facts(process, Box::new(Facts {
+                start_ticks, cgroup: comm.clone(), comm, exe, cmdline, container_id,
+            })),
+        }
+    }
+}
+
+prop_compose! {
+    fn described()(
+        time in time(), process in process(), handle in handle(), kind in kind(),
+        site in site_id(), text in text(), words in texts(), option in of(text()),
+        number: u64, line: Option<u32>, real: f64, flag: bool, which in 0..5,
+    ) -> Input {
+        let word = |at: usize| words.get(at).cloned().unwrap_or_default();
+        match which {
+            0 => Input::Described { time, process, handle, kind, description: Box::new(Description {
+                text, deleted: flag, socket: flag.then(|| Socket {
+                    family: word(0), local: word(1), peer: word(2), state: word(3),
+                }),
+            }) },
+            1 => Input::Stack { site, frames: words.iter().map(|word| Frame {
+                address: word.clone(), symbol: text.clone(), module: word.clone(),
+                file: option.clone(), line, inlined: flag, build_id: option.clone(),
+                module_offset: None,
+            }).collect() },
+            2 => Input::Limits(process, vec![Limit {
+                resource: text, used: number, soft: time, exhaustion_seconds: flag.then_some(real),
+            }]),
+            3 => Input::SharedLimits(words.iter().map(|word| SharedLimit {
+                scope: word.clone(), resource: text.clone(), used: number, limit: time,
+                growth_per_second: real, exhaustion_seconds: flag.then_some(real),
+            }).collect()),
+            _ => Input::Health(Box::new(Health {
+                events: number, lost: time, uncovered: words.clone(),
+                lost_by_cause: words.into_iter().map(|word| (word, number)).collect(),
+                ..Health::default()
+            })),
+        }
+    }
+}
+
+/// Any input.
+pub(super) fn input() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        6 => event().prop_map(Input::Event),
+        1 => baseline(),
+        1 => compared(),
+        3 => told(),
+        2 => described(),
     ]
 }

@@ -2,20 +2,20 @@
 
 use proptest::{collection::vec, prelude::*};
 
-use super::made::{BEGINNING, Read, capture, churn, event, read};
+use super::made::{Read, beginning, capture, churn, input, read};
 use crate::capture::{Index, Reader, Version, Writer, verify};
 
 proptest! {
     #[test]
-    fn every_event_is_read_as_it_was_written(
-        events in vec(event(), 0..60), flushes in 1..20usize,
+    fn every_input_is_read_as_it_was_written(
+        inputs in vec(input(), 0..60), flushes in 1..20usize,
     ) {
         let expected = Read {
-            beginning: Some(BEGINNING.to_vec()),
-            events: events.clone(),
+            beginning: Some(beginning()),
+            inputs: inputs.clone(),
             ..Read::default()
         };
-        prop_assert_eq!(read(&capture(&events, flushes)).unwrap(), expected);
+        prop_assert_eq!(read(&capture(&inputs, flushes)).unwrap(), expected);
     }
 }
 
@@ -24,8 +24,8 @@ fn many_segments_are_read_in_their_order() {
     let events = churn(200_000);
     let bytes = capture(&events, usize::MAX);
     let read = read(&bytes).unwrap();
-    assert_eq!(read.events.len(), events.len());
-    assert!(read.events == events);
+    assert_eq!(read.inputs.len(), events.len());
+    assert!(read.inputs == events);
     assert_eq!(read.damages, []);
     let verified = verify(&*bytes).unwrap();
     assert!(verified.intact());
@@ -37,16 +37,16 @@ fn many_segments_are_read_in_their_order() {
 #[test]
 fn a_writer_that_is_killed_loses_what_was_not_flushed() {
     let events = churn(50);
-    let mut writer = Writer::new(Vec::new(), BEGINNING).unwrap();
+    let mut writer = Writer::new(Vec::new(), &beginning()).unwrap();
     for event in &events[..60] {
-        writer.event(event).unwrap();
+        writer.input(event).unwrap();
     }
     writer.flush_segment().unwrap();
     for event in &events[60..] {
-        writer.event(event).unwrap();
+        writer.input(event).unwrap();
     }
     let read = read(writer.get_ref()).unwrap();
-    assert_eq!(read.events, events[..60]);
+    assert_eq!(read.inputs, events[..60]);
     assert_eq!(read.damages.len(), 1);
     assert_eq!(read.damages[0].frames, None);
 }

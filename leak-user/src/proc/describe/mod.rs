@@ -7,6 +7,7 @@ mod tests;
 use std::{collections::HashMap, path::PathBuf};
 
 use leak_common::{Class, Handle, Kind};
+use serde::{Deserialize, Serialize};
 
 use super::{Mapping, Proc, link_text, read_text, socket::Found, syscall};
 use crate::report::model::Socket;
@@ -15,7 +16,8 @@ use crate::report::model::Socket;
 const MAX_FDINFO: u64 = 256 * 1024;
 
 /// What a resource is. The text is untrusted.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Description {
     /// Path, addresses, name: empty where nothing is known.
     pub text: String,

@@ -1,0 +1,164 @@
+//! Inputs as records: what is no event, and which of both a record is. Where a part
+//! comes from the report's model, it is JSON up to the record's end, so that keys may
+//! be added.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    events,
+    fields::{Field, records},
+    kinds,
+    wire::Cursor,
+};
+use crate::{
+    analysis::Input,
+    event::Nanos,
+    ledger::{BaselineProcess, Snapshot},
+};
+
+/// Most bytes of JSON in a record: parsed, it can take ten times as much.
+const MAX_JSON: usize = 1 << 20;
+
+records! {
+    BaselineProcess { id, parent, comm, time, descriptors, mappings, threads, children }
+    Snapshot { time, descriptors, mappings, threads, young, adopt_as_preexisting }
+}
+
+/// Appends an input; returns its kind of record, and its time if it has one. `None`
+/// where it is longer than a capture takes.
+pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>)> {
+    Some(match input {
+        Input::Event(event) => {
+            let (kind, time) = events::put(out, event);
+            (kind, Some(time))
+        }
+        Input::Baseline(baseline) => {
+            baseline.put(out);
+            (kinds::BASELINE, Some(baseline.time))
+        }
+        Input::Compared { process, snapshot } => {
+            process.put(out);
+            snapshot.put(out);
+            (kinds::COMPARED, Some(snapshot.time))
+        }
+        Input::Gone(process) => {
+            process.put(out);
+            (kinds::GONE, None)
+        }
+        Input::Lost(process) => {
+            process.put(out);
+            (kinds::LOST, None)
+        }
+        Input::Horizon(time) => {
+            time.put(out);
+            (kinds::HORIZON, None)
+        }
+        Input::Counted { site, total } => {
+            site.put(out);
+            total.put(out);
+            (kinds::COUNTED, None)
+        }
+        Input::Sample(time) => {
+            time.put(out);
+            (kinds::SAMPLE, Some(*time))
+        }
+        Input::Facts(process, facts) => {
+            process.put(out);
+            put_json(out, facts)?;
+            (kinds::FACTS, None)
+        }
+        Input::Stack { site, frames } => {
+            site.put(out);
+            put_json(out, frames)?;
+            (kinds::STACK, None)
+        }
+        Input::Described {
+            time,
+            process,
+            handle,
+            kind,
+            description,
+        } => {
+            time.put(out);
+            process.put(out);
+            handle.put(out);
+            kind.put(out);
+            put_json(out, description)?;
+            (kinds::DESCRIBED, Some(*time))
+        }
+        Input::Limits(process, limits) => {
+            process.put(out);
+            put_json(out, limits)?;
+            (kinds::LIMITS, None)
+        }
+        Input::SharedLimits(limits) => {
+            put_json(out, limits)?;
+            (kinds::SHARED_LIMITS, None)
+        }
+        Input::Health(health) => {
+            put_json(out, health)?;
+            (kinds::HEALTH, None)
+        }
+        Input::Ended { time, wall } => {
+            time.put(out);
+            wall.put(out);
+            (kinds::ENDED, Some(*time))
+        }
+    })
+}
+
+/// The input in a record of `kind`. `None` where this version does not know the kind,
+/// or the fields are not what it knows.
+pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
+    let from = &mut Cursor::new(payload);
+    Some(match kind {
+        kinds::BASELINE => Input::Baseline(Box::new(Field::get(from)?)),
+        kinds::COMPARED => Input::Compared {
+            process: Field::get(from)?,
+            snapshot: Box::new(Field::get(from)?),
+        },
+        kinds::GONE => Input::Gone(Field::get(from)?),
+        kinds::LOST => Input::Lost(Field::get(from)?),
+        kinds::HORIZON => Input::Horizon(Field::get(from)?),
+        kinds::COUNTED => Input::Counted {
+            site: Field::get(from)?,
+            total: Field::get(from)?,
+        },
+        kinds::SAMPLE => Input::Sample(Field::get(from)?),
+        kinds::FACTS => Input::Facts(Field::get(from)?, json(from)?),
+        kinds::STACK => Input::Stack {
+            site: Field::get(from)?,
+            frames: json(from)?,
+        },
+        kinds::DESCRIBED => Input::Described {
+            time: Field::get(from)?,
+            process: Field::get(from)?,
+            handle: Field::get(from)?,
+            kind: Field::get(from)?,
+            description: json(from)?,
+        },
+        kinds::LIMITS => Input::Limits(Field::get(from)?, json(from)?),
+        kinds::SHARED_LIMITS => Input::SharedLimits(json(from)?),
+        kinds::HEALTH => Input::Health(json(from)?),
+        kinds::ENDED => Input::Ended {
+            time: Field::get(from)?,
+            wall: Field::get(from)?,
+        },
+        _ => Input::Event(events::get(kind, payload)?),
+    })
+}
+
+fn put_json(out: &mut Vec<u8>, value: &impl Serialize) -> Option<()> {
+    let before = out.len();
+    serde_json::to_writer(&mut *out, value).expect("strings, numbers and lists are JSON");
+    (out.len() - before <= MAX_JSON).then_some(())
+}
+
+/// What the rest of a record says.
+fn json<T: DeserializeOwned>(from: &mut Cursor<'_>) -> Option<T> {
+    let rest = from.take(from.len())?;
+    if rest.len() > MAX_JSON {
+        return None;
+    }
+    serde_json::from_slice(rest).ok()
+}
