@@ -55,7 +55,7 @@ fn events_in(file: &[u8]) -> u64 {
     let mut latest = 0;
     let mut reader = Reader::new(file).expect("it was just written");
     let read = reader.visit(|item| {
-        // Something of each event is looked at, or the compiler leaves it out.
+        // Something of each event must be looked at, or the compiler leaves it out.
         let time = match item {
             Item::Input(Input::Event(Event::Acquired(acquired))) => acquired.time,
             Item::Input(Input::Event(Event::Released(released))) => released.time,
@@ -73,7 +73,7 @@ fn as_written(churn: &[Input], file: &[u8]) -> bool {
     let reader = Reader::new(file).expect("it was just written");
     reader
         .zip(churn)
-        .all(|(item, event)| matches!(item, Ok(Item::Event(read)) if read == *event))
+        .all(|(item, event)| matches!(item, Ok(Item::Input(read)) if read == *event))
 }
 
 /// Seconds that it takes.
@@ -134,11 +134,12 @@ impl Churn {
                     (SiteId(churn.next() | 1), kind)
                 })
                 .collect();
+            let next_address = 0x7f00_0000_0000 + (churn.next() & 0xff_ffff_f000);
             churn.processes.push(Opener {
                 id: ProcessId::new(1000 + 17 * number, 4_000_000 + u64::from(number) * 999),
                 sites,
                 open: (0..10).collect(),
-                next_address: 0x7f00_0000_0000 + (churn.next() & 0xff_ffff_f000),
+                next_address,
             });
         }
         churn
