@@ -41,6 +41,8 @@
 //! * [`symbolize`]: names for addresses, also after a process's end. [`proc`]: everything read from `/proc`, over a
 //!   root path.
 //! * [`report`]: the model and a writer per format. [`output`]: where reports go.
+//! * [`hints`]: what bug a finding usually is. [`suppress`]: findings that someone said are all right. Both are written in
+//!   TOML with the frame patterns of [`pattern`], and work on a finished report, where [`advice`] puts them.
 //! * [`trace`]: the driver; it owns the loop, the clock and the signals. [`doctor`]: what a machine allows.
 //! * [`cli`]: the command line's types.
 //!
@@ -57,6 +59,7 @@
 //! No kprobes, fentry or LSM programs (some kernels forbid them), no `bpf_get_stackid` (its collisions drop or corrupt
 //! stacks), no pinned maps, no sampling: half of a pair is worse than none.
 
+pub mod advice;
 pub mod analysis;
 pub mod bpf;
 pub mod capture;
@@ -64,13 +67,16 @@ pub mod cli;
 pub mod decode;
 pub mod doctor;
 pub mod event;
+pub mod hints;
 pub mod judge;
 pub mod ledger;
 pub mod output;
+pub mod pattern;
 pub mod proc;
 pub mod python;
 pub mod report;
 pub mod source;
+pub mod suppress;
 pub mod symbolize;
 pub mod tables;
 pub mod trace;

@@ -3,6 +3,7 @@
 use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use leak_user::{
+    advice::Advice,
     bpf::{LoadError, raise_descriptor_limit},
     cli::{Cli, Command, Doctor, DoctorFormat, FailOn, TraceOptions, completion_script, exit_code},
     doctor,
@@ -116,6 +117,7 @@ fn trace_command(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resul
     let host = Proc::default().host_facts().hostname;
     // Before anything is traced: a place that can not be written is told at once.
     let output = ReportOutput::open(options.format, options.output.as_deref(), &host)?;
+    let advice = Advice::read(&options.advice.hints, &options.advice.suppressions)?;
     let (pids, command, fail_on) = match target {
         Target::Running(pids) => (pids.to_vec(), Vec::new(), None),
         Target::Command(command, fail_on) => (Vec::new(), command.to_vec(), fail_on),
@@ -142,6 +144,7 @@ fn trace_command(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resul
         .enable_all()
         .build()?;
     let mut outcome = runtime.block_on(trace(&plan))?;
+    advice.apply(&mut outcome.report);
     let worst = outcome.report.worst();
     if let Some(age) = options.min_age(options.format) {
         outcome.report.drop_young_steady(age.as_secs_f64());

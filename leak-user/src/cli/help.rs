@@ -60,6 +60,9 @@ Examples:
   A test that must not leak:
   leaktrace run --fail-on leak -- ./server --self-test
 
+  The same, but for what a file says is all right:
+  leaktrace run --fail-on leak --suppressions leaktrace.toml -- ./server --self-test
+
   Descriptors only, and bounded pools and caches too:
   leaktrace run -k file,socket,pipe --all -- python3 job.py
 

@@ -11,7 +11,8 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 pub use options::{
-    Color, Completions, Doctor, DoctorFormat, FailOn, Format, Run, Trace, TraceOptions,
+    AdviceOptions, Color, Completions, Doctor, DoctorFormat, FailOn, Format, Run, Trace,
+    TraceOptions,
 };
 pub use values::KindChoice;
 

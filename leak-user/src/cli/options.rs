@@ -117,6 +117,9 @@ pub struct TraceOptions {
     #[arg(long, value_name = "BYTES", value_parser = values::stack_memory, display_order = 14)]
     pub stack_memory: Option<u64>,
 
+    #[command(flatten)]
+    pub advice: AdviceOptions,
+
     /// Send every acquisition and release through the ring, also those that would
     /// cancel in the kernel: to look into leaktrace itself
     #[arg(long, hide = true)]
@@ -125,6 +128,20 @@ pub struct TraceOptions {
     /// Take no stacks: to see what they cost
     #[arg(long, hide = true)]
     pub no_stacks: bool,
+}
+
+/// Files with what people know beside what is traced.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct AdviceOptions {
+    /// Add hints from this file to those that are built in; docs/hints.md has its
+    /// form (may be repeated)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 15)]
+    pub hints: Vec<PathBuf>,
+
+    /// Leave out the findings that this file says are all right, and count them;
+    /// docs/suppressions.md has its form (may be repeated)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 16)]
+    pub suppressions: Vec<PathBuf>,
 }
 
 const _: () = assert!(limits::RING_BYTES == 16 << 20);
