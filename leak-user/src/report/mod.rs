@@ -11,6 +11,8 @@ pub mod json;
 pub mod jsonl;
 pub mod model;
 pub mod moment;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod perfetto;
 pub mod pprof;
 pub mod row;

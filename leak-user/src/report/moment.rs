@@ -20,6 +20,24 @@ pub fn rfc3339(unix_nanos: i64) -> String {
         .unwrap_or_default()
 }
 
+/// The day as `2026-01-02`, UTC.
+#[must_use]
+pub fn date(unix_nanos: i64) -> String {
+    let text = rfc3339(unix_nanos);
+    let (date, _) = text.split_once('T').unwrap_or_default();
+    date.to_owned()
+}
+
+/// The time as part of a file name: `20260102T030405.000000006`, UTC.
+#[must_use]
+pub fn stamp(unix_nanos: i64) -> String {
+    let second = rfc3339(unix_nanos - unix_nanos.rem_euclid(SECOND));
+    let digits: String = second.chars().filter(|c| !"-:Z".contains(*c)).collect();
+    format!("{digits}.{:09}", unix_nanos.rem_euclid(SECOND))
+}
+
+const SECOND: i64 = 1_000_000_000;
+
 /// How the kernel's monotonic clock relates to the calendar: its zero in nanoseconds
 /// since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +61,11 @@ mod tests {
     fn times_are_read_and_written() {
         let nanos = unix_nanos("2026-01-02T04:04:05.25+01:00");
         assert_eq!(nanos, Some(1_767_323_045_250_000_000));
-        assert_eq!(rfc3339(nanos.unwrap_or(0)), "2026-01-02T03:04:05.25Z");
+        let nanos = nanos.unwrap_or(0);
+        assert_eq!(rfc3339(nanos), "2026-01-02T03:04:05.25Z");
+        assert_eq!(date(nanos), "2026-01-02");
+        assert_eq!(stamp(nanos + 6), "20260102T030405.250000006");
+        assert_eq!(stamp(-1), "19691231T235959.999999999");
         for text in ["", "yesterday", "9999-01-01T00:00:00Z"] {
             assert_eq!(unix_nanos(text), None, "{text}");
         }
