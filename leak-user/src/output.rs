@@ -1,8 +1,12 @@
 //! Where reports go: standard output, a file that is written whole or not at
 //! all, or something special such as a pipe; and what its terminal can do.
 
+#[cfg(feature = "parquet")]
+mod partitions;
 mod report;
 
+#[cfg(feature = "parquet")]
+pub use partitions::{EventTable, Partitions};
 pub use report::{ReportOutput, Style};
 
 use std::{
@@ -79,18 +83,14 @@ impl Output {
         if path.is_dir() && !path.is_symlink() || path.file_name().is_none() {
             bail!("cannot write the report to {shown}: it is a directory; name a file in it");
         }
-        let temporary = tempfile::Builder::new()
-            .prefix(".leaktrace-")
-            .suffix(".tmp")
-            .tempfile_in(directory(path))
-            .with_context(|| {
-                let directory = directory(path).to_string_lossy();
-                format!(
-                    "cannot make a file for the report {shown}: the directory {} must exist and \
-                     be writable",
-                    crate::report::escape::escape(&directory)
-                )
-            })?;
+        let temporary = temporary(directory(path)).with_context(|| {
+            let directory = directory(path).to_string_lossy();
+            format!(
+                "cannot make a file for the report {shown}: the directory {} must exist and be \
+                 writable",
+                crate::report::escape::escape(&directory)
+            )
+        })?;
         Ok(Output(Target::Replace(temporary, path.to_owned())))
     }
 
@@ -230,6 +230,14 @@ fn directory(path: &Path) -> &Path {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     }
+}
+
+/// A file that is gone unless it gets a name.
+fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(".leaktrace-")
+        .suffix(".tmp")
+        .tempfile_in(directory)
 }
 
 /// Makes the new name durable.

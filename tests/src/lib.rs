@@ -8,6 +8,7 @@
 pub mod bpf;
 pub mod browser;
 pub mod compile;
+pub mod duckdb;
 pub mod proc;
 pub mod report;
 pub mod rows;

@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 use harness::compile::installed;
 use harness::tracer::{Ran, command, run};
 use harness::victim::program;
-use harness::{BRIEF_NURSERY, alone};
-use serde_json::Value;
+use harness::{BRIEF_NURSERY, alone, duckdb};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A process's name: markup, a separator of folded stacks, quotes, what turns
@@ -171,6 +171,56 @@ fn a_perfetto_trace_has_slices_of_what_is_outstanding_and_counters() {
         event["ph"] == "C" && event["args"]["outstanding"].as_u64().is_some_and(|n| n > 0)
     });
     assert!(counted, "{text}");
+}
+
+#[test]
+fn duckdb_reads_the_tables_with_their_types() {
+    let _alone = alone();
+    let help = ok(command().args(["trace", "--help"]));
+    if !help.contains("- parquet:") {
+        assert!(
+            std::env::var_os("LEAKTRACE_DUCKDB").is_none(),
+            "this leaktrace should write tables:\n{help}"
+        );
+        eprintln!("skipped: this leaktrace was built without --features parquet");
+        return;
+    }
+    let Some(python) = duckdb::python() else {
+        return;
+    };
+    let written = trace("parquet");
+    let tables = written.path().join("*/*/outstanding-*.parquet");
+    let query = |query: &str| duckdb::rows(&python, query, tables.to_str().unwrap());
+    let types =
+        query("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM read_parquet($1))");
+    for (name, kind) in [
+        ("ts", "TIMESTAMP WITH TIME ZONE"),
+        ("ts_ns", "BIGINT"),
+        ("pid", "BIGINT"),
+        ("comm", "VARCHAR"),
+        ("outstanding", "BIGINT"),
+        ("confidence", "DOUBLE"),
+        ("evidence", "VARCHAR[]"),
+        (
+            "examples",
+            "STRUCT(handle VARCHAR, age_seconds DOUBLE, description VARCHAR)[]",
+        ),
+    ] {
+        assert!(
+            types.contains(&vec![name.into(), kind.into()]),
+            "{name}: {types:?}"
+        );
+    }
+    let rows = query(
+        "SELECT comm, verdict, kind, outstanding, len(examples) > 0, list_contains([f.symbol FOR f IN \
+         stack], 'leak_grower'), epoch_us(ts) = ts_ns // 1000, strftime(ts AT TIME ZONE 'UTC', '%Y-%m-%d') \
+         = date::VARCHAR, host = hostname, abs(epoch(now()) - epoch(ts)) < 3600 \
+         FROM read_parquet($1, hive_partitioning = true) WHERE outstanding > 0",
+    );
+    let leak = json!([
+        NAME, "leak", "file", LEAKED, true, true, true, true, true, true
+    ]);
+    assert_eq!(json!(rows), json!([leak]));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod host;
 mod linker;
 mod lint;
 mod packages;
+mod python;
 mod run;
 mod test;
 mod toolchain;

@@ -7,7 +7,8 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::command::{self, Settings, cargo};
-use crate::{bpf, packages, workspace};
+use crate::host::RELEASE_FEATURES;
+use crate::{bpf, packages, python, workspace};
 
 /// Tracing tests share the host: a few at a time keep each other's load low.
 const KERNEL_TEST_THREADS: &str = "--test-threads=2";
@@ -34,16 +35,19 @@ pub(crate) fn run(
             packages::ensure(settings, "a browser to draw pages", &["chromium"])?;
         }
     }
+    let duckdb = python::ensure_duckdb(settings)?;
     bpf::build(settings)?;
 
     // The same selection of packages as for the tests, so that nothing is built twice with other features.
     let mut build = cargo();
     build.args(["build", "--workspace", "--exclude", "leak-ebpf"]);
+    build.args(RELEASE_FEATURES);
     command::run(profile(&mut build, release))?;
 
     let mut unit = cargo();
     unit.args(["test", "--no-fail-fast", "--workspace"]);
     unit.args(["--exclude", "leak-ebpf", "--exclude", "tests"]);
+    unit.args(RELEASE_FEATURES);
     profile(&mut unit, release)
         .args(filter)
         .arg("--")
@@ -53,6 +57,8 @@ pub(crate) fn run(
     let mut kernel = cargo();
     kernel
         .args(["test", "--no-fail-fast", "--package", "tests"])
+        .args(RELEASE_FEATURES)
+        .env("LEAKTRACE_DUCKDB", duckdb)
         .env(
             "LEAKTRACE_BIN",
             workspace::host_binary("leaktrace", release),

@@ -45,6 +45,9 @@ Examples:
   Sockets and pipes of processes named nginx, for two minutes:
   leaktrace trace --comm nginx -k socket,pipe -d 2m
 
+  A profile of what is outstanding, for `go tool pprof`:
+  leaktrace trace -d 1m -f pprof -o leaks.pb.gz
+
   A service's cgroup, as JSON, into a file named by host and time:
   leaktrace trace --cgroup /sys/fs/cgroup/system.slice/web.service -d 5m -f json -o %h-%t.json
 

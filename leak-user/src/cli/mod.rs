@@ -106,6 +106,13 @@ impl Cli {
                 ),
             ));
         }
+        #[cfg(feature = "parquet")]
+        if options.format == Format::Parquet && options.output.is_none() {
+            return Some((
+                ErrorKind::MissingRequiredArgument,
+                "-f parquet is written to a directory: name it with -o DIRECTORY".to_owned(),
+            ));
+        }
         match options.duration {
             Some(duration) if options.interval_given() > Some(duration) => Some((
                 ErrorKind::ArgumentConflict,

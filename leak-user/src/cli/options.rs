@@ -179,6 +179,8 @@ impl TraceOptions {
             | Format::Pprof
             | Format::Perfetto
             | Format::Html => self.min_age_choice,
+            #[cfg(feature = "parquet")]
+            Format::Parquet => self.min_age_choice,
         }
     }
 
@@ -228,6 +230,9 @@ pub enum Format {
     Perfetto,
     /// One self-contained page with charts, for a browser
     Html,
+    /// Tables for DuckDB and Spark, in a directory that -o names, by date and host
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 impl Format {
@@ -243,6 +248,8 @@ impl Format {
             | Format::Perfetto
             | Format::Html => false,
             Format::Pprof => true,
+            #[cfg(feature = "parquet")]
+            Format::Parquet => true,
         }
     }
 }

@@ -180,6 +180,15 @@ fn wrong_usage_is_told_with_code_2() {
     }
 }
 
+#[cfg(feature = "parquet")]
+#[test]
+fn tables_need_a_directory() {
+    assert!(parse("leaktrace trace -f parquet -o tables").is_ok());
+    let error = parse("leaktrace trace -f parquet").expect_err("no directory");
+    assert!(error.to_string().contains("-o DIRECTORY"), "{error}");
+    assert_eq!(error.exit_code(), i32::from(exit_code::USAGE));
+}
+
 /// Every command with its long help.
 fn long_helps() -> Vec<(String, String)> {
     let mut command = Cli::command();
@@ -238,6 +247,26 @@ fn there_is_a_completion_script_for_every_shell() {
     for shell in clap_complete::Shell::value_variants() {
         let script = String::from_utf8(completion_script(*shell)).unwrap();
         assert!(script.contains("leaktrace"), "{shell}");
+    }
+}
+
+#[test]
+fn every_format_is_described_with_a_command_that_parses() {
+    use clap::ValueEnum;
+    let document = include_str!("../../docs/outputs.md");
+    for format in Format::value_variants() {
+        let value = format.to_possible_value().expect("none is skipped");
+        let name = value.get_name();
+        assert!(value.get_help().is_some(), "{name} has no help");
+        assert!(document.contains(&format!("\n| `{name}` |")), "{name}");
+        let option = format!(" -f {name} ");
+        let command = document
+            .lines()
+            .find(|line| line.starts_with("leaktrace ") && line.contains(&option))
+            .or_else(|| (*format == Format::Text).then_some("leaktrace trace"))
+            .unwrap_or_else(|| panic!("{name} has no example"));
+        let command = command.split(" | ").next().unwrap_or(command);
+        parse(command).unwrap_or_else(|error| panic!("{command}: {error}"));
     }
 }
 

@@ -1,6 +1,8 @@
 //! Reports to their places: the one spot that knows which format is written how.
 
 use std::path::Path;
+#[cfg(feature = "parquet")]
+use std::time::SystemTime;
 
 use anyhow::bail;
 
@@ -22,19 +24,32 @@ pub struct Style {
 
 /// An open place for one report in one format.
 #[derive(Debug)]
-pub struct ReportOutput {
-    format: Format,
-    output: Output,
+pub struct ReportOutput(Place);
+
+#[derive(Debug)]
+enum Place {
+    Stream(Format, Output),
+    #[cfg(feature = "parquet")]
+    Tables(super::Partitions),
 }
 
 impl ReportOutput {
     /// Opens what `--output` names, with its `%` fields filled in, or standard output
-    /// where it names nothing.
+    /// where it names nothing. Tables go to a directory.
     ///
     /// # Errors
     ///
-    /// As [`Output::file`], and where a binary format would go to a terminal.
+    /// As [`Output::file`], where a binary format would go to a terminal, and where tables
+    /// have no directory to go to.
     pub fn open(format: Format, path: Option<&Path>, host: &str) -> anyhow::Result<ReportOutput> {
+        #[cfg(feature = "parquet")]
+        if format == Format::Parquet {
+            let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+                bail!("parquet is written to a directory: name it with -o DIRECTORY");
+            };
+            let root = super::expand(path, host, std::process::id(), SystemTime::now());
+            return Ok(ReportOutput(Place::Tables(super::Partitions::open(&root)?)));
+        }
         let output = Output::open(path, host)?;
         if format.is_binary() && output.is_terminal() {
             bail!(
@@ -42,7 +57,7 @@ impl ReportOutput {
                  send it through a pipe"
             );
         }
-        Ok(ReportOutput { format, output })
+        Ok(ReportOutput(Place::Stream(format, output)))
     }
 
     /// Writes the report and puts it in its place.
@@ -51,13 +66,18 @@ impl ReportOutput {
     ///
     /// As [`Output::write`].
     pub fn write(self, report: &Report, style: Style) -> anyhow::Result<()> {
+        let (format, output) = match self.0 {
+            Place::Stream(format, output) => (format, output),
+            #[cfg(feature = "parquet")]
+            Place::Tables(partitions) => return partitions.write(report),
+        };
         let text = TextOptions {
-            width: self.output.width(),
-            color: self.output.color(style.color),
+            width: output.width(),
+            color: output.color(style.color),
             top: usize::try_from(style.top).unwrap_or(usize::MAX),
             show_steady: style.show_steady,
         };
-        self.output.write(|out| match self.format {
+        output.write(|out| match format {
             Format::Text => report::text::write(report, &text, out),
             Format::Json => report::json::write(report, out),
             Format::Jsonl => report::jsonl::write(report, out),
@@ -66,6 +86,8 @@ impl ReportOutput {
             Format::Pprof => report::pprof::write(report, None, out),
             Format::Perfetto => report::perfetto::write(report, out),
             Format::Html => report::html::write(report, out),
+            #[cfg(feature = "parquet")]
+            Format::Parquet => report::parquet::write(report, out),
         })
     }
 }

@@ -1,0 +1,317 @@
+//! A directory of tables, partitioned by day and host in the way of Hive, which DuckDB,
+//! Spark and others read as one table: `date=2026-01-02/host=web1/outstanding-*.parquet`.
+//!
+//! Files appear whole or not at all, with mode 0600; the same report or events written
+//! again replace their files.
+
+use std::{
+    collections::BTreeMap,
+    fs::DirBuilder,
+    io::{self, BufWriter},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use tempfile::NamedTempFile;
+
+use super::{Output, shown, sync_directory, temporary};
+use crate::report::{
+    self, Report,
+    model::Host,
+    moment::{date, stamp, unix_nanos},
+    parquet::EventWriter,
+    row::EventRow,
+};
+
+/// Longest host name: `HOST_NAME_MAX` (include/uapi/linux/utsname.h).
+const MAX_HOST: usize = 64;
+
+/// Days whose files are written at the same time: events around midnight come in any
+/// order.
+const OPEN_DAYS: usize = 2;
+
+/// Files of one table of events: more days, or more jumps between them, than any capture
+/// has that is not damaged.
+const MAX_FILES: usize = 400;
+
+/// The directory.
+#[derive(Debug)]
+pub struct Partitions {
+    root: PathBuf,
+}
+
+impl Partitions {
+    /// Makes the directory if need be, and finds out whether it can be written.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot, or is something else than a directory.
+    pub fn open(root: &Path) -> anyhow::Result<Partitions> {
+        if root.exists() && !root.is_dir() {
+            bail!(
+                "cannot write tables to {}: it is not a directory; name one with -o",
+                shown(root)
+            );
+        }
+        make(root)?;
+        // Gone again at once.
+        temporary(root).with_context(|| format!("cannot write into {}", shown(root)))?;
+        Ok(Partitions {
+            root: root.to_owned(),
+        })
+    }
+
+    /// Writes the findings of a report.
+    ///
+    /// # Errors
+    ///
+    /// Where the place is full or fails.
+    pub fn write(&self, report: &Report) -> anyhow::Result<()> {
+        let end = unix_nanos(&report.window.end).unwrap_or(0);
+        let directory = self.partition(end, &report.host.hostname)?;
+        let path = directory.join(format!("outstanding-{}.parquet", stamp(end)));
+        Output::file(&path)?.write(|out| report::parquet::write(report, out))
+    }
+
+    /// Begins a table of the events of a host.
+    #[must_use]
+    pub fn events(self, host: Host) -> EventTable {
+        EventTable {
+            partitions: self,
+            host,
+            open: BTreeMap::new(),
+            files: 0,
+        }
+    }
+
+    /// The directory of a day and host, made if need be.
+    fn partition(&self, unix_nanos: i64, hostname: &str) -> anyhow::Result<PathBuf> {
+        let date = format!("date={}", date(unix_nanos));
+        let host = format!("host={}", component(hostname));
+        let directory = self.root.join(date).join(host);
+        make(&directory)?;
+        Ok(directory)
+    }
+}
+
+/// Events on their way into files, one for each day. Nothing of it is seen before
+/// [`finish`](Self::finish), except days that are over.
+pub struct EventTable {
+    partitions: Partitions,
+    host: Host,
+    /// By day.
+    open: BTreeMap<String, EventFile>,
+    files: usize,
+}
+
+struct EventFile {
+    path: PathBuf,
+    writer: EventWriter<BufWriter<NamedTempFile>>,
+}
+
+impl EventTable {
+    /// Takes an event.
+    ///
+    /// # Errors
+    ///
+    /// Where the place is full or fails, or the events jump between days without end.
+    pub fn push(&mut self, row: EventRow) -> anyhow::Result<()> {
+        let day = date(row.ts_ns);
+        if !self.open.contains_key(&day) {
+            if self.open.len() == OPEN_DAYS
+                && let Some((_, oldest)) = self.open.pop_first()
+            {
+                oldest.finish()?;
+            }
+            let file = self.create(row.ts_ns)?;
+            self.open.insert(day.clone(), file);
+        }
+        let file = self.open.get_mut(&day).expect("it is there or was made");
+        file.writer
+            .push(row)
+            .with_context(|| format!("cannot write events to {}", shown(&file.path)))
+    }
+
+    /// Completes all files.
+    ///
+    /// # Errors
+    ///
+    /// Where the place is full or fails.
+    pub fn finish(self) -> anyhow::Result<()> {
+        self.open.into_values().try_for_each(EventFile::finish)
+    }
+
+    fn create(&mut self, first: i64) -> anyhow::Result<EventFile> {
+        if self.files == MAX_FILES {
+            bail!(
+                "the times of these events jump: {MAX_FILES} files were written; is the capture damaged?"
+            );
+        }
+        let directory = self.partitions.partition(first, &self.host.hostname)?;
+        let path = directory.join(format!("events-{}-{}.parquet", stamp(first), self.files));
+        self.files += 1;
+        let file =
+            temporary(&directory).with_context(|| format!("cannot make {}", shown(&path)))?;
+        let writer = EventWriter::new(BufWriter::new(file), &self.host)
+            .with_context(|| format!("cannot write events to {}", shown(&path)))?;
+        Ok(EventFile { path, writer })
+    }
+}
+
+impl EventFile {
+    fn finish(self) -> anyhow::Result<()> {
+        let path = self.path;
+        let finish = || -> io::Result<()> {
+            let file = self.writer.finish()?.into_inner()?;
+            file.as_file().sync_all()?;
+            file.persist(&path).map_err(|error| error.error)?;
+            sync_directory(&path)
+        };
+        finish().with_context(|| format!("cannot write events to {}", shown(&path)))
+    }
+}
+
+/// Makes a directory and those above it, for the owner alone as the files in it are.
+fn make(directory: &Path) -> anyhow::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .with_context(|| format!("cannot make the directory {}", shown(directory)))
+}
+
+/// A host's name as one part of a path. What is not harmless is a percent sign and two
+/// digits, which readers of partitions decode.
+fn component(hostname: &str) -> String {
+    if hostname.is_empty() {
+        return "unknown".to_owned();
+    }
+    hostname
+        .bytes()
+        .take(MAX_HOST)
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+                char::from(byte).to_string()
+            }
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::fs;
+
+    use super::*;
+    use crate::report::sample::{self, CALENDAR};
+    use proptest::prelude::*;
+
+    /// Files below a directory, by their paths in it.
+    fn files(root: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut left = vec![root.to_owned()];
+        while let Some(directory) = left.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    left.push(path);
+                } else {
+                    let path = path.strip_prefix(root).unwrap();
+                    found.push(path.to_str().unwrap().to_owned());
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn a_report_goes_to_its_day_and_host_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("new/tables");
+        let partitions = Partitions::open(&root).unwrap();
+        for _ in 0..2 {
+            partitions.write(&sample::leaking()).unwrap();
+        }
+        assert_eq!(
+            files(&root),
+            ["date=2026-01-02/host=web1/outstanding-20260102T030415.000000000.parquet"]
+        );
+    }
+
+    #[test]
+    fn events_go_to_their_days_also_around_midnight() {
+        const DAY: i64 = 86_400_000_000_000;
+        let directory = tempfile::tempdir().unwrap();
+        let partitions = Partitions::open(directory.path()).unwrap();
+        let mut table = partitions.events(sample::empty().host);
+        let noon = CALENDAR.monotonic_zero;
+        for day in [0, 1, 0, 1, 2, 1] {
+            let row = EventRow {
+                event: "exited",
+                ts_ns: noon + day * DAY,
+                ..EventRow::default()
+            };
+            table.push(row).unwrap();
+        }
+        table.finish().unwrap();
+        assert_eq!(
+            files(directory.path()),
+            [0, 1, 2].map(|day| format!(
+                "date=2026-01-0{}/host=web1/events-2026010{}T030405.000000000-{day}.parquet",
+                day + 2,
+                day + 2
+            ))
+        );
+    }
+
+    #[test]
+    fn events_that_jump_for_ever_are_an_error() {
+        const DAY: i64 = 86_400_000_000_000;
+        let directory = tempfile::tempdir().unwrap();
+        let partitions = Partitions::open(directory.path()).unwrap();
+        let mut table = partitions.events(sample::empty().host);
+        table.files = MAX_FILES - 5;
+        let mut rows = (0_i64..).map(|day| EventRow {
+            event: "exited",
+            ts_ns: day * DAY,
+            ..EventRow::default()
+        });
+        let error = rows.find_map(|row| table.push(row).err()).unwrap();
+        assert!(error.to_string().contains("jump"), "{error}");
+    }
+
+    #[test]
+    fn a_file_is_no_place_for_tables() {
+        let file = NamedTempFile::new().unwrap();
+        let error = Partitions::open(file.path()).unwrap_err();
+        assert!(error.to_string().contains("not a directory"), "{error}");
+    }
+
+    #[test]
+    fn a_host_name_is_one_harmless_part_of_a_path() {
+        for (name, shown) in [
+            ("web1.example.org", "web1.example.org"),
+            ("../../etc", "..%2F..%2Fetc"),
+            ("a=b c", "a%3Db%20c"),
+            ("", "unknown"),
+        ] {
+            assert_eq!(component(name), shown, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_host_name_leaves_the_partition(name in any::<String>()) {
+            let name = component(&name);
+            prop_assert!(name.len() <= 3 * MAX_HOST && !name.is_empty());
+            prop_assert!(name.bytes().all(|b| b.is_ascii_graphic() && b != b'/'));
+        }
+    }
+}
