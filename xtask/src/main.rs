@@ -6,6 +6,7 @@ mod bench;
 mod bpf;
 mod command;
 mod compare;
+mod corpus;
 mod host;
 mod linker;
 mod lint;
@@ -85,6 +86,8 @@ enum Task {
     /// Compare stacks walked in the kernel with another unwinder's, on ten programs at work, and write
     /// leak-user/docs/stacks-compared.md
     CompareStacks(compare::Options),
+    /// Run programs that leak and programs that do not under one tracer, and compare its verdicts with what they are
+    Corpus(corpus::Options),
     /// Measure with what is built; prints the table (needs root)
     #[command(hide = true)]
     Measure(bench::Options),
@@ -125,6 +128,7 @@ fn perform(task: Task, settings: Settings) -> Result<()> {
         Task::Lint => lint::run(settings)?,
         Task::Bench { quick, only } => bench::run(settings, quick, only)?,
         Task::CompareStacks(options) => compare::run(settings, &options)?,
+        Task::Corpus(options) => corpus::run(settings, &options)?,
         Task::Measure(options) => bench::measure(&options)?,
     }
     Ok(())

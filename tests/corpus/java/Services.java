@@ -1,0 +1,137 @@
+import java.io.FileInputStream;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.nio.channels.Selector;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+
+/** Services PATTERN: leaks and their correct twins as Java programs have them. */
+public class Services {
+    private static final List<Object> kept = new ArrayList<>();
+
+    interface Work {
+        void run(int number) throws Exception;
+    }
+
+    private static void paced(double perSecond, Work work) throws Exception {
+        long start = System.nanoTime();
+        for (int number = 0;; number++) {
+            work.run(number);
+            long next = start + (long) ((number + 1) * 1e9 / perSecond) - System.nanoTime();
+            if (next > 0) {
+                Thread.sleep(next / 1_000_000, (int) (next % 1_000_000));
+            }
+        }
+    }
+
+    private static void openAndKeep() throws IOException {
+        kept.add(new FileInputStream("/etc/passwd"));
+    }
+
+    private static void connectAndKeep(ServerSocket server) throws IOException {
+        kept.add(new Socket(server.getInetAddress(), server.getLocalPort()));
+        server.accept().close();
+    }
+
+    /** An executor for each request that is never shut down keeps its thread. */
+    private static void executeAndForget() {
+        ExecutorService executor = Executors.newFixedThreadPool(1);
+        executor.submit(() -> { });
+        kept.add(executor);
+    }
+
+    private static void openSelector() throws IOException {
+        kept.add(Selector.open());
+    }
+
+    private static ServerSocket listen() throws IOException {
+        return new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
+    }
+
+    private static void boundedPool() throws Exception {
+        ArrayDeque<FileInputStream> pool = new ArrayDeque<>();
+        paced(5, number -> {
+            pool.add(new FileInputStream("/etc/hosts"));
+            if (pool.size() > 12) {
+                pool.remove().close();
+            }
+        });
+    }
+
+    private static void connectionPool() throws Exception {
+        ServerSocket server = listen();
+        ArrayDeque<Socket> pool = new ArrayDeque<>();
+        paced(4, number -> {
+            Socket client = new Socket(server.getInetAddress(), server.getLocalPort());
+            pool.add(client);
+            pool.add(server.accept());
+            while (pool.size() > 16) {
+                pool.remove().close();
+            }
+        });
+    }
+
+    private static void threadPool() throws Exception {
+        ExecutorService executor = Executors.newFixedThreadPool(10);
+        paced(3, number -> executor.submit(() -> {
+            try (FileInputStream file = new FileInputStream("/etc/hosts")) {
+                Thread.sleep(2000);
+                return file.read();
+            }
+        }));
+    }
+
+    private static void garbage() throws Exception {
+        List<byte[]> bounded = new ArrayList<>();
+        paced(50, number -> {
+            bounded.add(new byte[100_000]);
+            if (bounded.size() > 200) {
+                bounded.subList(0, 100).clear();
+            }
+        });
+    }
+
+    private static void run(String program) throws Exception {
+        switch (program) {
+            case "files" -> paced(6, number -> openAndKeep());
+            case "sockets" -> {
+                ServerSocket server = listen();
+                paced(3, number -> connectAndKeep(server));
+            }
+            case "executors" -> paced(5, number -> {
+                if (number < 600) {
+                    executeAndForget();
+                }
+            });
+            case "selectors" -> paced(2, number -> openSelector());
+            case "bounded-pool" -> boundedPool();
+            case "connection-pool" -> connectionPool();
+            case "thread-pool" -> threadPool();
+            case "garbage" -> garbage();
+            default -> System.exit(2);
+        }
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Thread end = new Thread(() -> {
+            try {
+                Thread.sleep(400_000);
+            } catch (InterruptedException error) {
+                return;
+            }
+            System.exit(0);
+        });
+        end.setDaemon(true);
+        end.start();
+        System.out.println("ready");
+        if (System.in.read() < 0) {
+            return;
+        }
+        run(arguments[0]);
+    }
+}
