@@ -12,17 +12,17 @@ mod print;
 mod running;
 mod score;
 mod table;
+mod tracer;
 
 use std::process::{Child, Command, ExitCode};
 use std::time::Duration;
-
-use harness::Tracer;
 
 use crate::build::Built;
 use crate::matching::{Matched, Outcome};
 use crate::running::Programs;
 use crate::score::{Score, Traced, Window};
 use crate::table::{Choice, Program};
+use crate::tracer::Tracer;
 
 struct Arguments {
     choice: Choice,
@@ -155,7 +155,11 @@ fn trace(
         let group: Vec<&Program> = group.iter().collect();
         let mut running = Programs::start(&group, built)?;
         for traced in &mut traced {
-            let outcomes = window(&group, &mut running, traced.window)?;
+            // Without a report nothing was found; the other windows still tell.
+            let outcomes = window(&group, &mut running, traced.window).unwrap_or_else(|error| {
+                failures.push(format!("{} s: {error}", traced.window.seconds));
+                group.iter().map(|_| Outcome::default()).collect()
+            });
             traced.outcomes.extend(outcomes);
         }
         for (index, how) in running.ended() {
@@ -174,23 +178,24 @@ fn window(
     running: &mut Programs,
     window: Window,
 ) -> Result<Vec<Outcome>, String> {
-    let tracer = Tracer::start(&[]);
+    let tracer = Tracer::start()?;
     if !window.later {
         running.begin();
     }
     running.watch(Duration::from_secs(window.seconds));
-    let report = tracer.stop();
-    keep(window, &report.document)?;
+    let (document, took) = tracer.stop()?;
+    keep(window, &document)?;
     let Matched {
         outcomes,
         elsewhere,
-    } = matching::judge(programs, &report.document, |process| running.owner(process))?;
+    } = matching::judge(programs, &document, |process| running.owner(process))?;
+    let health = &document["health"];
     eprintln!(
-        "  {:.1} s: {} events, {} lost {:?}, {} leaks elsewhere",
-        report.window.seconds,
-        report.health.events,
-        report.health.lost,
-        report.health.lost_by_cause,
+        "  {} s, report after {took:.1} s: {} events, {} lost {}, {} leaks elsewhere",
+        document["window"]["seconds"],
+        health["events"],
+        health["lost"],
+        health["lost_by_cause"],
         elsewhere.len()
     );
     for finding in elsewhere {
