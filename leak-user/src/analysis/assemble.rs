@@ -3,14 +3,14 @@
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use leak_common::{Class, ProcessId};
+use leak_common::{Class, Kind, ProcessId};
 
 use super::{
     Analysis, Span,
     names::{by_name, points, rfc3339, seconds, text},
 };
 use crate::{
-    judge::Judged,
+    judge::{self, Judged, Named},
     ledger::{ProcessView, SiteKey},
     report::{
         handle,
@@ -19,12 +19,15 @@ use crate::{
 };
 
 pub(super) fn report(analysis: &Analysis, span: Span) -> Report {
-    let judged = analysis.findings(span);
+    let mut judged = analysis.findings(span);
     let views: HashMap<ProcessId, ProcessView> = analysis
         .ledger
         .processes()
         .map(|view| (view.id, view))
         .collect();
+    for judged in &mut judged {
+        weigh(analysis, judged, views.get(&judged.process));
+    }
     let growth = growth_by_process(&judged);
     let mut assembly = Assembly {
         analysis,
@@ -51,6 +54,32 @@ pub(super) fn report(analysis: &Analysis, span: Span) -> Report {
         shared_limits: analysis.knowledge.shared_limits.clone(),
         ..Report::default()
     }
+}
+
+/// Adds to a verdict what names say.
+fn weigh(analysis: &Analysis, judged: &mut Judged, view: Option<&ProcessView>) {
+    let stack = match judged.key {
+        SiteKey::Site(site) => analysis.knowledge.stack_of(site),
+        SiteKey::Unknown(..) => Vec::new(),
+    };
+    let known = judged
+        .samples
+        .iter()
+        .filter_map(|sample| analysis.description(judged.process, sample.handle, sample.acquired));
+    let mut named = Named {
+        stack: &stack,
+        // The first thread is no resource.
+        threads: 1 + view.map_or(0, |view| {
+            view.outstanding.get(Kind::Thread) + view.preexisting.get(Kind::Thread)
+        }),
+        ..Named::default()
+    };
+    for description in known {
+        named.described += 1;
+        named.deleted += usize::from(description.deleted);
+        named.half_closed += usize::from(description.half_closed);
+    }
+    judge::weigh(judged, &named);
 }
 
 struct Assembly<'a> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{Event, Nanos, SiteId},
+    judge::Observation,
     ledger::{BaselineProcess, Snapshot},
     proc::{Description, Facts},
     report::model::{Frame, Health, Host, Limit, SharedLimit},
@@ -71,6 +72,8 @@ pub enum Input {
         kind: Kind,
         description: Box<Description>,
     },
+    /// What a look at a process showed, for the judge.
+    Observed(Box<Observation>),
     /// The limits of a process, without times of exhaustion; the latest count.
     Limits(ProcessId, Vec<Limit>),
     /// The limits that processes share; the latest count.

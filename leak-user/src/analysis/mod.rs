@@ -101,6 +101,7 @@ impl Analysis {
             } => self
                 .knowledge
                 .described(*process, *handle, *time, description),
+            Input::Observed(observation) => self.judge.observe(observation),
             Input::Limits(process, limits) => self.knowledge.limits(*process, limits, self.latest),
             Input::SharedLimits(limits) => self.knowledge.shared_limits.clone_from(limits),
             Input::Health(health) => self.knowledge.health.clone_from(health),

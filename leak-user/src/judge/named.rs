@@ -4,6 +4,7 @@
 //! * Memory that an allocator maps grows for good reasons for a while (arenas, caches, a
 //!   collector's heap): it takes longer until it is a leak.
 //! * Stacks of threads that ended stay mapped if nobody joins them.
+//! * A pipe or a pair of sockets of which one end is closed is of no use any more.
 //! * Deleted files that are held open keep their disk space.
 
 use super::Judged;
@@ -67,6 +68,8 @@ pub struct Named<'a> {
     /// Of the examples, how many are known, and how many are deleted files.
     pub described: usize,
     pub deleted: usize,
+    /// Pipes and pairs of sockets whose other end is closed.
+    pub half_closed: usize,
     /// Threads that the process has.
     pub threads: u64,
 }
@@ -77,6 +80,7 @@ pub fn weigh(judged: &mut Judged, named: &Named<'_>) {
         Kind::Mapping if has(named.stack, THREAD_STACKS) => unjoined(judged, named.threads),
         Kind::Mapping if is_allocator(named.stack) => allocator(judged),
         Kind::File => deleted(judged, named),
+        Kind::Pipe | Kind::Socket => half_closed(judged, named),
         _ => {}
     }
 }
@@ -135,6 +139,20 @@ fn deleted(judged: &mut Judged, named: &Named<'_>) {
         "{} of {} that were looked at are deleted files: their space on disk comes back when they are \
          closed",
         named.deleted, named.described
+    ));
+}
+
+fn half_closed(judged: &mut Judged, named: &Named<'_>) {
+    if named.half_closed == 0 {
+        return;
+    }
+    if judged.verdict != Verdict::Steady && named.half_closed * 2 > named.described {
+        judged.rule = "half-closed";
+    }
+    judged.evidence.push(format!(
+        "of {} of {} that were looked at, the other end is closed: nothing can come through them any \
+         more",
+        named.half_closed, named.described
     ));
 }
 
@@ -222,6 +240,18 @@ mod tests {
             ..named
         };
         assert_eq!(weighed(Kind::Mapping, 20.0, &named).rule, "growth");
+    }
+
+    #[test]
+    fn ends_without_another_end_are_told() {
+        let named = Named {
+            described: 5,
+            half_closed: 5,
+            ..Named::default()
+        };
+        let judged = weighed(Kind::Pipe, 20.0, &named);
+        assert_eq!(judged.rule, "half-closed");
+        assert_eq!(weighed(Kind::Epoll, 20.0, &named).rule, "growth");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use super::{Proc, into_text};
+use super::{Proc, into_text, link_text, numbers_in};
 use crate::report::model::Socket;
 
 /// Most rows read of one table.
@@ -135,6 +135,62 @@ impl Proc {
             });
         }
         found
+    }
+
+    /// TCP sockets of a process's network name space whose peer has closed and whose
+    /// owner has not: inode and peer. Reads all rows, and takes few apart.
+    #[must_use]
+    pub fn close_wait(&self, pid: u32) -> HashMap<u64, String> {
+        let mut found = HashMap::new();
+        for table in TABLES.iter().filter(|table| table.file.starts_with("tcp")) {
+            let Ok(file) = File::open(self.of(pid, "net").join(table.file)) else {
+                continue;
+            };
+            let mut lines = BufReader::with_capacity(64 * 1024, file);
+            let mut line = Vec::new();
+            for _ in 0..MAX_ROWS {
+                line.clear();
+                if !matches!(lines.read_until(b'\n', &mut line), Ok(1..)) {
+                    break;
+                }
+                if !line.windows(4).any(|word| word == b" 08 ") {
+                    continue;
+                }
+                let text = into_text(line.clone());
+                if let Some((inode, socket)) = (table.row)(text.trim_end(), table.family)
+                    && socket.state == "CLOSE_WAIT"
+                {
+                    found.insert(inode, socket.peer);
+                }
+            }
+        }
+        found
+    }
+
+    /// Which of these sockets, by inode, a process holds: descriptors, at most `limit`.
+    #[must_use]
+    pub fn descriptors_of_sockets<'a>(
+        &self,
+        pid: u32,
+        sockets: &'a HashMap<u64, String>,
+        limit: usize,
+    ) -> Vec<(u32, &'a str)> {
+        let directory = self.of(self.memory_of(pid), "fd");
+        let numbers = numbers_in(&directory).into_iter().flatten();
+        let of = |number: u32| {
+            let link = link_text(&directory.join(number.to_string())).ok()?;
+            let inode = link.strip_prefix("socket:[")?.strip_suffix(']')?;
+            let peer = sockets.get(&inode.parse().ok()?)?;
+            Some((number, peer.as_str()))
+        };
+        numbers.filter_map(of).take(limit).collect()
+    }
+
+    /// The network name space of a process, as a number.
+    #[must_use]
+    pub fn network_namespace(&self, pid: u32) -> Option<u64> {
+        let link = link_text(&self.of(pid, "ns/net")).ok()?;
+        link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
     }
 
     fn search(

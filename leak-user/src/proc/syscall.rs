@@ -93,6 +93,32 @@ pub(super) fn is_same_file(one: (u32, u32), other: (u32, u32)) -> Option<bool> {
     }
 }
 
+/// Whether the other end of a pipe or socket is closed, so that nothing can come
+/// through it any more. The descriptor is copied for a moment (pidfd_getfd(2), Linux
+/// 5.6) and asked by poll(2), which changes nothing about it. `None` where the kernel
+/// does not allow that.
+pub(super) fn other_end_closed(pid: u32, descriptor: u32) -> Option<bool> {
+    let open = |number: libc::c_long| {
+        let number = i32::try_from(number).ok().filter(|&number| number >= 0)?;
+        // SAFETY: the kernel has just made this descriptor for us.
+        Some(unsafe { OwnedFd::from_raw_fd(number) })
+    };
+    // SAFETY: only numbers are passed.
+    let process = open(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let asked = process.as_raw_fd();
+    // SAFETY: only numbers are passed.
+    let copy = open(unsafe { libc::syscall(libc::SYS_pidfd_getfd, asked, descriptor, 0) })?;
+    let mut poll = libc::pollfd {
+        fd: copy.as_raw_fd(),
+        events: libc::POLLRDHUP,
+        revents: 0,
+    };
+    // SAFETY: one pollfd is passed; no time is waited.
+    let result = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    let closed = libc::POLLHUP | libc::POLLERR | libc::POLLRDHUP;
+    (result >= 0).then_some(poll.revents & closed != 0)
+}
+
 /// Whether a file lies in a file system of this type (statfs(2), `f_type`).
 pub(super) fn is_on_file_system(path: &Path, magic: u32) -> bool {
     let Ok(path) = c_path(path) else {

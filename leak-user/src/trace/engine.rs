@@ -9,7 +9,9 @@ use std::{
 use bytes::Bytes;
 use leak_common::{Counter, ProcessId};
 
-use super::{Plan, TraceError, interpreted::Interpreted, unfinished::Stacks, wall_clock};
+use super::{
+    Plan, TraceError, interpreted::Interpreted, observe::Looks, unfinished::Stacks, wall_clock,
+};
 use crate::{
     analysis::{Analysis, Beginning, Input},
     bpf::{Tracer, monotonic_now},
@@ -58,6 +60,8 @@ pub(super) struct Engine {
     pub(super) seen_in_proc: HashSet<ProcessId>,
     /// When a process's code was last looked at.
     pub(super) learned: HashMap<ProcessId, Nanos>,
+    /// What was seen of processes beside events.
+    pub(super) looks: Looks,
     /// Records that made no sense.
     pub(super) undecodable: u64,
     /// Runs of programs that the kernel skipped, as far as it was told the ledger.
@@ -174,6 +178,7 @@ impl Engine {
             kernel_sites: HashMap::new(),
             seen_in_proc: HashSet::new(),
             learned: HashMap::new(),
+            looks: Looks::default(),
             undecodable: 0,
             missed: 0,
             missing_hooks,
@@ -382,6 +387,7 @@ impl Engine {
     pub(super) fn sample(&mut self) -> anyhow::Result<()> {
         self.count_sites()?;
         self.check_children();
+        self.observe();
         self.tell(Input::Sample(monotonic_now()));
         self.forget_exited();
         Ok(())

@@ -8,7 +8,7 @@ use std::{
 
 use leak_common::{Counter, Handle, Kind, ProcessId, wire::StackEnd};
 
-use super::{engine::Engine, unfinished::EndChanges, wall_clock};
+use super::{engine::Engine, observe::Looks, unfinished::EndChanges, wall_clock};
 use crate::{
     analysis::{Input, Span},
     bpf::{Counters, monotonic_now},
@@ -43,6 +43,8 @@ impl Engine {
         self.check_children();
         self.interpreted.wait(NAMES_LAST);
         tracing::debug!("unwind tables: {}", self.tables.figures());
+        self.looks = Looks::default();
+        self.observe();
         let time = monotonic_now();
         self.tell(Input::Sample(time));
         let judged = self.analysis.findings(Span {

@@ -7,6 +7,7 @@ mod command;
 mod engine;
 mod gather;
 mod interpreted;
+mod observe;
 mod progress;
 mod promote;
 mod reconcile;

@@ -23,6 +23,8 @@ pub struct Description {
     pub text: String,
     /// The file has no name any more.
     pub deleted: bool,
+    /// The other end of the pipe or pair of sockets is closed.
+    pub half_closed: bool,
     pub socket: Option<Socket>,
 }
 
@@ -126,7 +128,13 @@ impl Proc {
         sockets: &HashMap<u64, Found>,
     ) -> Description {
         if let Some(found) = link.socket.and_then(|inode| sockets.get(&inode)) {
-            return describe_socket(found);
+            let half_closed = found.socket.family == "unix"
+                && found.socket.state != "LISTEN"
+                && syscall::other_end_closed(pid, number) == Some(true);
+            return Description {
+                half_closed,
+                ..describe_socket(found)
+            };
         }
         let target = link.target.as_str();
         if let Some(name) = target.strip_prefix("anon_inode:") {
@@ -138,10 +146,18 @@ impl Proc {
             });
         }
         if target.starts_with("pipe:") {
-            return Description::text(match self.pipe_end(pid, number) {
-                Some(end) => format!("{target}, {end} end"),
-                None => target.to_owned(),
-            });
+            let end = self.pipe_end(pid, number);
+            let half_closed = syscall::other_end_closed(pid, number) == Some(true);
+            let end = end.map_or_else(String::new, |end| format!(", {end} end"));
+            let other = if half_closed {
+                ", the other is closed"
+            } else {
+                ""
+            };
+            return Description {
+                half_closed,
+                ..Description::text(format!("{target}{end}{other}"))
+            };
         }
         describe_file(link)
     }
@@ -155,6 +171,15 @@ impl Proc {
             libc::O_WRONLY => Some("write"),
             _ => None,
         }
+    }
+
+    /// How many watches an inotify descriptor has.
+    #[must_use]
+    pub fn inotify_watches(&self, pid: u32, number: u32) -> u64 {
+        let watches = self.fdinfo(self.memory_of(pid), number, |line| {
+            line.starts_with("inotify wd:").then_some("")
+        });
+        watches.len() as u64
     }
 
     /// The parts of `fdinfo` lines that `pick` takes.
@@ -203,8 +228,8 @@ fn describe_socket(found: &Found) -> Description {
     let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     Description {
         text: parts.join(" "),
-        deleted: false,
         socket: Some(found.socket.clone()),
+        ..Description::default()
     }
 }
 
@@ -225,7 +250,7 @@ fn describe_file(link: &Link) -> Description {
             false => link.target.clone(),
         },
         deleted,
-        socket: None,
+        ..Description::default()
     }
 }
 
@@ -247,7 +272,7 @@ fn describe_mapping(mapping: &Mapping) -> Description {
     Description {
         text: format!("{name} {}", mapping.permissions()),
         deleted: name.ends_with(" (deleted)") && !nameless,
-        socket: None,
+        ..Description::default()
     }
 }
 

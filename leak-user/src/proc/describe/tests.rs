@@ -168,3 +168,37 @@ fn what_is_gone_has_no_description() {
     let descriptions = proc.describe_many(std::process::id(), &resources);
     assert_eq!(descriptions, vec![Description::default(); resources.len()]);
 }
+
+#[test]
+fn ends_whose_other_end_is_closed_say_so() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    assert!(!describe(&reader, Kind::Pipe).half_closed);
+    drop(writer);
+    let alone = describe(&reader, Kind::Pipe);
+    assert!(alone.half_closed && alone.text.ends_with("read end, the other is closed"));
+    let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();
+    assert!(!describe(&one, Kind::Socket).half_closed);
+    drop(other);
+    assert!(describe(&one, Kind::Socket).half_closed);
+}
+
+#[test]
+fn sockets_that_their_peer_closed_are_found_by_name_space() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mine = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    let peer = mine.peer_addr().unwrap().to_string();
+    drop(theirs);
+    let proc = Proc::new("/proc");
+    let pid = std::process::id();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    let number = u32::try_from(mine.as_raw_fd()).unwrap();
+    loop {
+        let closed = proc.close_wait(pid);
+        let held = proc.descriptors_of_sockets(pid, &closed, 100);
+        if held.contains(&(number, peer.as_str())) {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{held:?}");
+    }
+}

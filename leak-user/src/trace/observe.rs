@@ -1,0 +1,106 @@
+//! What events do not tell: sockets whose peer has closed, and how many watches an
+//! inotify descriptor has gathered. Looked at between samples, for a bounded share of
+//! the time.
+
+use std::collections::{HashMap, HashSet};
+
+use leak_common::{Class, Handle, Kind, ProcessId};
+
+use super::engine::Engine;
+use crate::{
+    analysis::Input, bpf::monotonic_now, event::Nanos, judge::Observation, ledger::ProcessView,
+};
+
+/// A look is followed by a pause of so many times its own length: 2 % of a core.
+const PAUSE: u64 = 50;
+
+/// Processes looked at, and descriptors of each.
+const MAX_PROCESSES: usize = 512;
+const MAX_SOCKETS: usize = 1024;
+const MAX_INOTIFY: usize = 16;
+
+/// When the next look is due, and whom the last one showed something of.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    due: Nanos,
+    shown: HashSet<ProcessId>,
+}
+
+impl Engine {
+    /// Looks, if it is time to.
+    pub(super) fn observe(&mut self) {
+        let began = monotonic_now();
+        if began < self.looks.due {
+            return;
+        }
+        let holds =
+            |view: &ProcessView, kind| view.outstanding.get(kind) + view.preexisting.get(kind) > 0;
+        let processes: Vec<(ProcessId, bool)> = self
+            .ledger()
+            .processes()
+            .filter(|view| view.exited.is_none())
+            .filter(|view| holds(view, Kind::Socket) || holds(view, Kind::Inotify))
+            .map(|view| (view.id, holds(&view, Kind::Inotify)))
+            .take(MAX_PROCESSES)
+            .collect();
+        let mut closed: HashMap<u64, HashMap<u64, String>> = HashMap::new();
+        let mut shown = HashSet::new();
+        for (process, watches) in processes {
+            let observation = self.look(process, watches, &mut closed);
+            let empty = observation.close_wait.is_empty() && observation.watches.is_empty();
+            if !empty {
+                shown.insert(process);
+            }
+            if !empty || self.looks.shown.contains(&process) {
+                self.tell(Input::Observed(Box::new(observation)));
+            }
+        }
+        let now = monotonic_now();
+        self.looks = Looks {
+            due: now.saturating_add(now.saturating_sub(began).saturating_mul(PAUSE)),
+            shown,
+        };
+    }
+
+    /// `closed` keeps what was read of each network name space.
+    fn look(
+        &self,
+        process: ProcessId,
+        watches: bool,
+        closed: &mut HashMap<u64, HashMap<u64, String>>,
+    ) -> Observation {
+        let pid = process.pid();
+        let namespace = self.proc.network_namespace(pid).unwrap_or(0);
+        let closed = closed
+            .entry(namespace)
+            .or_insert_with(|| self.proc.close_wait(pid));
+        let handle = |number: u32| Handle::new(Class::Descriptor, u64::from(number));
+        let close_wait = match closed.is_empty() {
+            true => Vec::new(),
+            false => {
+                let held = self.proc.descriptors_of_sockets(pid, closed, MAX_SOCKETS);
+                let held = held.into_iter();
+                held.map(|(number, peer)| (handle(number), peer.to_owned()))
+                    .collect()
+            }
+        };
+        let watches = match watches {
+            true => {
+                let holdings = self.ledger().holdings(process).into_iter();
+                holdings
+                    .filter(|holding| holding.kind == Kind::Inotify)
+                    .filter_map(|holding| holding.handle.descriptor())
+                    .take(MAX_INOTIFY)
+                    .map(|number| (handle(number), self.proc.inotify_watches(pid, number)))
+                    .collect()
+            }
+            false => Vec::new(),
+        };
+        Observation {
+            time: monotonic_now(),
+            process,
+            close_wait,
+            watches,
+        }
+    }
+}
