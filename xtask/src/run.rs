@@ -24,7 +24,7 @@ pub(crate) fn demo(settings: Settings) -> Result<()> {
     let binary = host::build(true)?;
     command::run(command::cargo().args(["build", "--package", "xtask", "--bin", "demo-leak"]))?;
     eprintln!(
-        "xtask: demo-leak leaks 5 files and 3 sockets a second, and closes as many properly; \
+        "xtask: demo-leak leaks 10 files and 6 sockets a second, and closes as many properly; \
          tracing the whole host for {DEMO_SECONDS} s"
     );
     // Ctrl-C reaches all of us: leaktrace reports early then, and we wait for that.

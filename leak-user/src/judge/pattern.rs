@@ -61,10 +61,13 @@ impl Pattern {
     }
 
     /// Whether nothing came for longer than its pace explains: where four or more are
-    /// missing, chance is a reason in one of fifty cases, unless it comes in bursts.
+    /// missing, chance is a reason in one of fifty cases, unless it comes in bursts. A
+    /// tenth of the time may be a stall.
     pub(super) fn stopped(&self) -> bool {
         let missing = self.rate() * seconds(self.silence);
-        missing > 4.0 && self.silence > self.longest_gap.saturating_add(self.longest_gap / 2)
+        let long = self.silence >= (self.span() / 10).max(3 * SECOND / 2);
+        long && missing > 4.0
+            && self.silence > self.longest_gap.saturating_add(self.longest_gap / 2)
     }
 
     /// Whether the second half has far less than the first, more than chance explains:

@@ -1,4 +1,4 @@
-//! Leaks a file every 200 ms and a socket every 300 ms, and uses as many of each properly: the program that
+//! Leaks a file every 100 ms and a socket every 150 ms, and uses as many of each properly: the program that
 //! `cargo xtask run` traces. Runs until killed; after ten minutes it ends by itself.
 
 use std::fs::File;
@@ -8,8 +8,8 @@ use std::net::UdpSocket;
 use std::thread;
 use std::time::Duration;
 
-const TICK: Duration = Duration::from_millis(100);
-const TICKS: u32 = 6000;
+const TICK: Duration = Duration::from_millis(50);
+const TICKS: u32 = 12_000;
 
 fn main() -> io::Result<()> {
     let settings = File::open("/etc/passwd")?;
