@@ -44,6 +44,9 @@ pub(super) fn judge(dead: &[Zombie], now: Nanos, opinion: &mut Opinion) {
     if verdict < opinion.verdict {
         opinion.rule = "zombies";
         opinion.verdict = verdict;
+        if apart > 0 {
+            opinion.growth_per_second = (dead.len() - 1) as f64 / seconds(apart);
+        }
         opinion.waits_for = (verdict == Verdict::Suspect)
             .then(|| "more of them, or their parent's wait(2) for those there are".to_owned());
     }

@@ -175,9 +175,9 @@ fn complaint_of_grower(report: &Value, mode: &str, held: &Held) -> Option<String
     if let Some(code) = held.ended {
         return Some(format!("{site}: the victim ended with {code}"));
     }
-    let leak = findings_at(report, held.pid, Some(&site)).any(|finding| finding.is_leak());
+    let leak = findings_at(report, held.pid, Some(&site)).any(|finding| finding.grows());
     match (mode, leak) {
-        ("leak", false) => Some(format!("{site}: is not called a leak")),
+        ("leak", false) => Some(format!("{site}: is not said to grow")),
         ("twin", true) => Some(format!("{site}: is called a leak")),
         _ => None,
     }

@@ -26,6 +26,11 @@ impl<'a> Finding<'a> {
         self.value["verdict"] == "leak"
     }
 
+    /// Whether it is said to grow: the trace is too short for more.
+    pub(crate) fn grows(&self) -> bool {
+        self.value["verdict"] != "steady"
+    }
+
     pub(crate) fn outstanding(&self) -> u64 {
         self.value["outstanding"].as_u64().unwrap_or(0)
     }
