@@ -129,6 +129,18 @@ impl Field for Box<[u8]> {
     }
 }
 
+impl Field for String {
+    fn put(&self, out: &mut Vec<u8>) {
+        put(out, self.len() as u64);
+        out.extend_from_slice(self.as_bytes());
+    }
+
+    fn get(from: &mut Cursor<'_>) -> Option<Self> {
+        let length = usize::try_from(from.varint()?).ok()?;
+        String::from_utf8(from.take(length)?.to_vec()).ok()
+    }
+}
+
 impl<T: Field, U: Field> Field for (T, U) {
     fn put(&self, out: &mut Vec<u8>) {
         self.0.put(out);

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     analysis::Input,
     event::Nanos,
+    judge::Observation,
     ledger::{BaselineProcess, Snapshot},
 };
 
@@ -21,6 +22,7 @@ const MAX_JSON: usize = 1 << 20;
 
 records! {
     BaselineProcess { id, parent, comm, time, descriptors, mappings, threads, children }
+    Observation { time, process, close_wait, watches }
     Snapshot { time, descriptors, mappings, threads, young, adopt_as_preexisting }
 }
 
@@ -86,6 +88,10 @@ pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>
             put_json(out, description)?;
             (kinds::DESCRIBED, Some(*time))
         }
+        Input::Observed(observation) => {
+            observation.put(out);
+            (kinds::OBSERVED, Some(observation.time))
+        }
         Input::Limits(process, limits) => {
             process.put(out);
             put_json(out, limits)?;
@@ -137,6 +143,7 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
             kind: Field::get(from)?,
             description: json(from)?,
         },
+        kinds::OBSERVED => Input::Observed(Box::new(Field::get(from)?)),
         kinds::LIMITS => Input::Limits(Field::get(from)?, json(from)?),
         kinds::SHARED_LIMITS => Input::SharedLimits(json(from)?),
         kinds::HEALTH => Input::Health(json(from)?),

@@ -31,5 +31,6 @@ pub(super) const LIMITS: u8 = 42;
 pub(super) const SHARED_LIMITS: u8 = 43;
 pub(super) const HEALTH: u8 = 44;
 pub(super) const ENDED: u8 = 45;
+pub(super) const OBSERVED: u8 = 48;
 
 // Above 127 a first byte is that of an acquisition or a release.

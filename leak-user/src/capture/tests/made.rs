@@ -14,6 +14,7 @@ use crate::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased,
         Refusal, Registers, Released, Remapped, Site, SiteId, StackSnapshot, Uncovered, Unfinished,
     },
+    judge::Observation,
     ledger::{BaselineProcess, Snapshot},
     proc::{Description, Facts},
     report::model::{Frame, Health, Host, Limit, SharedLimit, Socket},
@@ -316,7 +317,7 @@ prop_compose! {
     fn told()(
         process in process(), lost in of(process()), time in time(), site in site_id(),
         total: u64, start_ticks: u64, comm in text(), exe in text(), cmdline in texts(),
-        container_id in of(text()), which in 0..7,
+        container_id in of(text()), handles in handles(), which in 0..8,
     ) -> Input {
         match which {
             0 => Input::Gone(process),
@@ -325,6 +326,11 @@ prop_compose! {
             3 => Input::Counted { site, total },
             4 => Input::Sample(time),
             5 => Input::Ended { time, wall: total },
+            6 => Input::Observed(Box::new(Observation {
+                time, process,
+                close_wait: handles.iter().map(|&handle| (handle, comm.clone())).collect(),
+                watches: handles.into_iter().map(|handle| (handle, total)).collect(),
+            })),
             _ => Input::Facts(process, Box::new(Facts {
                 start_ticks, cgroup: comm.clone(), comm, exe, cmdline, container_id,
             })),
@@ -341,7 +347,7 @@ prop_compose! {
         let word = |at: usize| words.get(at).cloned().unwrap_or_default();
         match which {
             0 => Input::Described { time, process, handle, kind, description: Box::new(Description {
-                text, deleted: flag, socket: flag.then(|| Socket {
+                text, deleted: flag, half_closed: flag, socket: flag.then(|| Socket {
                     family: word(0), local: word(1), peer: word(2), state: word(3),
                 }),
             }) },
