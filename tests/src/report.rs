@@ -15,6 +15,7 @@ pub struct Report {
     pub health: Health,
     pub processes: Vec<Process>,
     pub findings: Vec<Finding>,
+    pub failures: Vec<Failure>,
     /// The whole document.
     #[serde(skip)]
     pub document: Value,
@@ -69,6 +70,31 @@ pub struct Finding {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub struct Failure {
+    pub pid: u32,
+    pub start_time: u64,
+    pub comm: String,
+    pub error: String,
+    pub call: String,
+    pub after_seconds: f64,
+    pub count: u64,
+    pub meaning: String,
+    pub holders: Vec<Holder>,
+    pub stack: Vec<Frame>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Holder {
+    pub pid: u32,
+    pub comm: String,
+    #[serde(default)]
+    pub handle: String,
+    #[serde(default)]
+    pub what: String,
+    pub count: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 pub struct Frame {
     pub symbol: String,
     pub module: String,
@@ -82,6 +108,8 @@ pub struct Example {
     pub handle: String,
     pub age_seconds: f64,
     pub description: String,
+    #[serde(default)]
+    pub held_by: Vec<Holder>,
 }
 
 /// Kinds whose handles are descriptors.
@@ -156,6 +184,12 @@ impl Report {
             .sum()
     }
 
+    /// The failures of a process.
+    #[must_use]
+    pub fn failures_of(&self, pid: u32) -> Vec<&Failure> {
+        self.failures.iter().filter(|one| one.pid == pid).collect()
+    }
+
     /// Findings of a process that call something a leak.
     #[must_use]
     pub fn leaks_of(&self, pid: u32) -> Vec<&Finding> {
@@ -176,9 +210,10 @@ impl Report {
                 .collect()
         };
         format!(
-            "\nhealth: {}\nprocesses {pid}:\n  {}\nfindings:\n  {}",
+            "\nhealth: {}\nprocesses {pid}:\n  {}\nfailures:\n  {}\nfindings:\n  {}",
             self.document["health"],
             of_pid("processes").join("\n  "),
+            of_pid("failures").join("\n  "),
             of_pid("findings").join("\n  "),
         )
     }

@@ -102,10 +102,10 @@ impl Proc {
             .map(|(pid, numbers)| Holder {
                 pid,
                 comm: self.stat(pid).map(|stat| stat.comm).unwrap_or_default(),
-                handle: match numbers.as_slice() {
-                    [number] => format!("fd {number}"),
-                    _ => String::new(),
-                },
+                handle: numbers
+                    .first()
+                    .map(|number| format!("fd {number}"))
+                    .unwrap_or_default(),
                 count: numbers.len() as u64,
                 ..Holder::default()
             })
@@ -202,7 +202,11 @@ mod tests {
                 holders[0][0].count,
                 holders[0][0].handle.as_str()
             ),
-            (OWN(), duplicates.len() as u64, "")
+            (
+                OWN(),
+                2,
+                format!("fd {}", duplicates[0].as_raw_fd()).as_str()
+            )
         );
         assert_eq!(holders[1], []);
     }

@@ -71,7 +71,7 @@ pub struct Failure {
 pub struct Holder {
     pub pid: u32,
     pub comm: String,
-    /// What it is there, as `fd 12`; empty where several are meant.
+    /// What it is there, as `fd 12`, or the first of it; empty where none stands out.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub handle: String,
     /// What is counted, as `socket`, `thread`, `mapping` or `bytes`; empty where that

@@ -1,0 +1,326 @@
+//! The first failure for want of something: of whom, where, how often, and who has
+//! the most of it. Twins that run into no limit have none.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use harness::compile::source;
+use harness::report::Failure;
+use harness::{BRIEF_NURSERY, Report, Tracer, Victim, alone, eventually, grow_old};
+
+/// How often a victim fails.
+const TIMES: u64 = 7;
+
+/// What came of a victim that ran into a limit.
+struct Ran {
+    report: Report,
+    pid: u32,
+    /// How many it got before.
+    held: u64,
+}
+
+impl Ran {
+    /// The process's only failure.
+    fn failure(&self) -> &Failure {
+        match self.report.failures_of(self.pid).as_slice() {
+            [failure] => failure,
+            other => panic!("{} failures{}", other.len(), self.report.excerpt(self.pid)),
+        }
+    }
+}
+
+/// Traces with these options while a victim fails in a way.
+fn fail_with(options: &[&str], way: &str, prepare: impl FnOnce(&Victim)) -> Ran {
+    let mut victim = Victim::start("failing", &[way, &TIMES.to_string()]);
+    prepare(&victim);
+    let tracer = Tracer::start(&[options, &BRIEF_NURSERY[..]].concat());
+    victim.tell();
+    let held = victim.expect("held").parse().unwrap();
+    grow_old();
+    Ran {
+        report: tracer.stop(),
+        pid: victim.pid(),
+        held,
+    }
+}
+
+fn fail(way: &str) -> Ran {
+    let _alone = alone();
+    fail_with(&[], way, |_| {})
+}
+
+/// Asserts what a failure is said to be, and returns it.
+fn assert_failure<'r>(ran: &'r Ran, error: &str, calls: &[&str], function: &str) -> &'r Failure {
+    let failure = ran.failure();
+    let excerpt = ran.report.excerpt(ran.pid);
+    assert_eq!(failure.error, error, "{excerpt}");
+    assert!(calls.contains(&failure.call.as_str()), "{excerpt}");
+    assert_eq!(failure.count, TIMES, "{excerpt}");
+    assert!(
+        failure.stack.iter().any(|frame| frame.symbol == function),
+        "{excerpt}"
+    );
+    let outermost = failure.stack.last().map(|frame| frame.symbol.as_str());
+    assert_eq!(outermost, Some("_start"), "{excerpt}");
+    assert_eq!(failure.comm, "failing", "{excerpt}");
+    assert!(failure.after_seconds >= 0.0 && failure.after_seconds <= ran.report.window.seconds);
+    failure
+}
+
+/// Asserts that a full table of descriptors is told with what fills it.
+fn assert_full(way: &str, call: &str, function: &str, kind: &str, limit: u64) {
+    let ran = fail(way);
+    let failure = assert_failure(&ran, "EMFILE", &[call], function);
+    let meaning = format!("limit of {limit} open descriptors (RLIMIT_NOFILE)");
+    assert!(failure.meaning.contains(&meaning), "{failure:?}");
+    let all: u64 = failure.holders.iter().map(|holder| holder.count).sum();
+    assert_eq!(all, limit, "{failure:?}");
+    assert!(failure.holders.iter().all(|holder| holder.pid == ran.pid));
+    let most = &failure.holders[0];
+    assert_eq!(
+        (most.what.as_str(), &most.comm),
+        (kind, &failure.comm),
+        "{failure:?}"
+    );
+    assert!(most.count >= ran.held, "{failure:?}");
+    // The failures are no acquisitions.
+    let acquired: u64 = ran
+        .report
+        .findings
+        .iter()
+        .filter(|finding| finding.pid == ran.pid && finding.passes(function))
+        .map(|finding| finding.acquired)
+        .sum();
+    assert_eq!(acquired, ran.held, "{}", ran.report.excerpt(ran.pid));
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_a_failure() {
+    assert_full("open", "openat", "fail_open", "file", 40);
+}
+
+#[test]
+fn a_socket_that_cannot_be_made_is_a_failure() {
+    assert_full("socket", "socket", "fail_socket", "socket", 40);
+}
+
+#[test]
+fn a_connection_that_cannot_be_accepted_is_a_failure() {
+    assert_full("accept", "accept4", "fail_accept", "socket", 20);
+}
+
+#[test]
+fn a_descriptor_that_cannot_be_duplicated_is_a_failure() {
+    assert_full("dup", "dup", "fail_dup", "pipe", 40);
+}
+
+/// Asserts that a limit on tasks is told with who has them.
+fn assert_no_tasks(ran: &Ran, function: &str, limit: &str) {
+    let failure = assert_failure(
+        ran,
+        "EAGAIN",
+        &["clone3", "clone", "fork", "vfork"],
+        function,
+    );
+    assert!(failure.meaning.contains(limit), "{failure:?}");
+    let all: u64 = failure.holders.iter().map(|holder| holder.count).sum();
+    assert_eq!(all, ran.held + 1, "{failure:?}");
+    assert!(failure.holders.iter().all(|holder| holder.what == "thread"));
+    assert!(failure.holders.iter().any(|holder| holder.pid == ran.pid));
+}
+
+#[test]
+fn a_thread_that_cannot_be_made_is_a_failure() {
+    let ran = fail("thread");
+    assert_no_tasks(
+        &ran,
+        "fail_thread",
+        "6 processes and threads (RLIMIT_NPROC)",
+    );
+    assert_eq!(ran.failure().holders[0].count, 6, "{:?}", ran.failure());
+}
+
+#[test]
+fn a_process_that_cannot_be_made_is_a_failure() {
+    let ran = fail("fork");
+    assert_no_tasks(&ran, "fail_fork", "6 processes and threads (RLIMIT_NPROC)");
+}
+
+/// A control group with a limit on tasks; removed when dropped.
+struct Group {
+    path: PathBuf,
+    version: u32,
+}
+
+impl Group {
+    /// `None` where there is no controller for tasks that may be used.
+    fn new(limit: u32) -> Option<Group> {
+        let mounts = fs::read_to_string("/proc/mounts").ok()?;
+        let usable = |line: &str| {
+            let fields: Vec<&str> = line.split(' ').collect();
+            let (mount, kind, options) = (fields.get(1)?, fields.get(2)?, fields.get(3)?);
+            let version = match *kind {
+                "cgroup2" => 2,
+                "cgroup" if options.split(',').any(|option| option == "pids") => 1,
+                _ => return None,
+            };
+            let mount = PathBuf::from(mount);
+            if version == 2 {
+                // Fails where the controller is not to be had.
+                let _ = fs::write(mount.join("cgroup.subtree_control"), "+pids");
+            }
+            let path = mount.join(format!("leaktrace-failures-{}", std::process::id()));
+            fs::create_dir(&path).ok()?;
+            let group = Group { path, version };
+            fs::write(group.path.join("pids.max"), limit.to_string()).ok()?;
+            Some(group)
+        };
+        mounts.lines().find_map(usable)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Busy until the kernel has let go of its last process.
+        let _ = eventually(|| fs::remove_dir(&self.path).is_ok());
+    }
+}
+
+#[test]
+fn a_control_group_that_is_full_is_told() {
+    let _alone = alone();
+    let Some(group) = Group::new(6) else {
+        eprintln!("skipped: there is no controller of tasks here");
+        return;
+    };
+    let ran = fail_with(&[], "group", |victim| {
+        let procs = group.path.join("cgroup.procs");
+        fs::write(procs, victim.pid().to_string()).unwrap();
+    });
+    eprintln!("control groups of version {}", group.version);
+    assert_no_tasks(&ran, "fail_fork", "6 processes and threads (pids.max)");
+}
+
+#[test]
+fn memory_that_cannot_be_mapped_is_a_failure() {
+    let ran = fail("map");
+    let failure = assert_failure(&ran, "ENOMEM", &["mmap"], "fail_map");
+    let limit = format!("{} bytes of address space (RLIMIT_AS)", 200 << 20);
+    assert!(failure.meaning.contains(&limit), "{failure:?}");
+    let [holder] = failure.holders.as_slice() else {
+        panic!("{failure:?}");
+    };
+    assert_eq!((holder.pid, holder.what.as_str()), (ran.pid, "bytes"));
+    let (least, most) = (ran.held * (64 << 20), 200 << 20);
+    assert!((least..=most).contains(&holder.count), "{failure:?}");
+}
+
+#[test]
+fn who_stays_below_the_limit_has_no_failure() {
+    let ran = fail("twin");
+    assert!(
+        ran.report.failures_of(ran.pid).is_empty(),
+        "{}",
+        ran.report.excerpt(ran.pid)
+    );
+}
+
+#[test]
+fn a_call_that_need_not_wait_is_no_failure() {
+    let ran = fail("again");
+    assert!(
+        ran.report.failures_of(ran.pid).is_empty(),
+        "{}",
+        ran.report.excerpt(ran.pid)
+    );
+}
+
+#[test]
+fn filters_hold_for_failures() {
+    let _alone = alone();
+    let without = fail_with(&["-k", "socket"], "open", |_| {});
+    assert!(without.report.failures_of(without.pid).is_empty());
+    let with = fail_with(&["-k", "file"], "open", |_| {});
+    assert_failure(&with, "EMFILE", &["openat"], "fail_open");
+    let mut other = Victim::start("failing", &["open", "3"]);
+    let chosen = fail_with(&["-p", &other.pid().to_string()], "open", |_| {});
+    assert!(
+        chosen.report.failures.is_empty(),
+        "{:?}",
+        chosen.report.failures
+    );
+    other.tell();
+    other.expect("held");
+}
+
+#[test]
+fn a_process_that_has_ended_keeps_its_failure() {
+    let _alone = alone();
+    let mut victim = Victim::start("failing", &["open", &TIMES.to_string()]);
+    let tracer = Tracer::start(&BRIEF_NURSERY);
+    victim.tell();
+    let held = victim.expect("held").parse().unwrap();
+    assert!(victim.end().success());
+    // Until what is kept of processes that are gone has been dropped.
+    for _ in 0..3 {
+        grow_old();
+    }
+    let ran = Ran {
+        report: tracer.stop(),
+        pid: victim.pid(),
+        held,
+    };
+    let failure = assert_failure(&ran, "EMFILE", &["openat"], "fail_open");
+    assert!(failure.meaning.contains("RLIMIT_NOFILE"), "{failure:?}");
+}
+
+#[test]
+fn a_script_is_shown_with_its_line() {
+    let _alone = alone();
+    let script = source("failing.py");
+    let text = fs::read_to_string(&script).unwrap();
+    let line = text
+        .lines()
+        .position(|line| line.contains("# fails here"))
+        .unwrap() as u32
+        + 1;
+    let Some(python) = [
+        "/usr/bin/python3.13",
+        "/usr/bin/python3.12",
+        "/usr/bin/python3",
+    ]
+    .into_iter()
+    .find(|path| fs::exists(path).unwrap_or(false)) else {
+        eprintln!("skipped: Python is not installed");
+        return;
+    };
+    let mut victim = Victim::spawn(Command::new(python).arg(&script));
+    victim.expect("ready");
+    let pid = victim.pid();
+    let tracer = Tracer::start(&[&["-p", &pid.to_string()], &BRIEF_NURSERY[..]].concat());
+    victim.tell();
+    assert_eq!(victim.expect("held"), "24");
+    grow_old();
+    let report = tracer.stop();
+    let failures = report.failures_of(pid);
+    let [failure] = failures.as_slice() else {
+        panic!("{}", report.excerpt(pid));
+    };
+    assert_eq!(
+        (failure.error.as_str(), failure.call.as_str()),
+        ("EMFILE", "openat")
+    );
+    let frame = failure
+        .stack
+        .iter()
+        .find(|frame| frame.symbol == "fail_open");
+    let frame = frame.unwrap_or_else(|| panic!("{}", report.excerpt(pid)));
+    assert!(
+        frame.file.as_deref().unwrap().ends_with("failing.py"),
+        "{frame:?}"
+    );
+    assert_eq!(frame.line, Some(line), "{frame:?}");
+}

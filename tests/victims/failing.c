@@ -1,0 +1,161 @@
+/* failing WAY TIMES: runs into a limit in the function fail_WAY, TIMES times, and
+ * says "held" with what it holds by then. The ways of the twins run into none.
+ *
+ * open, socket, accept, dup: RLIMIT_NOFILE. thread, fork: RLIMIT_NPROC of a user
+ * of its own. group: the limit of its control group. map: RLIMIT_AS.
+ * twin: opens and closes below the limit. again: an accept that need not wait. */
+#include "victim.h"
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+enum {
+    DESCRIPTORS = 40,
+    TASKS = 6,
+    /* Nobody else's. */
+    USER = 54321,
+    MIB = 1 << 20,
+};
+
+static int times, listener, flags;
+
+static void limit(int resource, rlim_t value)
+{
+    struct rlimit both = {value, value};
+    must(setrlimit(resource, &both) ? -errno : 0, "setrlimit");
+}
+
+static long listens(int type)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t length = sizeof address;
+    long made = must(SYS(SYS_socket, AF_INET, SOCK_STREAM | type, 0), "socket");
+    must(SYS(SYS_bind, made, &address, length), "bind");
+    must(SYS(SYS_listen, made, 128), "listen");
+    return made;
+}
+
+/* A connection that waits to be accepted. */
+static void connects(void)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof address;
+    must(SYS(SYS_getsockname, listener, &address, &length), "getsockname");
+    long made = must(SYS(SYS_socket, AF_INET, SOCK_STREAM, 0), "socket");
+    must(SYS(SYS_connect, made, &address, length), "connect");
+}
+
+SITE long fail_open(void) { return SYS(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY); }
+SITE long fail_socket(void) { return SYS(SYS_socket, AF_INET, SOCK_DGRAM, 0); }
+SITE long fail_dup(void) { return SYS(SYS_dup, 0); }
+SITE long fail_accept(void) { return SYS(SYS_accept4, listener, 0, 0, flags); }
+SITE long fail_map(void)
+{
+    return SYS(SYS_mmap, 0, 64 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void *waits(void *nothing)
+{
+    for (;;)
+        pause();
+    return nothing;
+}
+
+SITE long fail_thread(void)
+{
+    pthread_t thread;
+    return -pthread_create(&thread, 0, waits, 0);
+}
+
+SITE long fail_fork(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        waits(0);
+    }
+    return child < 0 ? -errno : child;
+}
+#define fail_group fail_fork
+
+/* Until it fails often enough; how often it did not. */
+static int runs(long (*way)(void), int error)
+{
+    int held = 0;
+    for (int failed = 0; failed < times;) {
+        long result = way();
+        if (result >= 0) {
+            held++;
+        } else if (result == -error) {
+            failed++;
+        } else {
+            must(result, "what is to fail in another way");
+        }
+    }
+    return held;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 3)
+        return BROKEN;
+    times = atoi(argv[2]);
+    const char *way = argv[1];
+#define IS(name) !strcmp(way, #name)
+    int held = 0;
+    if (IS(accept)) {
+        listener = listens(0);
+        for (int i = 0; i < times + DESCRIPTORS / 2; i++) {
+            /* What connects is to be no descriptor of this process. */
+            pid_t child = fork();
+            if (child == 0) {
+                connects();
+                _exit(0);
+            }
+            must(child, "fork");
+            waitpid(child, 0, 0);
+        }
+    }
+    if (IS(again))
+        listener = listens(SOCK_NONBLOCK);
+    if (IS(thread) || IS(fork)) {
+        must(SYS(SYS_setresgid, USER, USER, USER), "setresgid");
+        must(SYS(SYS_setresuid, USER, USER, USER), "setresuid");
+        limit(RLIMIT_NPROC, TASKS);
+        /* Forgotten when the user changes. */
+        must(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl");
+    } else if (IS(map)) {
+        limit(RLIMIT_AS, 200 * MIB);
+    } else if (!IS(group)) {
+        limit(RLIMIT_NOFILE, IS(accept) ? DESCRIPTORS / 2 : DESCRIPTORS);
+    }
+    await_start();
+    if (IS(open))
+        held = runs(fail_open, EMFILE);
+    else if (IS(socket))
+        held = runs(fail_socket, EMFILE);
+    else if (IS(dup))
+        held = runs(fail_dup, EMFILE);
+    else if (IS(accept))
+        held = runs(fail_accept, EMFILE);
+    else if (IS(thread))
+        held = runs(fail_thread, EAGAIN);
+    else if (IS(fork))
+        held = runs(fail_fork, EAGAIN);
+    else if (IS(group))
+        held = runs(fail_group, EAGAIN);
+    else if (IS(map))
+        held = runs(fail_map, ENOMEM);
+    else if (IS(again))
+        held = runs(fail_accept, EAGAIN);
+    else if (IS(twin))
+        for (int i = 0; i < 10 * DESCRIPTORS; i++)
+            must(SYS(SYS_close, must(fail_open(), "open")), "close");
+    else
+        return BROKEN;
+    SAY("held %d", held);
+    await_word();
+    return 0;
+}
