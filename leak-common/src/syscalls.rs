@@ -226,6 +226,16 @@ pub const TABLE: &[Row] = &[
     row("shmdt", (67, 197), Op::Detaches, None, 0, Never),
 ];
 
+/// The name of the call with a number on x86-64 or aarch64, if it is in the table.
+#[must_use]
+pub fn name(number: u32, aarch64: bool) -> Option<&'static str> {
+    let row = TABLE.iter().find(|row| {
+        let own = if aarch64 { row.aarch64 } else { row.x86_64 };
+        u32::try_from(own) == Ok(number)
+    })?;
+    Some(row.name)
+}
+
 /// The table as the programs index it: by system call number.
 pub type Actions = [Action; SYSCALLS];
 
@@ -268,5 +278,8 @@ mod tests {
         assert_eq!(actions[257].operation, Operation::Opens as u8);
         assert_eq!(actions[3].operation, Operation::Closes as u8);
         assert_eq!(actions[0], Action::NONE);
+        assert_eq!(name(257, false), Some("openat"));
+        assert_eq!(name(56, true), Some("openat"));
+        assert_eq!(name(u32::MAX, true), None);
     }
 }

@@ -82,9 +82,9 @@ pub(crate) fn emit<T>(record: &T, process: ProcessId) -> bool {
     unsafe { write(start, size_of::<T>() as u64, process, wake()) }
 }
 
-/// Writes a record that user space is to act on, and wakes it.
+/// Writes a record that user space is to act on, and wakes it. Whether it fit.
 #[inline(always)]
-pub(crate) fn emit_at_once<T>(record: &T, process: ProcessId) {
+pub(crate) fn emit_at_once<T>(record: &T, process: ProcessId) -> bool {
     let start = core::ptr::from_ref(record).cast_mut().cast();
     // SAFETY: a whole record.
     unsafe {
@@ -94,7 +94,7 @@ pub(crate) fn emit_at_once<T>(record: &T, process: ProcessId) {
             process,
             u64::from(BPF_RB_FORCE_WAKEUP),
         )
-    };
+    }
 }
 
 /// Writes a site with its frames. Whether it fit.

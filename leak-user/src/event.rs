@@ -309,6 +309,17 @@ impl Refusal {
         Self::ALL.into_iter().find(|one| one.number() == number)
     }
 
+    /// What it means where no more is known, one sentence.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Refusal::Tasks => "the kernel refused to make another process or thread",
+            Refusal::Memory => "the kernel had no memory, or the process may not have more",
+            Refusal::HostFiles => "the host has no room for another open file",
+            Refusal::Files => "the process has no room for another descriptor",
+        }
+    }
+
     /// The error as the kernel calls it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -13,7 +13,7 @@
 
 enum {
     DESCRIPTORS = 40,
-    TASKS = 6,
+    TASKS = 4,
     /* Nobody else's. */
     USER = 54321,
     MIB = 1 << 20,

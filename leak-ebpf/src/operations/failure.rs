@@ -12,7 +12,7 @@ use leak_common::{
 use super::{Acquiring, Call, NO_HANDLE, descriptor, mapping};
 use crate::{
     count::{count, current, increase},
-    emit::{emit, head},
+    emit::{emit_at_once, head},
     global::global,
     maps::{FAILURES, UringRequest},
     site::{self, Taken},
@@ -216,7 +216,8 @@ fn send_what(process: u64, site: u64, what: u64, size: u64) -> u64 {
         },
         reserved: 0,
     };
-    if !emit(&record, process) {
+    // Who holds what, and how much of it, is soon different.
+    if !emit_at_once(&record, process) {
         // Not known to user space: the next one tries again.
         let _ = FAILURES.remove(key(process, error));
     }

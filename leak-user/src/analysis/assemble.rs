@@ -7,7 +7,7 @@ use leak_common::{Class, Kind, ProcessId};
 
 use super::{
     Analysis, Span,
-    names::{by_name, points, rfc3339, seconds, text},
+    names::{by_name, points, rfc3339, seconds},
 };
 use crate::{
     judge::{self, Judged, Named},
@@ -52,6 +52,7 @@ pub(super) fn report(analysis: &Analysis, span: Span) -> Report {
         processes: assembly.processes(),
         findings,
         shared_limits: analysis.knowledge.shared_limits.clone(),
+        failures: analysis.failures.within(span),
         ..Report::default()
     }
 }
@@ -110,7 +111,7 @@ impl Assembly<'_> {
         Process {
             pid: view.id.pid(),
             start_time: u64::from(view.id.start_ticks()),
-            comm: self.comm(view.id),
+            comm: self.analysis.comm(view.id),
             exe: facts.exe,
             cmdline: facts.cmdline,
             container_id: facts.container_id,
@@ -119,17 +120,6 @@ impl Assembly<'_> {
             limits: limits.cloned().unwrap_or_default(),
             exited: view.exited.is_some(),
             history: points(self.analysis.histories.of(view.id), self.span.start),
-        }
-    }
-
-    /// A process's name: as it was told last, or as the kernel told it.
-    fn comm(&self, process: ProcessId) -> String {
-        match self.analysis.facts(process) {
-            Some(facts) if !facts.comm.is_empty() => facts.comm.clone(),
-            _ => {
-                let view = self.views.get(&process);
-                view.map(|view| text(&view.comm)).unwrap_or_default()
-            }
         }
     }
 
@@ -149,7 +139,7 @@ impl Assembly<'_> {
             kind: judged.kind.name().to_owned(),
             pid: process.pid(),
             start_time: u64::from(process.start_ticks()),
-            comm: self.comm(process),
+            comm: self.analysis.comm(process),
             acquired: judged.acquired,
             released: judged.released,
             outstanding: judged.outstanding,
@@ -185,7 +175,10 @@ impl Assembly<'_> {
                     age_seconds: seconds(now.saturating_sub(sample.acquired)),
                     description: description.text,
                     socket: description.socket,
-                    held_by: Vec::new(),
+                    held_by: self
+                        .analysis
+                        .holders(judged.process, sample.handle, sample.acquired)
+                        .to_vec(),
                 }
             })
             .collect()

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 
 use crate::{event::Uncovered, ledger::Ledger, report::model::Health};
 
-/// Adds the ledger's figures to those of the kernel side.
-pub(super) fn complete(told: &Health, ledger: &Ledger) -> Health {
+/// Adds the ledger's figures, and the failures that were not kept, to those of the kernel side.
+pub(super) fn complete(told: &Health, ledger: &Ledger, failures_dropped: u64) -> Health {
     let totals = ledger.totals();
     let mut lost_by_cause: BTreeMap<String, u64> = told.lost_by_cause.clone();
     for (cause, count) in [
         ("log_overflow", totals.log_overflows),
         ("sites_refused", totals.sites_refused),
         ("processes_refused", totals.processes_refused),
+        ("failures_dropped", failures_dropped),
     ] {
         if count > 0 {
             *lost_by_cause.entry(cause.to_owned()).or_default() += count;

@@ -4,12 +4,13 @@
 use leak_common::{Handle, Kind, ProcessId};
 use serde::{Deserialize, Serialize};
 
+use super::FirstFailure;
 use crate::{
     event::{Event, Nanos, SiteId},
     judge::Observation,
     ledger::{BaselineProcess, Snapshot},
     proc::{Description, Facts},
-    report::model::{Frame, Health, Host, Limit, SharedLimit},
+    report::model::{Frame, Health, Holder, Host, Limit, SharedLimit},
 };
 
 /// Nanoseconds since the Unix epoch.
@@ -74,6 +75,15 @@ pub enum Input {
     },
     /// What a look at a process showed, for the judge.
     Observed(Box<Observation>),
+    /// Who else held the same open file at a time; the latest counts.
+    Shared {
+        time: Nanos,
+        process: ProcessId,
+        handle: Handle,
+        holders: Vec<Holder>,
+    },
+    /// The kernel refused something for the first time; the latest counts.
+    Failed(Box<FirstFailure>),
     /// The limits of a process, without times of exhaustion; the latest count.
     Limits(ProcessId, Vec<Limit>),
     /// The limits that processes share; the latest count.

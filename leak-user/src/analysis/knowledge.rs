@@ -12,7 +12,7 @@ use crate::{
     event::{Nanos, SiteId},
     ledger::{Ledger, SiteKey},
     proc::{Description, Facts},
-    report::model::{Frame, Health, Limit, SharedLimit},
+    report::model::{Frame, Health, Holder, Limit, SharedLimit},
 };
 
 /// Processes with facts, and with limits: about a kilobyte each.
@@ -43,6 +43,7 @@ pub(super) struct Knowledge {
     stacks: HashMap<SiteId, Told<Box<[Arc<Frame>]>>>,
     frames: HashSet<Arc<Frame>>,
     descriptions: HashMap<(ProcessId, Handle), Told<Description>>,
+    holders: HashMap<(ProcessId, Handle), Told<Vec<Holder>>>,
     limits: HashMap<ProcessId, Told<Vec<Limit>>>,
     pub(super) shared_limits: Vec<SharedLimit>,
     pub(super) health: Health,
@@ -67,11 +68,11 @@ impl Knowledge {
         if self.frames.len() >= MAX_FRAMES {
             return;
         }
-        let shared = frames.iter().map(|frame| self.shared(frame)).collect();
+        let shared = frames.iter().map(|frame| self.once(frame)).collect();
         insert(&mut self.stacks, MAX_STACKS, site, shared, now);
     }
 
-    fn shared(&mut self, frame: &Frame) -> Arc<Frame> {
+    fn once(&mut self, frame: &Frame) -> Arc<Frame> {
         if let Some(known) = self.frames.get(frame) {
             return Arc::clone(known);
         }
@@ -95,6 +96,24 @@ impl Knowledge {
             what: description.clone(),
         };
         self.descriptions.insert((process, handle), told);
+    }
+
+    /// Who else holds a resource.
+    pub(super) fn shared(
+        &mut self,
+        process: ProcessId,
+        handle: Handle,
+        time: Nanos,
+        holders: &[Holder],
+    ) {
+        if self.holders.len() >= MAX_DESCRIPTIONS {
+            drop_older_half(&mut self.holders);
+        }
+        let told = Told {
+            at: time,
+            what: holders.to_vec(),
+        };
+        self.holders.insert((process, handle), told);
     }
 
     pub(super) fn facts_of(&self, process: ProcessId) -> Option<&Facts> {
@@ -130,6 +149,14 @@ impl Knowledge {
         (told.at >= acquired).then_some(&told.what)
     }
 
+    /// Who else holds the resource that was acquired as `handle`.
+    pub(super) fn holders(&self, process: ProcessId, handle: Handle, acquired: Nanos) -> &[Holder] {
+        match self.holders.get(&(process, handle)) {
+            Some(told) if told.at >= acquired => &told.what,
+            _ => &[],
+        }
+    }
+
     /// Drops what is about processes and sites that the ledger has forgotten.
     pub(super) fn prune(&mut self, now: Nanos, ledger: &Ledger) {
         let is_new = |at: Nanos| now.saturating_sub(at) < AHEAD;
@@ -137,6 +164,8 @@ impl Knowledge {
         self.facts.retain(|&process, told| lives(process, told.at));
         self.limits.retain(|&process, told| lives(process, told.at));
         self.descriptions
+            .retain(|&(process, _), told| lives(process, told.at));
+        self.holders
             .retain(|&(process, _), told| lives(process, told.at));
         let before = self.stacks.len();
         self.stacks
@@ -161,13 +190,13 @@ fn insert<K: std::hash::Hash + Eq, T>(
     }
 }
 
-fn drop_older_half(descriptions: &mut HashMap<(ProcessId, Handle), Told<Description>>) {
-    let mut order: Vec<(Nanos, ProcessId, Handle)> = descriptions
+fn drop_older_half<T>(all: &mut HashMap<(ProcessId, Handle), Told<T>>) {
+    let mut order: Vec<(Nanos, ProcessId, Handle)> = all
         .iter()
         .map(|(&(process, handle), told)| (told.at, process, handle))
         .collect();
     order.sort_unstable();
     for (_, process, handle) in &order[..order.len() / 2] {
-        descriptions.remove(&(*process, *handle));
+        all.remove(&(*process, *handle));
     }
 }

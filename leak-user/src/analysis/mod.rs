@@ -5,6 +5,7 @@
 //! descriptor is) and tells it as [`Input`]s; the report is made of what was told.
 
 mod assemble;
+mod failures;
 mod health;
 mod history;
 mod input;
@@ -16,6 +17,7 @@ mod tests;
 use leak_common::Handle;
 use leak_common::ProcessId;
 
+pub use failures::FirstFailure;
 pub use input::{Beginning, Input, Wall};
 
 use crate::{
@@ -25,7 +27,7 @@ use crate::{
     proc::{Description, Facts},
     report::{
         Report,
-        model::{Frame, Health},
+        model::{Frame, Health, Holder},
     },
 };
 use history::Histories;
@@ -47,6 +49,7 @@ pub struct Analysis {
     judge: Judge,
     knowledge: Knowledge,
     histories: Histories,
+    failures: failures::Failures,
     /// The latest time that was told.
     latest: Nanos,
     ended: Option<(Nanos, Wall)>,
@@ -67,6 +70,7 @@ impl Analysis {
             }),
             knowledge: Knowledge::default(),
             histories: Histories::default(),
+            failures: failures::Failures::default(),
             latest: beginning.from,
             ended: None,
             beginning,
@@ -102,6 +106,16 @@ impl Analysis {
                 .knowledge
                 .described(*process, *handle, *time, description),
             Input::Observed(observation) => self.judge.observe(observation),
+            Input::Shared {
+                time,
+                process,
+                handle,
+                holders,
+            } => self.knowledge.shared(*process, *handle, *time, holders),
+            Input::Failed(failure) => {
+                self.latest = self.latest.max(failure.time);
+                self.failures.take(failure);
+            }
             Input::Limits(process, limits) => self.knowledge.limits(*process, limits, self.latest),
             Input::SharedLimits(limits) => self.knowledge.shared_limits.clone_from(limits),
             Input::Health(health) => self.knowledge.health.clone_from(health),
@@ -149,6 +163,19 @@ impl Analysis {
         self.knowledge.facts_of(process)
     }
 
+    /// A process's name: as it was told last, or as the kernel told it; empty where
+    /// neither did.
+    #[must_use]
+    pub fn comm(&self, process: ProcessId) -> String {
+        match self.facts(process) {
+            Some(facts) if !facts.comm.is_empty() => facts.comm.clone(),
+            _ => {
+                let view = self.ledger.process(process);
+                view.map(|view| names::text(&view.comm)).unwrap_or_default()
+            }
+        }
+    }
+
     /// Whether this is the stack known of a site.
     #[must_use]
     pub fn knows_stack(&self, site: SiteId, frames: &[Frame]) -> bool {
@@ -164,6 +191,12 @@ impl Analysis {
         acquired: Nanos,
     ) -> Option<&Description> {
         self.knowledge.description(process, handle, acquired)
+    }
+
+    /// Who else holds the resource that was acquired as `handle` at a time.
+    #[must_use]
+    pub fn holders(&self, process: ProcessId, handle: Handle, acquired: Nanos) -> &[Holder] {
+        self.knowledge.holders(process, handle, acquired)
     }
 
     /// The sites with their verdicts over a time.
@@ -185,7 +218,7 @@ impl Analysis {
     /// has to add.
     #[must_use]
     pub fn health(&self, told: &Health) -> Health {
-        health::complete(told, &self.ledger)
+        health::complete(told, &self.ledger, self.failures.dropped)
     }
 
     /// The report on a time.

@@ -9,11 +9,11 @@ use aya::{
 };
 use leak_common::{
     Counter, Kind, ProcessId,
-    wire::{Young, YoungKey, acquired},
+    wire::{FailureKey, Young, YoungKey, acquired},
 };
 
 use super::{LoadError, Tracer, sys};
-use crate::event::{Acquired, SiteId};
+use crate::event::{Acquired, Refusal, SiteId};
 
 /// Sum of each counter over all CPUs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,12 @@ pub struct YoungEntry {
 struct PodProcessId(ProcessId);
 // SAFETY: one word.
 unsafe impl aya::Pod for PodProcessId {}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct PodFailureKey(FailureKey);
+// SAFETY: integers without padding (its size is asserted beside the type).
+unsafe impl aya::Pod for PodFailureKey {}
 
 impl Tracer {
     fn map(&self, name: &str) -> &Map {
@@ -119,6 +125,39 @@ impl Tracer {
         )
         .context("cannot read the site table")?;
         Ok(totals)
+    }
+
+    /// How often each process was refused something, by error.
+    ///
+    /// # Errors
+    /// The kernel refused the read.
+    pub fn failure_counts(&self) -> anyhow::Result<Vec<((ProcessId, Refusal), u64)>> {
+        let mut counts = Vec::new();
+        sys::read_map(
+            self.hash_map_data("FAILURES").fd().as_fd(),
+            |key: FailureKey, count: u64| {
+                if let Some(error) = Refusal::from_number(key.error) {
+                    counts.push(((key.process, error), count));
+                }
+            },
+        )
+        .context("cannot read the table of failures")?;
+        Ok(counts)
+    }
+
+    /// Forgets a process's failures with an error: the next one is its first.
+    pub fn forget_failure(&mut self, (process, error): (ProcessId, Refusal)) {
+        let key = PodFailureKey(FailureKey {
+            process,
+            error: error.number(),
+            reserved: 0,
+        });
+        if let Ok(mut failures) =
+            HashMap::<_, PodFailureKey, u64>::try_from(self.map_mut("FAILURES"))
+        {
+            // It may be gone already.
+            let _ = failures.remove(&key);
+        }
     }
 
     /// Forgets a site: its next acquisition sends it again.

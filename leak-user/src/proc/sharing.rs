@@ -6,7 +6,7 @@
 //! it is refused only a socket is sure, which nobody can open a second time.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::Instant,
 };
 
@@ -72,10 +72,7 @@ impl Proc {
         asked: &mut [Wanted],
         deadline: Instant,
     ) -> bool {
-        let Ok(pids) = numbers_in(self.root()) else {
-            return true;
-        };
-        for pid in pids {
+        for pid in self.likely_first(asked) {
             let directory = self.of(pid, "fd");
             let Ok(numbers) = numbers_in(&directory) else {
                 continue;
@@ -93,6 +90,20 @@ impl Proc {
             }
         }
         true
+    }
+
+    /// All processes: those that are asked about and their families before the others.
+    fn likely_first(&self, asked: &[Wanted]) -> Vec<u32> {
+        let own: BTreeSet<u32> = asked.iter().map(|asked| asked.pid).collect();
+        let mut pids: Vec<u32> = own.iter().copied().collect();
+        for &pid in &own {
+            pids.extend(self.children(pid).iter().map(|child| child.pid()));
+            pids.extend(self.stat(pid).map(|stat| stat.parent));
+        }
+        pids.extend(numbers_in(self.root()).into_iter().flatten());
+        let mut seen = HashSet::new();
+        pids.retain(|pid| seen.insert(*pid));
+        pids
     }
 
     fn holders(&self, asked: Wanted) -> Vec<Holder> {

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use leak_common::{Counter, ProcessId};
 
 use super::{
-    Plan, TraceError, interpreted::Interpreted, observe::Looks, unfinished::Stacks, wall_clock,
+    Plan, TraceError, failures::Failures, interpreted::Interpreted, observe::Looks,
+    unfinished::Stacks, wall_clock,
 };
 use crate::{
     analysis::{Analysis, Beginning, Input},
@@ -35,6 +36,9 @@ pub(super) struct Engine {
     pub(super) tables: Tables,
     pub(super) interpreted: Interpreted,
     pub(super) stacks: Stacks,
+    pub(super) failures: Failures,
+    /// The holders of shared files were looked for, and time was up.
+    pub(super) sharing_cut_short: bool,
     /// Set of [`leak_common::Kind::bit`].
     pub(super) kinds: u32,
     /// Age in nanoseconds from which a resource is old.
@@ -167,6 +171,8 @@ impl Engine {
             tables,
             interpreted: Interpreted::start()?,
             stacks: Stacks::default(),
+            failures: Failures::default(),
+            sharing_cut_short: false,
             kinds,
             nursery,
             prompt: run,
@@ -246,6 +252,10 @@ impl Engine {
                 self.tables.want(mapped);
                 self.stacks.mapped(mapped);
                 self.learn_mapped(mapped);
+                return;
+            }
+            Event::Failed(failed) => {
+                self.failed(failed);
                 return;
             }
             Event::Unfinished(stack) => {
@@ -377,6 +387,7 @@ impl Engine {
     pub(super) fn tick(&mut self) -> anyhow::Result<()> {
         self.collect_losses()?;
         self.finish_stacks(monotonic_now());
+        self.refresh_failures();
         self.promote()?;
         self.reconcile_some()?;
         self.choose_more()?;
@@ -389,7 +400,7 @@ impl Engine {
         self.check_children();
         self.observe();
         self.tell(Input::Sample(monotonic_now()));
-        self.forget_exited();
+        self.forget_exited()?;
         Ok(())
     }
 
@@ -424,7 +435,7 @@ impl Engine {
     }
 
     /// Drops what is kept of processes whose exit is long past.
-    fn forget_exited(&mut self) {
+    fn forget_exited(&mut self) -> anyhow::Result<()> {
         let horizon = monotonic_now().saturating_sub(2 * self.nursery);
         let gone: Vec<ProcessId> = self
             .exited
@@ -432,6 +443,7 @@ impl Engine {
             .filter(|(_, time)| **time < horizon)
             .map(|(process, _)| *process)
             .collect();
+        self.close_failures(&gone)?;
         for process in gone {
             self.exited.remove(&process);
             self.learned.remove(&process);
@@ -455,6 +467,7 @@ impl Engine {
                 self.symbolizer.forget(process);
             }
         }
+        Ok(())
     }
 
     /// Figures for the progress line.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use leak_common::{Counter, Handle, Kind, ProcessId, wire::StackEnd};
@@ -15,7 +15,7 @@ use crate::{
     event::SiteId,
     judge::Judged,
     ledger::{ProcessView, SiteKey},
-    report::model::{Frame, Health, Report},
+    report::model::{Frame, Health, Report, Verdict},
 };
 
 /// How long the report waits for unwind tables that stacks wait for.
@@ -23,6 +23,11 @@ const TABLES_LAST: Duration = Duration::from_millis(500);
 
 /// How long the report waits for names that are still being read.
 const NAMES_LAST: Duration = Duration::from_millis(500);
+
+/// Examples whose other holders are looked for, those of the first findings, and how
+/// long that may take.
+const MAX_SHARED: usize = 256;
+const SHARING_LIMIT: Duration = Duration::from_secs(1);
 
 /// Processes whose limits are read, those with findings first.
 const MAX_LIMITS: usize = 512;
@@ -51,14 +56,14 @@ impl Engine {
             end: time,
             ..self.analysis.whole()
         });
-        self.gather(&judged);
+        self.gather(&judged)?;
         let wall = wall_clock();
         self.tell(Input::Ended { time, wall });
         Ok(self.analysis.report(self.analysis.whole()))
     }
 
     /// Tells all that the report needs on what was judged.
-    fn gather(&mut self, judged: &[Judged]) {
+    fn gather(&mut self, judged: &[Judged]) -> anyhow::Result<()> {
         let views: Vec<ProcessView> = self.ledger().processes().collect();
         for judged in judged {
             if let SiteKey::Site(site) = judged.key {
@@ -71,9 +76,12 @@ impl Engine {
                 self.remember(view.id);
             }
         }
+        self.tell_sharing(judged);
+        self.tell_failures()?;
         self.tell_limits(&views, judged);
         let health = self.health();
         self.tell(Input::Health(Box::new(health)));
+        Ok(())
     }
 
     fn is_live(&self, process: ProcessId) -> bool {
@@ -131,6 +139,41 @@ impl Engine {
         }
     }
 
+    /// Tells who else holds what may be leaked.
+    fn tell_sharing(&mut self, judged: &[Judged]) {
+        let mut asked = Vec::new();
+        for judged in judged {
+            if judged.verdict == Verdict::Steady || !self.is_live(judged.process) {
+                continue;
+            }
+            let descriptors = judged.samples.iter().filter_map(|sample| {
+                let number = sample.handle.descriptor()?;
+                Some((judged.process, number, *sample))
+            });
+            asked.extend(descriptors.take(MAX_SHARED - asked.len()));
+        }
+        let wanted: Vec<(u32, u32)> = asked
+            .iter()
+            .map(|(process, number, _)| (process.pid(), *number))
+            .collect();
+        let time = monotonic_now();
+        let sharing = self.proc.sharing(&wanted, Instant::now() + SHARING_LIMIT);
+        self.sharing_cut_short = sharing.cut_short;
+        for ((process, _, sample), holders) in asked.into_iter().zip(sharing.holders) {
+            let known = self
+                .analysis
+                .holders(process, sample.handle, sample.acquired);
+            if known != holders {
+                self.tell(Input::Shared {
+                    time,
+                    process,
+                    handle: sample.handle,
+                    holders,
+                });
+            }
+        }
+    }
+
     /// Tells the limits of the processes that matter most.
     fn tell_limits(&mut self, views: &[ProcessView], judged: &[Judged]) {
         let host = self.proc.host_use();
@@ -158,9 +201,20 @@ impl Engine {
             lost_by_cause,
             stacks_truncated: unfinished.values().sum(),
             stacks_truncated_by_reason: unfinished,
-            uncovered: self.missing_hooks.clone(),
+            uncovered: self.uncovered(),
             ..Health::default()
         }
+    }
+
+    fn uncovered(&self) -> Vec<String> {
+        let mut sentences = self.missing_hooks.clone();
+        if self.sharing_cut_short {
+            sentences.push(
+                "not all holders of shared files were found: the host has many descriptors"
+                    .to_owned(),
+            );
+        }
+        sentences
     }
 
     /// Losses by cause; what is zero is left out.

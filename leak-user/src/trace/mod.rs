@@ -5,6 +5,7 @@
 mod baseline;
 mod command;
 mod engine;
+mod failures;
 mod gather;
 mod interpreted;
 mod observe;

@@ -2,6 +2,7 @@
 
 use super::{Shortage, holder, most};
 use crate::{
+    event::Refusal,
     proc::{Proc, Stat, cgroup::GroupLimit, cgroup_members},
     report::model::Limit,
 };
@@ -15,7 +16,7 @@ impl Proc {
             .min_by_key(|limit| limit.soft.saturating_sub(limit.used));
         let Some(limit) = tightest else {
             return Shortage {
-                meaning: "the kernel refused to make another process or thread".to_owned(),
+                meaning: Refusal::Tasks.meaning().to_owned(),
                 holders: Vec::new(),
             };
         };

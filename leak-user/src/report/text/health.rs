@@ -175,6 +175,7 @@ pub(in crate::report) fn meaning_of_loss(cause: &str) -> Option<&'static str> {
     Some(match cause {
         "ring_full" => "the ring buffer was full; a larger --ring-size or fewer kinds (-k) help",
         "sites_full" => "the table of sites was full; later sites have no stack",
+        "failures_dropped" => "there were more failures than are kept; the oldest are left out",
         "failures_full" => "the table of failures was full",
         "inflight_full" => "the table of calls in flight was full",
         "targets_full" => "the table of traced processes was full; some were not traced",

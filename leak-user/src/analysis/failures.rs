@@ -1,0 +1,138 @@
+//! The first failure of each process, by error: kept whatever becomes of the process.
+
+use std::collections::BTreeMap;
+
+use leak_common::ProcessId;
+
+use super::{Span, names::seconds};
+use crate::{
+    event::{Nanos, Refusal},
+    report::model::{Failure, Frame, Holder},
+};
+
+/// Failures that are kept: the oldest goes first.
+const MAX_FAILURES: usize = 4096;
+
+/// The first time that the kernel refused a process something for one reason.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FirstFailure {
+    pub time: Nanos,
+    pub process: ProcessId,
+    pub error: Refusal,
+    /// The process's name then.
+    pub comm: String,
+    /// The call's name.
+    pub call: String,
+    /// How often it has happened since, this one included.
+    pub count: u64,
+    /// What the refusal means, one sentence.
+    pub meaning: String,
+    /// Who held the most of what ran out, then.
+    pub holders: Vec<Holder>,
+    /// Innermost first; empty until it is known.
+    pub stack: Vec<Frame>,
+}
+
+/// What was told of failures.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    /// By time first, so that they are in order.
+    known: BTreeMap<(Nanos, ProcessId, Refusal), FirstFailure>,
+    /// How many were dropped for want of room.
+    pub(super) dropped: u64,
+}
+
+impl Failures {
+    /// Takes a failure, or what is known of it by now.
+    pub(super) fn take(&mut self, failure: &FirstFailure) {
+        let key = (failure.time, failure.process, failure.error);
+        self.known.insert(key, failure.clone());
+        if self.known.len() > MAX_FAILURES {
+            self.known.pop_first();
+            self.dropped += 1;
+        }
+    }
+
+    /// Those in a time, in their order.
+    pub(super) fn within(&self, span: Span) -> Vec<Failure> {
+        let within = self
+            .known
+            .values()
+            .filter(|failure| (span.start..=span.end).contains(&failure.time));
+        within.map(|failure| report(failure, span)).collect()
+    }
+}
+
+fn report(failure: &FirstFailure, span: Span) -> Failure {
+    Failure {
+        pid: failure.process.pid(),
+        start_time: u64::from(failure.process.start_ticks()),
+        comm: failure.comm.clone(),
+        error: failure.error.name().to_owned(),
+        call: failure.call.clone(),
+        after_seconds: seconds(failure.time - span.start),
+        count: failure.count,
+        meaning: failure.meaning.clone(),
+        holders: failure.holders.clone(),
+        stack: failure.stack.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(time: Nanos, pid: u32) -> FirstFailure {
+        FirstFailure {
+            time,
+            process: ProcessId::new(pid, 1),
+            error: Refusal::Files,
+            comm: "server".to_owned(),
+            call: "accept4".to_owned(),
+            count: 1,
+            meaning: String::new(),
+            holders: Vec::new(),
+            stack: Vec::new(),
+        }
+    }
+
+    const SPAN: Span = Span {
+        start: 1_000_000_000,
+        end: 5_000_000_000,
+    };
+
+    #[test]
+    fn what_is_known_later_replaces_what_was() {
+        let mut failures = Failures::default();
+        failures.take(&failure(3_000_000_000, 7));
+        failures.take(&failure(2_500_000_000, 8));
+        failures.take(&FirstFailure {
+            count: 9,
+            ..failure(3_000_000_000, 7)
+        });
+        let reported = failures.within(SPAN);
+        let of = |failure: &Failure| (failure.pid, failure.after_seconds, failure.count);
+        let reported: Vec<_> = reported.iter().map(of).collect();
+        assert_eq!(reported, [(8, 1.5, 1), (7, 2.0, 9)]);
+    }
+
+    #[test]
+    fn failures_of_another_time_are_left_out() {
+        let mut failures = Failures::default();
+        failures.take(&failure(999_999_999, 7));
+        failures.take(&failure(5_000_000_001, 7));
+        assert_eq!(failures.within(SPAN), []);
+    }
+
+    #[test]
+    fn the_oldest_are_dropped_and_counted() {
+        let mut failures = Failures::default();
+        for time in 0..MAX_FAILURES as u64 + 3 {
+            failures.take(&failure(SPAN.start + time, 7));
+        }
+        assert_eq!(failures.dropped, 3);
+        let kept = failures.within(SPAN);
+        assert_eq!(kept.len(), MAX_FAILURES);
+        assert_eq!(kept[0].after_seconds, seconds(3));
+    }
+}
