@@ -7,7 +7,7 @@ use leak_common::ProcessId;
 use super::{Span, names::seconds};
 use crate::{
     event::{Nanos, Refusal},
-    report::model::{Failure, Frame, Holder},
+    report::model::Failure,
 };
 
 /// Failures that are kept: the oldest goes first.
@@ -19,18 +19,9 @@ pub struct FirstFailure {
     pub time: Nanos,
     pub process: ProcessId,
     pub error: Refusal,
-    /// The process's name then.
-    pub comm: String,
-    /// The call's name.
-    pub call: String,
-    /// How often it has happened since, this one included.
-    pub count: u64,
-    /// What the refusal means, one sentence.
-    pub meaning: String,
-    /// Who held the most of what ran out, then.
-    pub holders: Vec<Holder>,
-    /// Innermost first; empty until it is known.
-    pub stack: Vec<Frame>,
+    /// What the report says of it, but for `after_seconds`, which only the report
+    /// knows. Without a stack until that is known.
+    pub failure: Failure,
 }
 
 /// What was told of failures.
@@ -63,18 +54,10 @@ impl Failures {
     }
 }
 
-fn report(failure: &FirstFailure, span: Span) -> Failure {
+fn report(first: &FirstFailure, span: Span) -> Failure {
     Failure {
-        pid: failure.process.pid(),
-        start_time: u64::from(failure.process.start_ticks()),
-        comm: failure.comm.clone(),
-        error: failure.error.name().to_owned(),
-        call: failure.call.clone(),
-        after_seconds: seconds(failure.time - span.start),
-        count: failure.count,
-        meaning: failure.meaning.clone(),
-        holders: failure.holders.clone(),
-        stack: failure.stack.clone(),
+        after_seconds: seconds(first.time - span.start),
+        ..first.failure.clone()
     }
 }
 
@@ -87,12 +70,11 @@ mod tests {
             time,
             process: ProcessId::new(pid, 1),
             error: Refusal::Files,
-            comm: "server".to_owned(),
-            call: "accept4".to_owned(),
-            count: 1,
-            meaning: String::new(),
-            holders: Vec::new(),
-            stack: Vec::new(),
+            failure: Failure {
+                pid,
+                count: 1,
+                ..Failure::default()
+            },
         }
     }
 
@@ -106,10 +88,9 @@ mod tests {
         let mut failures = Failures::default();
         failures.take(&failure(3_000_000_000, 7));
         failures.take(&failure(2_500_000_000, 8));
-        failures.take(&FirstFailure {
-            count: 9,
-            ..failure(3_000_000_000, 7)
-        });
+        let mut later = failure(3_000_000_000, 7);
+        later.failure.count = 9;
+        failures.take(&later);
         let reported = failures.within(SPAN);
         let of = |failure: &Failure| (failure.pid, failure.after_seconds, failure.count);
         let reported: Vec<_> = reported.iter().map(of).collect();

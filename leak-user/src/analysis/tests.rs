@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     event::{Acquired, Event, Forked, Released, Site},
     ledger::BaselineProcess,
-    report::model::{Host, Limit, Verdict},
+    report::model::{Failure, Host, Limit, Verdict},
 };
 
 const SECOND: Nanos = 1_000_000_000;
@@ -291,4 +291,64 @@ fn the_ledgers_losses_join_those_that_were_told() {
             "32-bit system calls are not seen (pid 7, 8)"
         ]
     );
+}
+
+#[test]
+fn a_failure_outlives_its_process_in_the_report() {
+    let failed = |count, stack: &[&str]| {
+        Input::Failed(Box::new(FirstFailure {
+            time: 5 * SECOND,
+            process: CHILD,
+            error: crate::event::Refusal::Files,
+            failure: Failure {
+                pid: 8,
+                error: "EMFILE".to_owned(),
+                count,
+                stack: stack.iter().map(|symbol| frame(symbol)).collect(),
+                ..Failure::default()
+            },
+        }))
+    };
+    let mut analysis = analysed([
+        failed(1, &[]),
+        failed(3, &["open", "main"]),
+        Input::Gone(CHILD),
+    ]);
+    for second in [60, 120] {
+        analysis.take(&Input::Horizon(second * SECOND));
+        analysis.take(&Input::Sample(second * SECOND));
+    }
+    let report = analysis.report(analysis.whole());
+    let [failure] = report.failures.as_slice() else {
+        panic!("{:?}", report.failures);
+    };
+    assert_eq!((failure.count, failure.after_seconds), (3, 4.0));
+    assert_eq!(failure.stack, [frame("open"), frame("main")]);
+    let later = analysis.report(Span {
+        start: 6 * SECOND,
+        end: 60 * SECOND,
+    });
+    assert_eq!(later.failures, []);
+}
+
+#[test]
+fn holders_are_those_of_the_very_resource() {
+    let shared = |number, time, pids: &[u32]| Input::Shared {
+        time,
+        process: CHILD,
+        handle: descriptor(number),
+        holders: pids
+            .iter()
+            .map(|&pid| Holder {
+                pid,
+                ..Holder::default()
+            })
+            .collect(),
+    };
+    let analysis = analysed([shared(3, 5 * SECOND, &[9, 10]), shared(3, 6 * SECOND, &[9])]);
+    let holders = |number, acquired| analysis.holders(CHILD, descriptor(number), acquired).len();
+    assert_eq!(holders(3, 2 * SECOND), 1);
+    assert_eq!(holders(4, 2 * SECOND), 0);
+    // The number was used again.
+    assert_eq!(holders(3, 7 * SECOND), 0);
 }

@@ -11,7 +11,7 @@ use super::{
     wire::Cursor,
 };
 use crate::{
-    analysis::Input,
+    analysis::{FirstFailure, Input},
     event::Nanos,
     judge::Observation,
     ledger::{BaselineProcess, Snapshot},
@@ -92,6 +92,26 @@ pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>
             observation.put(out);
             (kinds::OBSERVED, Some(observation.time))
         }
+        Input::Shared {
+            time,
+            process,
+            handle,
+            holders,
+        } => {
+            time.put(out);
+            process.put(out);
+            handle.put(out);
+            put_json(out, holders)?;
+            (kinds::SHARED, Some(*time))
+        }
+        Input::Failed(first) => {
+            first.time.put(out);
+            first.process.put(out);
+            first.error.put(out);
+            put_json(out, &first.failure)?;
+            // It is told anew when more is known: that is later.
+            (kinds::FIRST_FAILURE, None)
+        }
         Input::Limits(process, limits) => {
             process.put(out);
             put_json(out, limits)?;
@@ -144,6 +164,18 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
             description: json(from)?,
         },
         kinds::OBSERVED => Input::Observed(Box::new(Field::get(from)?)),
+        kinds::SHARED => Input::Shared {
+            time: Field::get(from)?,
+            process: Field::get(from)?,
+            handle: Field::get(from)?,
+            holders: json(from)?,
+        },
+        kinds::FIRST_FAILURE => Input::Failed(Box::new(FirstFailure {
+            time: Field::get(from)?,
+            process: Field::get(from)?,
+            error: Field::get(from)?,
+            failure: json(from)?,
+        })),
         kinds::LIMITS => Input::Limits(Field::get(from)?, json(from)?),
         kinds::SHARED_LIMITS => Input::SharedLimits(json(from)?),
         kinds::HEALTH => Input::Health(json(from)?),

@@ -31,6 +31,8 @@ pub(super) const LIMITS: u8 = 42;
 pub(super) const SHARED_LIMITS: u8 = 43;
 pub(super) const HEALTH: u8 = 44;
 pub(super) const ENDED: u8 = 45;
+pub(super) const FIRST_FAILURE: u8 = 46;
+pub(super) const SHARED: u8 = 47;
 pub(super) const OBSERVED: u8 = 48;
 
 // Above 127 a first byte is that of an acquisition or a release.

@@ -12,7 +12,7 @@ use crate::{
     event::{Call, Failed, Nanos, Refusal, SiteId},
     ledger::SiteKey,
     proc::{Refused, Shortage},
-    report::model::Frame,
+    report::model::{Failure, Frame},
 };
 
 /// Least time between two looks at all processes of the host.
@@ -61,12 +61,17 @@ impl Engine {
                 time: failed.time,
                 process: failed.process,
                 error: failed.error,
-                comm,
-                call,
-                count: 1,
-                meaning,
-                holders,
-                stack: Vec::new(),
+                failure: Failure {
+                    pid: failed.process.pid(),
+                    start_time: u64::from(failed.process.start_ticks()),
+                    comm,
+                    error: failed.error.name().to_owned(),
+                    call,
+                    count: 1,
+                    meaning,
+                    holders,
+                    ..Failure::default()
+                },
             },
         };
         self.look_at_site(failed.site);
@@ -136,11 +141,12 @@ impl Engine {
     }
 
     fn tell_failure(&mut self, failure: &mut Open, count: u64) {
-        let count = count.max(failure.known.count);
+        let count = count.max(failure.known.failure.count);
         let stack = self.failed_at(failure);
-        if count != failure.known.count || stack != failure.known.stack {
-            failure.known.count = count;
-            failure.known.stack = stack;
+        let known = &mut failure.known.failure;
+        if count != known.count || stack != known.stack {
+            known.count = count;
+            known.stack = stack;
             self.tell(Input::Failed(Box::new(failure.known.clone())));
         }
     }

@@ -8,7 +8,7 @@ use leak_common::{
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
 
 use crate::{
-    analysis::{Beginning, Input},
+    analysis::{Beginning, FirstFailure, Input},
     capture::{Damage, Item, ReadError, Reader, Unknown, Writer},
     event::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased,
@@ -17,7 +17,7 @@ use crate::{
     judge::Observation,
     ledger::{BaselineProcess, Snapshot},
     proc::{Description, Facts},
-    report::model::{Frame, Health, Host, Limit, SharedLimit, Socket},
+    report::model::{Failure, Frame, Health, Holder, Host, Limit, SharedLimit, Socket},
 };
 
 /// What captures here begin with.
@@ -342,7 +342,8 @@ prop_compose! {
     fn described()(
         time in time(), process in process(), handle in handle(), kind in kind(),
         site in site_id(), text in text(), words in texts(), option in of(text()),
-        number: u64, line: Option<u32>, real: f64, flag: bool, which in 0..5,
+        number: u64, line: Option<u32>, real: f64, flag: bool, which in 0..7,
+        error in select(&Refusal::ALL[..]),
     ) -> Input {
         let word = |at: usize| words.get(at).cloned().unwrap_or_default();
         match which {
@@ -363,6 +364,14 @@ prop_compose! {
                 scope: word.clone(), resource: text.clone(), used: number, limit: time,
                 growth_per_second: real, exhaustion_seconds: flag.then_some(real),
             }).collect()),
+            4 => Input::Shared { time, process, handle, holders: words.iter().map(|word| Holder {
+                pid: process.pid(), comm: word.clone(), handle: text.clone(), what: word.clone(),
+                count: number,
+            }).collect() },
+            5 => Input::Failed(Box::new(FirstFailure { time, process, error, failure: Failure {
+                comm: text, count: number, call: word(0), meaning: word(1),
+                ..Failure::default()
+            } })),
             _ => Input::Health(Box::new(Health {
                 events: number, lost: time, uncovered: words.clone(),
                 lost_by_cause: words.into_iter().map(|word| (word, number)).collect(),
