@@ -40,7 +40,8 @@
 //!   and names.
 //! * [`symbolize`]: names for addresses, also after a process's end. [`proc`]: everything read from `/proc`, over a
 //!   root path.
-//! * [`report`]: the model and a writer per format. [`output`]: where reports go.
+//! * [`report`]: the model and a writer per format, and what differs between two. [`saved`]: reports from files.
+//!   [`output`]: where reports go.
 //! * [`hints`]: what bug a finding usually is. [`suppress`]: findings that someone said are all right. Both are written in
 //!   TOML with the frame patterns of [`pattern`], and work on a finished report, where [`advice`] puts them.
 //! * [`trace`]: the driver; it owns the loop, the clock and the signals. [`doctor`]: what a machine allows.
@@ -75,6 +76,7 @@ pub mod pattern;
 pub mod proc;
 pub mod python;
 pub mod report;
+pub mod saved;
 pub mod source;
 pub mod suppress;
 pub mod symbolize;

@@ -5,11 +5,15 @@ use std::{io::Write as _, process::ExitCode, time::Duration};
 use leak_user::{
     advice::Advice,
     bpf::{LoadError, raise_descriptor_limit},
-    cli::{Cli, Command, Doctor, DoctorFormat, FailOn, TraceOptions, completion_script, exit_code},
+    cli::{
+        Cli, Command, Diff, DiffFormat, Doctor, DoctorFormat, FailOn, TraceOptions,
+        completion_script, exit_code,
+    },
     doctor,
     output::{Output, ReportOutput, Style},
     proc::Proc,
     report::{self, doctor::Status, escape::escape, model::Verdict},
+    saved,
     trace::{Plan, TraceError, trace},
 };
 
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
             &options.options,
             Target::Command(&options.command, options.fail_on),
         ),
+        Command::Diff(options) => diff_command(&cli, options),
         Command::Doctor(options) => doctor_command(&cli, options),
         Command::Completions(options) => completions(options.shell),
     };
@@ -175,6 +180,29 @@ fn fails(fail_on: Option<FailOn>, worst: Option<Verdict>) -> bool {
         (Some(FailOn::Suspect), Some(worst)) => worst <= Verdict::Suspect,
         (None, _) | (_, None) => false,
     }
+}
+
+fn diff_command(cli: &Cli, options: &Diff) -> Result<u8, Failure> {
+    let base = saved::load(&options.base)?;
+    let new = saved::load(&options.new)?;
+    let diff = report::diff::Diff::between(&base, &new);
+    let host = Proc::default().host_facts().hostname;
+    let output = Output::open(options.output.as_deref(), &host)?;
+    let text = report::diff::TextOptions {
+        width: output.width(),
+        color: output.color(cli.color),
+        top: usize::try_from(options.top).unwrap_or(usize::MAX),
+        all: options.all,
+    };
+    output.write(|out| match options.format {
+        DiffFormat::Text => report::diff::write_text(&diff, &text, out),
+        DiffFormat::Json => report::diff::write_json(&diff, out),
+    })?;
+    Ok(if fails(options.fail_on, diff.worst_news()) {
+        exit_code::LEAKS
+    } else {
+        exit_code::FINE
+    })
 }
 
 fn doctor_command(cli: &Cli, options: &Doctor) -> Result<u8, Failure> {

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 /// Where a frame begins. The first byte is no text, the line ends show what a
 /// transfer as text does to them.
-pub(super) const MARKER: [u8; 8] = *b"\x89LEAK\r\n\x1a";
+pub const MARKER: [u8; 8] = *b"\x89LEAK\r\n\x1a";
 
 /// Bytes of a header.
 pub(super) const HEADER: usize = 104;

@@ -29,7 +29,7 @@ mod writer;
 mod tests;
 
 pub use damage::{Cause, Damage, ReadError, Unknown};
-pub use frame::{Chain, MAX_RAW, MAX_STORED, Version};
+pub use frame::{Chain, MARKER, MAX_RAW, MAX_STORED, Version};
 pub use index::{Entry, Index};
 pub use reader::{Item, Reader};
 pub use segment::{Encoder, MAX_RECORD, Segment, TooLong};

@@ -19,6 +19,9 @@ Examples:
   A command from its first instruction, for a build that must not leak:
   leaktrace run --fail-on leak -- ./server --self-test
 
+  What a change made worse:
+  leaktrace diff before.json after.json
+
   What this machine allows:
   leaktrace doctor
 
@@ -26,7 +29,7 @@ Exit codes:
   0  fine
   1  error
   2  wrong usage
-  3  leaks were found (only with --fail-on)
+  3  leaks were found, or more of them (only with --fail-on)
   4  the kernel lacks something that is needed
   5  a privilege is missing";
 
@@ -73,6 +76,25 @@ Exit codes:
   that of the command (128 + signal where one ended it), unless
   1 error, 2 wrong usage, 3 leaks were found (only with --fail-on),
   4 the kernel lacks something, 5 a privilege is missing";
+
+pub(super) const DIFF: &str = "\
+A site is the same in both reports if its kind, its program's file name and the functions of its stack \
+are; processes of a program are summed. It grew if its verdict is worse, or its pace by more than a \
+quarter; where nothing grows, what is outstanding counts.
+
+Examples:
+  What the new version does worse than the old one:
+  leaktrace diff before.json after.json
+
+  A build that must not leak more than the last one:
+  leaktrace run -f json -o after.json -- ./server --self-test
+  leaktrace diff --fail-on leak before.json after.json
+
+  All of it, for a program:
+  leaktrace diff -f json -o diff.json before.json after.json
+
+Exit codes:
+  0 fine, 1 error, 2 wrong usage, 3 something is worse (only with --fail-on)";
 
 pub(super) const DOCTOR: &str = "\
 Examples:

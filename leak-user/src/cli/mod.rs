@@ -11,8 +11,8 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 pub use options::{
-    AdviceOptions, Color, Completions, Doctor, DoctorFormat, FailOn, Format, Run, Trace,
-    TraceOptions,
+    AdviceOptions, Color, Completions, Diff, DiffFormat, Doctor, DoctorFormat, FailOn, Format, Run,
+    Trace, TraceOptions,
 };
 pub use values::KindChoice;
 
@@ -54,6 +54,7 @@ pub struct Cli {
 pub enum Command {
     Trace(Trace),
     Run(Run),
+    Diff(Diff),
     Doctor(Doctor),
     Completions(Completions),
 }
@@ -79,6 +80,7 @@ impl Cli {
                 let name = match cli.command {
                     Command::Trace(_) => "trace",
                     Command::Run(_) => "run",
+                    Command::Diff(_) => "diff",
                     Command::Doctor(_) => "doctor",
                     Command::Completions(_) => "completions",
                 };
@@ -95,7 +97,7 @@ impl Cli {
         let options = match &self.command {
             Command::Trace(trace) => &trace.options,
             Command::Run(run) => &run.options,
-            Command::Doctor(_) | Command::Completions(_) => return None,
+            Command::Diff(_) | Command::Doctor(_) | Command::Completions(_) => return None,
         };
         if options.comms.len() > MAX_COMMS {
             return Some((

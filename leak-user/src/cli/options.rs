@@ -190,6 +190,43 @@ impl TraceOptions {
     }
 }
 
+/// Compare two reports: which sites are new, gone, grew or shrank
+///
+/// Reports are what -f json writes. Sites are matched by kind, program and the functions of the
+/// stack, across runs, hosts and builds.
+#[derive(Clone, Debug, PartialEq, Args)]
+#[command(after_long_help = help::DIFF)]
+pub struct Diff {
+    /// The report to compare with
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub base: PathBuf,
+
+    /// The report that is compared with it
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub new: PathBuf,
+
+    /// End with code 3 if a site of NEW is new or grew and is as bad as this or worse
+    #[arg(long, value_enum, value_name = "VERDICT")]
+    pub fail_on: Option<FailOn>,
+
+    /// Sites that the text shows at most
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub top: u32,
+
+    /// Show also sites that are steady in both reports, and those that are the same
+    #[arg(long)]
+    pub all: bool,
+
+    /// Format of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub format: DiffFormat,
+
+    /// Write it to this file, whole or not at all, with mode 0600
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+}
+
 /// Check what tracing needs on this machine
 ///
 /// What is missing is named, with the way to get it.
@@ -252,6 +289,16 @@ impl Format {
             Format::Parquet => true,
         }
     }
+}
+
+/// Formats of a comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One document, schema leaktrace.diff/1
+    Json,
 }
 
 /// Formats of the doctor's answer.

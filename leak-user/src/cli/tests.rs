@@ -85,6 +85,33 @@ fn the_command_keeps_its_own_options() {
 }
 
 #[test]
+fn two_reports_are_compared() {
+    let cli = parse("leaktrace diff --fail-on leak -n 3 a.json b.json -f json").unwrap();
+    let Command::Diff(diff) = cli.command else {
+        panic!("not diff")
+    };
+    assert_eq!(diff.base, std::path::Path::new("a.json"));
+    assert_eq!(diff.new, std::path::Path::new("b.json"));
+    assert_eq!(diff.fail_on, Some(FailOn::Leak));
+    assert_eq!(
+        (diff.top, diff.all, diff.format),
+        (3, false, DiffFormat::Json)
+    );
+    for line in [
+        "leaktrace diff",
+        "leaktrace diff a.json",
+        "leaktrace diff a b c",
+        "leaktrace diff a b -f html",
+    ] {
+        assert_eq!(
+            parse(line).unwrap_err().exit_code(),
+            i32::from(exit_code::USAGE),
+            "{line}"
+        );
+    }
+}
+
+#[test]
 fn color_and_verbosity_go_before_or_after_the_command() {
     for line in [
         "leaktrace --color never -vv doctor",
@@ -209,7 +236,7 @@ fn long_helps() -> Vec<(String, String)> {
 #[test]
 fn every_example_of_the_help_parses() {
     let helps = long_helps();
-    assert_eq!(helps.len(), 5);
+    assert_eq!(helps.len(), 6);
     for (name, text) in helps {
         let examples: Vec<&str> = text
             .lines()
@@ -229,7 +256,7 @@ fn the_help_names_the_exit_codes_and_only_commands_that_exist() {
     for code in 0..=5 {
         assert!(text.contains(&format!("\n  {code}  ")), "{code}: {text}");
     }
-    for absent in ["top ", "record", "diff", "agent"] {
+    for absent in ["top ", "record", "agent"] {
         assert!(!text.contains(&format!("\n  {absent}")), "{absent}: {text}");
     }
 }

@@ -1,6 +1,7 @@
 //! The report and its writers, one per format. All of it is pure: a report and
 //! options go in, bytes come out.
 
+pub mod diff;
 pub mod doctor;
 pub mod escape;
 pub mod flamegraph;
@@ -15,6 +16,7 @@ pub mod moment;
 pub mod parquet;
 pub mod perfetto;
 pub mod pprof;
+pub mod read;
 pub mod row;
 pub mod text;
 

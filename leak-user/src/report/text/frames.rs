@@ -17,7 +17,7 @@ const INDENT: usize = 6;
 /// Columns from which on a place says something beside its function.
 const MIN_PLACE: usize = 30;
 
-pub(super) fn write(stack: &[Frame], page: &mut Page) -> io::Result<()> {
+pub(in crate::report) fn write(stack: &[Frame], page: &mut Page) -> io::Result<()> {
     for (number, frame) in stack.iter().take(FRAMES).enumerate() {
         write_frame(number, frame, page)?;
     }

@@ -14,7 +14,8 @@ mod shared;
 use std::io;
 
 use super::model::{Finding, Report, Verdict};
-use amounts::{counted, duration};
+pub(super) use amounts::{bytes, counted, duration, growth};
+pub(super) use frames::write as write_frames;
 pub(super) use health::{meaning_of_end, meaning_of_loss};
 pub(super) use page::{Ink, Page};
 
