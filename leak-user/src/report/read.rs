@@ -105,7 +105,9 @@ fn check_schema(text: &[u8]) -> Result<(), ReadError> {
     }
     let document: Document = match serde_json::from_slice(text) {
         Ok(document) => document,
-        Err(error) if error.is_eof() => return Err(ReadError::Truncated),
+        Err(error) if error.is_eof() || is_at_end(&error, text) => {
+            return Err(ReadError::Truncated);
+        }
         Err(error) if error.is_data() => return Err(ReadError::NoReport),
         Err(error) => return Err(ReadError::NotJson(shown(&error.to_string()))),
     };
@@ -122,6 +124,13 @@ fn check_schema(text: &[u8]) -> Result<(), ReadError> {
         Some(2..) => ReadError::Newer(shown(schema)),
         _ => ReadError::Schema(shown(schema)),
     })
+}
+
+/// Whether an error is about the very end: that of a number that was cut off is not called the end of the file.
+fn is_at_end(error: &serde_json::Error, text: &[u8]) -> bool {
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let last = lines.next_back().unwrap_or_default();
+    error.line() == lines.count() + 1 && error.column() >= last.len()
 }
 
 /// Messages quote what was read.
