@@ -1,8 +1,12 @@
 //! One leak that is reached by many ways: each way is a site of its own, and none of
 //! them grows enough to be seen. Those whose innermost frames are the same are judged
-//! together, and the largest of them speaks for all.
+//! together, and the largest of them speaks for all. Where that finds nothing, all sites
+//! of a process and kind are, which takes twice the growth.
 
-use std::collections::HashMap;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 
 use leak_common::{Kind, ProcessId};
 
@@ -16,36 +20,54 @@ use crate::report::model::Verdict;
 const SAME_FRAMES: usize = 3;
 
 /// What sites have in common that are judged together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Place {
     process: ProcessId,
     kind: Kind,
-    frames: [u64; SAME_FRAMES],
+    /// `None`: all sites of the process and kind, whatever their frames. A program that
+    /// executes itself again has other addresses each time.
+    frames: Option<[u64; SAME_FRAMES]>,
 }
 
-/// The sites that hold something, by place; those that stand alone are left out.
+impl Place {
+    /// Whether the sites are ways to the same call.
+    pub(super) fn is_call(&self) -> bool {
+        self.frames.is_some()
+    }
+}
+
+/// The sites that hold something, by place, calls before processes; those that stand
+/// alone are left out.
 pub(super) fn places(
     ledger: &Ledger,
     details: &HashMap<SiteKey, SiteDetail>,
-) -> HashMap<Place, Vec<SiteKey>> {
-    let mut places: HashMap<Place, Vec<SiteKey>> = HashMap::new();
+) -> BTreeMap<Reverse<Place>, Vec<SiteKey>> {
+    let mut places: BTreeMap<Reverse<Place>, Vec<SiteKey>> = BTreeMap::new();
     for &key in details.keys() {
         let Some(record) = ledger.site(key) else {
             continue;
         };
+        let of_process = Place {
+            process: record.process,
+            kind: record.kind,
+            frames: None,
+        };
+        // Memory is mapped in many places of a program that is well.
+        if record.kind != Kind::Mapping {
+            places.entry(Reverse(of_process)).or_default().push(key);
+        }
         if let Some(&[first, second, third]) = record.frames.get(..SAME_FRAMES) {
-            let place = Place {
-                process: record.process,
-                kind: record.kind,
-                frames: [first, second, third],
+            let call = Place {
+                frames: Some([first, second, third]),
+                ..of_process
             };
-            places.entry(place).or_default().push(key);
+            places.entry(Reverse(call)).or_default().push(key);
         }
     }
     places.retain(|_, keys| keys.len() > 1);
     for keys in places.values_mut() {
         let outstanding = |key: &SiteKey| ledger.site(*key).map_or(0, |record| record.outstanding);
-        keys.sort_by_key(|key| (std::cmp::Reverse(outstanding(key)), *key));
+        keys.sort_by_key(|key| (Reverse(outstanding(key)), *key));
     }
     places
 }
@@ -56,7 +78,7 @@ pub(super) fn judge(
     config: &Config,
     ledger: &Ledger,
     details: &HashMap<SiteKey, SiteDetail>,
-    keys: &[SiteKey],
+    (place, keys): (Place, &[SiteKey]),
     evidence: &Evidence<'_>,
 ) -> Option<Opinion> {
     let mut times: Vec<Nanos> = Vec::new();
@@ -85,6 +107,7 @@ pub(super) fn judge(
         adopted,
         start: start.max(evidence.window_start),
         series: None,
+        known: evidence.known && place.is_call(),
         ..evidence.clone()
     };
     let mut opinion = growth::judge(config, &together);
@@ -92,9 +115,14 @@ pub(super) fn judge(
         return None;
     }
     opinion.rule = "growth-by-many-ways";
-    opinion.evidence.push(format!(
-        "together with {} other ways to the same call; this one holds the most",
-        keys.len() - 1
-    ));
+    let others = keys.len() - 1;
+    opinion.evidence.push(match place.is_call() {
+        true => {
+            format!("together with {others} other ways to the same call; this one holds the most")
+        }
+        false => {
+            format!("together with {others} other places in this process; this one holds the most")
+        }
+    });
     Some(opinion)
 }

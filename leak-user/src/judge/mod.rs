@@ -24,7 +24,7 @@ mod tests;
 mod watches;
 mod zombies;
 
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
 use leak_common::{Kind, ProcessId};
 
@@ -417,7 +417,7 @@ impl Judge {
         details: &HashMap<SiteKey, SiteDetail>,
         findings: &mut HashMap<SiteKey, Judged>,
     ) {
-        for keys in merged::places(context.ledger, details).into_values() {
+        for (Reverse(place), keys) in merged::places(context.ledger, details) {
             let leak = |key: &SiteKey| {
                 let found = findings.get(key);
                 found.is_some_and(|judged| judged.verdict == Verdict::Leak)
@@ -430,7 +430,8 @@ impl Judge {
             };
             let site = self.site(context, first, record, details.get(&first));
             let evidence = site.evidence();
-            let opinion = merged::judge(&self.config, context.ledger, details, &keys, &evidence);
+            let together = (place, keys.as_slice());
+            let opinion = merged::judge(&self.config, context.ledger, details, together, &evidence);
             if let (Some(opinion), Some(judged)) = (opinion, findings.get_mut(&first)) {
                 judged.confidence = confidence::of(&opinion, context.trust(record.process), true);
                 judged.verdict = opinion.verdict;

@@ -301,6 +301,40 @@ fn one_leak_by_many_ways_is_found_and_the_largest_speaks() {
 }
 
 #[test]
+fn a_program_that_executes_itself_leaks_as_one() {
+    let mut ledger = ledger(false);
+    for n in 0..240_u64 {
+        let site = SiteId(1000 + n);
+        ledger.apply(&Event::Site(crate::event::Site {
+            time: n * 200 * MILLI,
+            process: PROCESS,
+            kind: Kind::File,
+            id: site,
+            tid: 7,
+            frames: [10 + n, 20 + n, 30 + n].into(),
+            end: leak_common::wire::StackEnd::Complete,
+        }));
+        let one = acquired(n * 200 * MILLI, Kind::File, descriptor(n as usize));
+        if let Event::Acquired(one) = one {
+            ledger.apply(&Event::Acquired(Acquired { site, ..one }));
+        }
+    }
+    let found = check(&Judge::new(Config::default()).findings(49_000 * MILLI, 0, &ledger));
+    assert_eq!(found[0].verdict, Verdict::Leak, "{:?}", found[0]);
+    assert!(
+        found[0]
+            .evidence
+            .iter()
+            .any(|line| line.contains("239 other places"))
+    );
+    assert!(
+        found[1..]
+            .iter()
+            .all(|found| found.verdict != Verdict::Leak)
+    );
+}
+
+#[test]
 fn sockets_that_wait_for_their_owners_close_are_a_leak_if_there_are_ever_more() {
     for (number, verdict) in [(1, Verdict::Suspect), (6, Verdict::Leak)] {
         let mut ledger = ledger(false);
