@@ -2,9 +2,8 @@
 //! each process and kind with a slice for each outstanding resource that is known by name,
 //! from its acquisition to the window's end, and counters of what was held over time.
 //!
-//! Slices on one track must nest. Those of outstanding resources do: all of them end
-//! together. So do those of a process that has exited, although it held them only until
-//! then, which their arguments say.
+//! Slices on one track must nest. Those of a process do: all of them end together, with
+//! the window, or where the process has exited when it was seen last.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -69,6 +68,7 @@ fn events(report: &Report) -> Vec<TraceEvent> {
     let start = unix_nanos(&report.window.start).map_or(0, |nanos| nanos / 1000);
     let end = unix_nanos(&report.window.end).map_or(start, |nanos| nanos / 1000);
     let window = Window { start, end };
+    let ends = last_seen(report, window);
     let mut tracks = Tracks::default();
     let mut events = Vec::new();
     for process in &report.processes {
@@ -81,8 +81,12 @@ fn events(report: &Report) -> Vec<TraceEvent> {
         let pid = tracks.process(finding.pid, start_time, &finding.comm);
         let tid = tracks.kind(pid, &finding.kind);
         let exited = process.is_some_and(|process| process.exited);
-        let slices = finding.examples.iter();
-        events.extend(slices.map(|example| slice(finding, example, exited, window, pid, tid)));
+        let end = ends.get(&(finding.pid, start_time)).copied();
+        events.extend(finding.examples.iter().map(|example| TraceEvent {
+            pid,
+            tid,
+            ..slice(finding, example, exited, end.unwrap_or(window.end))
+        }));
         // Numbered as in the report, so that two sites in one function are two counters.
         let name = format!("{} #{} {}", finding.kind, number + 1, site(finding));
         events.extend(counter(&name, pid, &finding.history, window));
@@ -156,14 +160,38 @@ impl Tracks {
     }
 }
 
-fn slice(
-    finding: &Finding,
-    example: &Example,
-    exited: bool,
-    window: Window,
-    pid: u64,
-    tid: u32,
-) -> TraceEvent {
+/// When processes that have exited were seen last, by pid and start: the report does not
+/// say when they did. One without history is not among them.
+fn last_seen(report: &Report, window: Window) -> HashMap<(u32, u64), i64> {
+    let of_processes = report
+        .processes
+        .iter()
+        .map(|process| (process, &process.history));
+    let of_findings = report
+        .findings
+        .iter()
+        .filter_map(|finding| Some((report.process_of(finding)?, &finding.history)));
+    let mut seen: HashMap<(u32, u64), i64> = HashMap::new();
+    for (process, history) in of_processes.chain(of_findings) {
+        if let Some(last) = history.last().filter(|_| process.exited) {
+            let time = at(last, window).min(window.end);
+            let known = seen
+                .entry((process.pid, process.start_time))
+                .or_insert(time);
+            *known = time.max(*known);
+        }
+    }
+    seen
+}
+
+/// When a point of a history was.
+fn at(point: &Point, window: Window) -> i64 {
+    let after = (point.seconds * 1e6).clamp(0.0, MAX_AGE);
+    window.start.saturating_add(after as i64)
+}
+
+/// What a resource was held for, on a track that is yet to be named.
+fn slice(finding: &Finding, example: &Example, exited: bool, end: i64) -> TraceEvent {
     // Not a number becomes 0.
     let age = (example.age_seconds * 1e6).clamp(0.0, MAX_AGE) as i64;
     let stack: Vec<_> = finding.stack.iter().map(|frame| frame.name()).collect();
@@ -173,10 +201,10 @@ fn slice(
             description => format!("{} {description}", example.handle),
         },
         ph: "X",
-        ts: window.end.saturating_sub(age),
+        ts: end.saturating_sub(age),
         dur: Some(age),
-        pid,
-        tid,
+        pid: 0,
+        tid: 0,
         cat: Some("outstanding"),
         args: json!({
             "verdict": finding.verdict,
@@ -192,9 +220,7 @@ fn counter(name: &str, pid: u64, history: &[Point], window: Window) -> Vec<Trace
     let event = |point: &Point| TraceEvent {
         name: name.to_owned(),
         ph: "C",
-        ts: window
-            .start
-            .saturating_add((point.seconds * 1e6).clamp(0.0, MAX_AGE) as i64),
+        ts: at(point, window),
         dur: None,
         pid,
         tid: 0,

@@ -129,6 +129,22 @@ fn two_processes_of_one_pid_have_tracks_of_their_own() {
 }
 
 #[test]
+fn what_a_process_held_ends_with_it() {
+    let mut report = sample::leaking();
+    let seen = |seconds, outstanding| Point {
+        seconds,
+        outstanding,
+    };
+    report.processes[1].history = vec![seen(100.0, 20)];
+    report.findings[1].history = vec![seen(99.0, 20), seen(100.5, 0)];
+    let (_, document) = written(&report);
+    let slices = of_phase(&document, "X");
+    let of_worker = slices.iter().find(|slice| slice["pid"] == 77).unwrap();
+    let end = of_worker["ts"].as_i64().unwrap() + of_worker["dur"].as_i64().unwrap();
+    assert_eq!(end, 1_767_322_815_000_000 + 100_500_000);
+}
+
+#[test]
 fn a_quiet_report_is_a_valid_trace() {
     let (_, document) = written(&sample::empty());
     assert_eq!(document["traceEvents"], json!([]));
