@@ -29,6 +29,8 @@
 //!   `/proc` before it is judged, and trusted less until then. A process's promotions and the records of the ring come
 //!   out of order by about a second; the ledger keeps a log of what happened meanwhile and leads late acquisitions
 //!   through it.
+//! * **What fails for want of something** is counted by process and error; the first of each travels with its stack, and
+//!   who holds the most is read in that moment. More in `docs/failures.md`.
 //!
 //! # Modules
 //!

@@ -124,6 +124,17 @@ fn a_descriptor_that_cannot_be_duplicated_is_a_failure() {
     assert_full("dup", "dup", "fail_dup", "pipe", 40);
 }
 
+#[test]
+fn a_request_of_io_uring_that_fails_is_a_failure() {
+    if harness::proc::kernel() < (5, 15) {
+        eprintln!("skipped: this kernel shows no stacks of io_uring's requests");
+        return;
+    }
+    let ran = fail("ring");
+    let failure = assert_failure(&ran, "EMFILE", &["io_uring openat"], "fail_ring");
+    assert!(failure.meaning.contains("RLIMIT_NOFILE"), "{failure:?}");
+}
+
 /// Asserts that a limit on tasks is told with who has them.
 fn assert_no_tasks(ran: &Ran, function: &str, limit: &str) {
     let failure = assert_failure(

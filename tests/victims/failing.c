@@ -1,10 +1,11 @@
 /* failing WAY TIMES: runs into a limit in the function fail_WAY, TIMES times, and
  * says "held" with what it holds by then. The ways of the twins run into none.
  *
- * open, socket, accept, dup: RLIMIT_NOFILE. thread, fork: RLIMIT_NPROC of a user
+ * open, socket, accept, dup, ring: RLIMIT_NOFILE. thread, fork: RLIMIT_NPROC of a user
  * of its own. group: the limit of its control group. map: RLIMIT_AS.
  * twin: opens and closes below the limit. again: an accept that need not wait. */
 #include "victim.h"
+#include "rows/ring.h"
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -51,6 +52,12 @@ SITE long fail_open(void) { return SYS(SYS_openat, AT_FDCWD, "/dev/null", O_RDON
 SITE long fail_socket(void) { return SYS(SYS_socket, AF_INET, SOCK_DGRAM, 0); }
 SITE long fail_dup(void) { return SYS(SYS_dup, 0); }
 SITE long fail_accept(void) { return SYS(SYS_accept4, listener, 0, 0, flags); }
+SITE long fail_ring(void)
+{
+    submit((struct io_uring_sqe){.opcode = IORING_OP_OPENAT, .fd = AT_FDCWD,
+                                 .addr = (unsigned long)"/dev/null"});
+    return complete();
+}
 SITE long fail_map(void)
 {
     return SYS(SYS_mmap, 0, 64 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -118,6 +125,8 @@ int main(int argc, char **argv)
             waitpid(child, 0, 0);
         }
     }
+    if (IS(ring))
+        setup_uring();
     if (IS(again))
         listener = listens(SOCK_NONBLOCK);
     if (IS(thread) || IS(fork)) {
@@ -138,6 +147,8 @@ int main(int argc, char **argv)
         held = runs(fail_socket, EMFILE);
     else if (IS(dup))
         held = runs(fail_dup, EMFILE);
+    else if (IS(ring))
+        held = runs(fail_ring, EMFILE);
     else if (IS(accept))
         held = runs(fail_accept, EMFILE);
     else if (IS(thread))

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::Findings;
+use super::failures;
 use super::plan::{Done, Held, Step, Victim};
 use super::report::{Finding, process};
 
@@ -103,6 +104,10 @@ pub(crate) fn step(name: &str) -> Step {
             victims.push(victim(&[ROWS_PROGRAM, row.name, mode, &count], "held"));
         }
     }
+    for way in failures::WAYS {
+        let times = failures::TIMES.to_string();
+        victims.push(victim(&[failures::PROGRAM, way, &times], "held"));
+    }
     let command = ["/bin/leaktrace", "trace", "-f", "json"];
     let options = ["--nursery", "200ms", "--min-age", "0s"];
     Step {
@@ -123,11 +128,18 @@ pub(crate) fn step(name: &str) -> Step {
 pub(crate) fn check(report: &Value, done: &Done, kernel: &str) -> Findings {
     let mut found = Findings::default();
     let expected = MODES.len() * (1 + ROWS.len());
-    if done.victims.len() != expected {
-        found.fail(format!("{} of {expected} victims ran", done.victims.len()));
+    let all = expected + failures::WAYS.len();
+    if done.victims.len() != all {
+        found.fail(format!("{} of {all} victims ran", done.victims.len()));
         return found;
     }
-    let (growers, rows) = done.victims.split_at(MODES.len());
+    let (growers, others) = done.victims.split_at(MODES.len());
+    let (rows, failing) = others.split_at(expected - MODES.len());
+    for (way, held) in failures::WAYS.iter().zip(failing) {
+        if let Some(complaint) = failures::complaint(report, way, held) {
+            found.fail(complaint);
+        }
+    }
     for (mode, held) in MODES.iter().zip(growers) {
         if let Some(complaint) = complaint_of_grower(report, mode, held) {
             found.fail(complaint);
@@ -160,8 +172,8 @@ pub(crate) fn check(report: &Value, done: &Done, kernel: &str) -> Findings {
         found.fail(format!("events were lost: {}", report["health"]));
     }
     found.summary = format!(
-        "{} leaks and twins, {} wrong",
-        expected - lacking.len(),
+        "{} leaks, failures and twins, {} wrong",
+        all - lacking.len(),
         found.failures.len()
     );
     if !lacking.is_empty() {

@@ -3,6 +3,7 @@
 //!
 //! The guest (`guest/`) runs a plan and sends back what programs print; what that has to be is decided here.
 
+mod failures;
 mod initramfs;
 mod kernels;
 mod leaks;
@@ -180,7 +181,7 @@ fn build_initramfs(directory: &Path, leaktrace: &Path, steps: &[Name]) -> Result
     let chains = victims.join("chains");
     let source = root.join("xtask/src/vm/guest/chains.c");
     compile(&["-O2", "-fomit-frame-pointer"], &source, &chains)?;
-    for name in ["rows", "grower"] {
+    for name in ["rows", "grower", "failing"] {
         let source = root.join(format!("tests/victims/{name}.c"));
         let flags = [
             "-O1",
@@ -199,6 +200,7 @@ fn build_initramfs(directory: &Path, leaktrace: &Path, steps: &[Name]) -> Result
         archive.program(stacks::PROGRAM, &chains)?;
         archive.program(leaks::ROWS_PROGRAM, &victims.join("rows"))?;
         archive.program(leaks::GROWER_PROGRAM, &victims.join("grower"))?;
+        archive.program(failures::PROGRAM, &victims.join("failing"))?;
         let plan: Vec<Step> = steps.iter().map(|name| name.step()).collect();
         archive.file(PLAN, &serde_json::to_vec(&plan)?)?;
         archive.finish()?;
