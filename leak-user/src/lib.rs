@@ -38,10 +38,12 @@
 //! * [`source`]: where batches of records come from. [`decode`]: bytes to [`event`]s.
 //! * [`ledger`]: what is outstanding, per process. [`judge`]: verdicts, one rule per file.
 //! * [`analysis`]: drives both, live or from a recording, and makes the report of what it is told.
+//! * [`capture`]: the file of a recording.
 //! * [`unwind`]: unwind tables from ELF files. [`tables`]: which files have them, and where. [`python`]: CPython's frames
 //!   and names.
 //! * [`symbolize`]: names for addresses, also after a process's end. [`proc`]: everything read from `/proc`, over a
 //!   root path.
+//! * [`record`]: writes captures beside a trace. [`replay`]: reads them into a report.
 //! * [`report`]: the model and a writer per format, and what differs between two. [`saved`]: reports from files.
 //!   [`output`]: where reports go.
 //! * [`hints`]: what bug a finding usually is. [`suppress`]: findings that someone said are all right. Both are written in
@@ -77,6 +79,8 @@ pub mod output;
 pub mod pattern;
 pub mod proc;
 pub mod python;
+pub mod record;
+pub mod replay;
 pub mod report;
 pub mod saved;
 pub mod source;

@@ -6,16 +6,19 @@ use leak_user::{
     advice::Advice,
     bpf::{LoadError, raise_descriptor_limit},
     cli::{
-        Cli, Command, Diff, DiffFormat, Doctor, DoctorFormat, FailOn, TraceOptions,
-        completion_script, exit_code,
+        Cli, Command, Diff, DiffFormat, Doctor, DoctorFormat, FailOn, Record, Selection,
+        TraceOptions, completion_script, exit_code,
     },
     doctor,
     output::{Output, ReportOutput, Style},
     proc::Proc,
+    record::{self, Summary},
     report::{self, doctor::Status, escape::escape, model::Verdict},
     saved,
-    trace::{Plan, TraceError, trace},
+    trace::{Outcome, Plan, TraceError, trace},
 };
+
+mod reading;
 
 fn main() -> ExitCode {
     let cli = match Cli::from_args(std::env::args_os()) {
@@ -28,6 +31,9 @@ fn main() -> ExitCode {
         Command::Trace(options) => {
             trace_command(&cli, &options.options, Target::Running(&options.pids))
         }
+        Command::Record(options) => record_command(&cli, options),
+        Command::Report(options) => reading::report_command(&cli, options).map_err(Failure::from),
+        Command::Verify(options) => reading::verify_command(options).map_err(Failure::from),
         Command::Run(options) => trace_command(
             &cli,
             &options.options,
@@ -121,57 +127,163 @@ enum Target<'a> {
 fn trace_command(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Result<u8, Failure> {
     let host = Proc::default().host_facts().hostname;
     // Before anything is traced: a place that can not be written is told at once.
-    let output = ReportOutput::open(options.format, options.output.as_deref(), &host)?;
-    let advice = Advice::read(&options.advice.hints, &options.advice.suppressions)?;
+    let output = ReportOutput::open(options.looks.format, options.looks.output.as_deref(), &host)?;
+    let advice = Advice::read(
+        &options.looks.advice.hints,
+        &options.looks.advice.suppressions,
+    )?;
     let (pids, command, fail_on) = match target {
         Target::Running(pids) => (pids.to_vec(), Vec::new(), None),
         Target::Command(command, fail_on) => (Vec::new(), command.to_vec(), fail_on),
     };
     let plan = Plan {
-        pids,
-        comms: options.comms.clone(),
-        cgroup: options.cgroup.clone(),
-        kinds: options.kinds(),
-        command,
-        duration: options.duration,
-        interval: options.interval(),
-        nursery: options.nursery,
-        ring_bytes: options.ring_size,
         all_events: options.all_events,
-        no_stacks: options.no_stacks,
-        stack_memory: options
-            .stack_memory
-            .unwrap_or_else(leak_user::tables::default_memory),
-        verbose: cli.verbose > 0,
-        progress: cli.verbose == 0,
+        record: options.record.as_ref().map(|path| record::Plan {
+            path: path.clone(),
+            host,
+            max_size: None,
+            rotate: None,
+            keep: None,
+            past: None,
+            redact: false,
+        }),
+        ..plan(cli, &options.selection, pids, command)
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let mut outcome = runtime.block_on(trace(&plan))?;
     advice.apply(&mut outcome.report);
     let worst = outcome.report.worst();
-    if let Some(age) = options.min_age(options.format) {
+    if let Some(age) = options.looks.min_age() {
         outcome.report.drop_young_steady(age.as_secs_f64());
     }
     let style = Style {
         color: cli.color,
-        top: options.top,
-        show_steady: options.all,
+        top: options.looks.top,
+        show_steady: options.looks.all,
     };
     output.write(&outcome.report, style)?;
+    let recorded = outcome
+        .recording
+        .as_ref()
+        .is_none_or(|summary| told(summary, false));
+    let code = end(runtime, &mut outcome)?;
+    Ok(match (fails(fail_on, worst), recorded) {
+        (true, _) => exit_code::LEAKS,
+        (false, true) => code.unwrap_or(exit_code::FINE),
+        (false, false) => exit_code::ERROR,
+    })
+}
+
+fn record_command(cli: &Cli, options: &Record) -> Result<u8, Failure> {
+    let plan = Plan {
+        all_events: options.all_events,
+        record: Some(record::Plan {
+            path: options.output.clone(),
+            host: Proc::default().host_facts().hostname,
+            max_size: options.max_size,
+            rotate: options.rotate,
+            keep: options.keep,
+            past: options.on_trigger.as_ref().map(|_| options.past),
+            redact: options.redact,
+        }),
+        triggers: match &options.on_trigger {
+            Some(triggers) => triggers.0.clone(),
+            None => Vec::new(),
+        },
+        only_record: true,
+        ..plan(
+            cli,
+            &options.selection,
+            options.pids.clone(),
+            options.command.clone(),
+        )
+    };
+    let runtime = runtime()?;
+    let mut outcome = runtime.block_on(trace(&plan))?;
+    let recorded = outcome
+        .recording
+        .as_ref()
+        .is_some_and(|summary| told(summary, options.on_trigger.is_some()));
+    let code = end(runtime, &mut outcome)?;
+    Ok(match recorded {
+        true => code.unwrap_or(exit_code::FINE),
+        false => exit_code::ERROR,
+    })
+}
+
+/// Says what was recorded, and whether all of it was.
+fn told(summary: &Summary, waited: bool) -> bool {
+    let names: Vec<String> = summary
+        .files
+        .iter()
+        .map(|path| escape(&path.to_string_lossy()))
+        .collect();
+    if let Some(error) = &summary.error {
+        eprintln!("leaktrace: {}", escape_lines(error));
+        return false;
+    }
+    match (names.as_slice(), waited) {
+        ([], true) => eprintln!("no trigger fired: nothing was written"),
+        ([], false) => eprintln!("recorded {} records", summary.records),
+        (names, _) => eprintln!(
+            "recorded {} records, {} bytes, in {}",
+            summary.records,
+            summary.bytes,
+            names.join(", ")
+        ),
+    }
+    if let Some(chain) = &summary.chain {
+        eprintln!("chain {}", reading::hexadecimal(chain));
+    }
+    true
+}
+
+/// What every trace shares.
+fn plan(
+    cli: &Cli,
+    selection: &Selection,
+    pids: Vec<u32>,
+    command: Vec<std::ffi::OsString>,
+) -> Plan {
+    Plan {
+        pids,
+        comms: selection.comms.clone(),
+        cgroup: selection.cgroup.clone(),
+        kinds: selection.kinds(),
+        command,
+        duration: selection.duration,
+        interval: selection.interval(),
+        nursery: selection.nursery,
+        ring_bytes: selection.ring_size,
+        all_events: false,
+        no_stacks: selection.no_stacks,
+        stack_memory: selection
+            .stack_memory
+            .unwrap_or_else(leak_user::tables::default_memory),
+        record: None,
+        triggers: Vec::new(),
+        only_record: false,
+        verbose: cli.verbose > 0,
+        progress: cli.verbose == 0,
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+/// Waits for the command, whose code is ours.
+fn end(runtime: tokio::runtime::Runtime, outcome: &mut Outcome) -> Result<Option<u8>, Failure> {
     let code = match &mut outcome.child {
-        // The trace ended before the command: it goes on, and its code is ours.
+        // The trace ended before the command: it goes on.
         Some(child) => Some(runtime.block_on(child.wait())?),
         None => outcome.exit_code,
     };
     // Threads that read a file on a dead network mount are not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
-    Ok(if fails(fail_on, worst) {
-        exit_code::LEAKS
-    } else {
-        code.unwrap_or(exit_code::FINE)
-    })
+    Ok(code)
 }
 
 fn fails(fail_on: Option<FailOn>, worst: Option<Verdict>) -> bool {

@@ -44,6 +44,11 @@ impl Failures {
         }
     }
 
+    /// All that are kept, in their order.
+    pub(super) fn all(&self) -> impl Iterator<Item = FirstFailure> + '_ {
+        self.known.values().cloned()
+    }
+
     /// Those in a time, in their order.
     pub(super) fn within(&self, span: Span) -> Vec<Failure> {
         let within = self

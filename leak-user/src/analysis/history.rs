@@ -35,6 +35,24 @@ impl Histories {
         }
     }
 
+    /// All that is kept, by process.
+    pub(super) fn all(&self) -> Vec<(ProcessId, &[(Nanos, u64)])> {
+        let mut all: Vec<_> = self.0.iter().map(|(&id, p)| (id, p.as_slice())).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// The history of a process as another analysis kept it.
+    pub(super) fn restore(&mut self, process: ProcessId, points: &[(Nanos, u64)]) {
+        if self.0.len() < MAX_PROCESSES {
+            let kept = self.0.entry(process).or_default();
+            kept.clear();
+            for &(time, held) in points.iter().take(POINTS) {
+                push(kept, time, held);
+            }
+        }
+    }
+
     /// Oldest first.
     pub(super) fn of(&self, process: ProcessId) -> &[(Nanos, u64)] {
         self.0.get(&process).map_or(&[], Vec::as_slice)

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::FirstFailure;
 use crate::{
     event::{Event, Nanos, SiteId},
-    judge::Observation,
-    ledger::{BaselineProcess, Snapshot},
+    judge::{Kept, Observation},
+    ledger::{BaselineProcess, Piece, Snapshot},
     proc::{Description, Facts},
     report::model::{Frame, Health, Holder, Host, Limit, SharedLimit},
 };
@@ -39,9 +39,27 @@ pub struct Beginning {
     pub keep_exited: bool,
 }
 
+/// A part of the state that an analysis had when a recording was begun in the middle
+/// of a trace. All parts come before anything else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restored {
+    Ledger(Piece),
+    Judge(Kept),
+    /// What a process held at times.
+    History {
+        process: u64,
+        points: Vec<(Nanos, u64)>,
+    },
+    /// The latest time that was told.
+    Latest(Nanos),
+}
+
 /// One thing that the analysis learns.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
+    /// Something was so when these inputs began.
+    Restored(Box<Restored>),
     /// What happened, as far as it is the ledger's matter: other events change nothing.
     Event(Event),
     /// What a process held when the trace began.

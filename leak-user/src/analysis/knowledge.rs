@@ -6,9 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use leak_common::{Handle, ProcessId};
+use leak_common::{Handle, Kind, ProcessId};
 
 use crate::{
+    analysis::Input,
     event::{Nanos, SiteId},
     ledger::{Ledger, SiteKey},
     proc::{Description, Facts},
@@ -42,7 +43,7 @@ pub(super) struct Knowledge {
     facts: HashMap<ProcessId, Told<Facts>>,
     stacks: HashMap<SiteId, Told<Box<[Arc<Frame>]>>>,
     frames: HashSet<Arc<Frame>>,
-    descriptions: HashMap<(ProcessId, Handle), Told<Description>>,
+    descriptions: HashMap<(ProcessId, Handle), Told<(Kind, Description)>>,
     holders: HashMap<(ProcessId, Handle), Told<Vec<Holder>>>,
     limits: HashMap<ProcessId, Told<Vec<Limit>>>,
     pub(super) shared_limits: Vec<SharedLimit>,
@@ -86,6 +87,7 @@ impl Knowledge {
         process: ProcessId,
         handle: Handle,
         time: Nanos,
+        kind: Kind,
         description: &Description,
     ) {
         if self.descriptions.len() >= MAX_DESCRIPTIONS {
@@ -93,7 +95,7 @@ impl Knowledge {
         }
         let told = Told {
             at: time,
-            what: description.clone(),
+            what: (kind, description.clone()),
         };
         self.descriptions.insert((process, handle), told);
     }
@@ -131,6 +133,10 @@ impl Knowledge {
         frames.iter().map(|frame| Frame::clone(frame)).collect()
     }
 
+    pub(super) fn has_stack(&self, site: SiteId) -> bool {
+        self.stacks.contains_key(&site)
+    }
+
     pub(super) fn is_stack(&self, site: SiteId, frames: &[Frame]) -> bool {
         self.stacks.get(&site).is_some_and(|told| {
             told.what.len() == frames.len() && told.what.iter().zip(frames).all(|(a, b)| **a == *b)
@@ -146,7 +152,43 @@ impl Knowledge {
         acquired: Nanos,
     ) -> Option<&Description> {
         let told = self.descriptions.get(&(process, handle))?;
-        (told.at >= acquired).then_some(&told.what)
+        (told.at >= acquired).then_some(&told.what.1)
+    }
+
+    /// All of it, in the words in which it was told. Names come before what was noted
+    /// of resources.
+    pub(super) fn retold(&self) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        for (process, told) in sorted(&self.facts) {
+            inputs.push(Input::Facts(*process, Box::new(told.what.clone())));
+        }
+        for (&site, _) in sorted(&self.stacks) {
+            let frames = self.stack_of(site);
+            inputs.push(Input::Stack { site, frames });
+        }
+        for (process, told) in sorted(&self.limits) {
+            inputs.push(Input::Limits(*process, told.what.clone()));
+        }
+        for (&(process, handle), told) in sorted(&self.descriptions) {
+            inputs.push(Input::Described {
+                time: told.at,
+                process,
+                handle,
+                kind: told.what.0,
+                description: Box::new(told.what.1.clone()),
+            });
+        }
+        for (&(process, handle), told) in sorted(&self.holders) {
+            inputs.push(Input::Shared {
+                time: told.at,
+                process,
+                handle,
+                holders: told.what.clone(),
+            });
+        }
+        inputs.push(Input::SharedLimits(self.shared_limits.clone()));
+        inputs.push(Input::Health(Box::new(self.health.clone())));
+        inputs
     }
 
     /// Who else holds the resource that was acquired as `handle`.
@@ -188,6 +230,13 @@ fn insert<K: std::hash::Hash + Eq, T>(
     if map.len() < limit || map.contains_key(&key) {
         map.insert(key, Told { at, what });
     }
+}
+
+/// In the order of their keys.
+fn sorted<K: Ord, T>(map: &HashMap<K, Told<T>>) -> Vec<(&K, &Told<T>)> {
+    let mut all: Vec<_> = map.iter().collect();
+    all.sort_unstable_by(|a, b| a.0.cmp(b.0));
+    all
 }
 
 fn drop_older_half<T>(all: &mut HashMap<(ProcessId, Handle), Told<T>>) {

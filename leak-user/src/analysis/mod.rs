@@ -5,6 +5,7 @@
 //! descriptor is) and tells it as [`Input`]s; the report is made of what was told.
 
 mod assemble;
+mod checkpoint;
 mod failures;
 mod health;
 mod history;
@@ -18,7 +19,7 @@ use leak_common::Handle;
 use leak_common::ProcessId;
 
 pub use failures::FirstFailure;
-pub use input::{Beginning, Input, Wall};
+pub use input::{Beginning, Input, Restored, Wall};
 
 use crate::{
     event::{Nanos, SiteId},
@@ -27,7 +28,7 @@ use crate::{
     proc::{Description, Facts},
     report::{
         Report,
-        model::{Frame, Health, Holder},
+        model::{Frame, Health, Holder, Limit},
     },
 };
 use history::Histories;
@@ -80,6 +81,7 @@ impl Analysis {
     /// Takes one input.
     pub fn take(&mut self, input: &Input) {
         match input {
+            Input::Restored(restored) => self.restore(restored),
             Input::Event(event) => {
                 self.latest = self.latest.max(event.time());
                 self.ledger.apply(event);
@@ -100,11 +102,11 @@ impl Analysis {
                 time,
                 process,
                 handle,
+                kind,
                 description,
-                ..
             } => self
                 .knowledge
-                .described(*process, *handle, *time, description),
+                .described(*process, *handle, *time, *kind, description),
             Input::Observed(observation) => self.judge.observe(observation),
             Input::Shared {
                 time,
@@ -174,6 +176,27 @@ impl Analysis {
                 view.map(|view| names::text(&view.comm)).unwrap_or_default()
             }
         }
+    }
+
+    /// The limits known of a process.
+    #[must_use]
+    pub fn limits_of(&self, process: ProcessId) -> &[Limit] {
+        self.knowledge.limits_of(process)
+    }
+
+    /// The limits known of processes that run.
+    #[must_use]
+    pub fn limits(&self) -> Vec<&Limit> {
+        let running = self.ledger.processes().filter(|view| view.exited.is_none());
+        running
+            .flat_map(|view| self.knowledge.limits_of(view.id))
+            .collect()
+    }
+
+    /// Whether a stack is known of a site.
+    #[must_use]
+    pub fn has_stack(&self, site: SiteId) -> bool {
+        self.knowledge.has_stack(site)
     }
 
     /// Whether this is the stack known of a site.

@@ -148,9 +148,9 @@ fn exit() -> Input {
 
 fn ended() -> [Input; 2] {
     [
-        Input::Sample(44 * SECOND),
+        Input::Sample(43 * SECOND),
         Input::Ended {
-            time: 44 * SECOND,
+            time: 43 * SECOND,
             wall: 1_700_000_050 * SECOND,
         },
     ]
@@ -172,7 +172,7 @@ fn a_report_is_made_of_what_was_told() {
     assert_eq!(report.window.start, "2023-11-14T22:13:20Z");
     // The wall clock's own word, not what the other clock makes of it.
     assert_eq!(report.window.end, "2023-11-14T22:14:10Z");
-    assert_eq!(report.window.seconds, 43.0);
+    assert_eq!(report.window.seconds, 42.0);
     let leak = &report.findings[0];
     assert_eq!(leak.verdict, Verdict::Leak);
     assert_eq!((leak.comm.as_str(), leak.outstanding), ("child", 400));
@@ -351,4 +351,25 @@ fn holders_are_those_of_the_very_resource() {
     assert_eq!(holders(4, 2 * SECOND), 0);
     // The number was used again.
     assert_eq!(holders(3, 7 * SECOND), 0);
+}
+
+#[test]
+fn an_analysis_goes_on_from_another_ones_checkpoint() {
+    let inputs: Vec<Input> = a_life()
+        .into_iter()
+        .chain([exit()])
+        .chain(ended())
+        .collect();
+    let whole = analysed(inputs.clone());
+    let report = whole.report(whole.whole());
+    for at in (0..=inputs.len()).step_by(29) {
+        let (before, after) = inputs.split_at(at);
+        let (beginning, state) = analysed(before.to_vec()).checkpoint(3);
+        assert_eq!((beginning.part, beginning.started), (3, SECOND));
+        let mut second = Analysis::new(beginning);
+        for input in state.iter().chain(after) {
+            second.take(input);
+        }
+        assert_eq!(second.report(second.whole()), report, "at {at}");
+    }
 }

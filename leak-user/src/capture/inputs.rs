@@ -130,6 +130,10 @@ pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>
             wall.put(out);
             (kinds::ENDED, Some(*time))
         }
+        Input::Restored(restored) => {
+            put_json(out, restored)?;
+            (kinds::RESTORED, None)
+        }
     })
 }
 
@@ -183,6 +187,7 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
             time: Field::get(from)?,
             wall: Field::get(from)?,
         },
+        kinds::RESTORED => Input::Restored(json(from)?),
         _ => Input::Event(events::get(kind, payload)?),
     })
 }

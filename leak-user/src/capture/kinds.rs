@@ -34,5 +34,6 @@ pub(super) const ENDED: u8 = 45;
 pub(super) const FIRST_FAILURE: u8 = 46;
 pub(super) const SHARED: u8 = 47;
 pub(super) const OBSERVED: u8 = 48;
+pub(super) const RESTORED: u8 = 49;
 
 // Above 127 a first byte is that of an acquisition or a release.

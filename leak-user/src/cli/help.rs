@@ -108,3 +108,51 @@ pub(super) const COMPLETIONS: &str = "\
 Examples:
   leaktrace completions bash
   leaktrace completions zsh";
+
+pub(super) const RECORD: &str = "\
+The report comes later, from `leaktrace report FILE`, on any machine. The recording is complete at \
+every moment: if it is killed or the disk is full, what was written until then can be read.
+
+Examples:
+  The whole host for ten minutes:
+  leaktrace record -d 10m -o %h-%t.lkt
+
+  A service, a file an hour, those of the last day:
+  leaktrace record --comm nginx -o web-%t.lkt --rotate 1h --keep 24
+
+  Only when something goes wrong, with what led to it:
+  leaktrace record -o %h-%t.lkt --on-trigger 'nofile>80%|findings|EMFILE'
+
+  A command, for someone else to look at:
+  leaktrace record --redact -o job.lkt -- ./job --all
+
+Exit codes:
+  that of the command, unless 1 error (also: the disk is full), 2 wrong usage,
+  4 the kernel lacks something, 5 a privilege is missing";
+
+pub(super) const REPORT: &str = "\
+What is damaged or missing in a file is counted as lost, and named in the report; everything else is \
+used. Of a rotated recording each file can be read alone; with several, those of --from and --to are \
+found among them.
+
+Examples:
+  leaktrace report job.lkt
+
+  Two minutes of it, sockets only, as JSON:
+  leaktrace report web.lkt --from 10m --to 12m -k socket -f json
+
+  For a build that must not leak:
+  leaktrace report job.lkt --fail-on leak
+
+Exit codes:
+  0 fine, 1 error, 2 wrong usage, 3 leaks were found (only with --fail-on)";
+
+pub(super) const VERIFY: &str = "\
+Every frame of a recording carries a checksum and a link of a chain of hashes. The chain's last value, \
+kept elsewhere, proves later that nothing was altered.
+
+Examples:
+  leaktrace verify web.lkt
+
+Exit codes:
+  0 whole, 1 damaged, altered or cut off";

@@ -4,6 +4,8 @@
 pub mod exit_code;
 mod help;
 mod options;
+mod recording;
+mod trigger;
 mod values;
 
 use std::ffi::OsString;
@@ -11,10 +13,12 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 pub use options::{
-    AdviceOptions, Color, Completions, Diff, DiffFormat, Doctor, DoctorFormat, FailOn, Format, Run,
-    Trace, TraceOptions,
+    AdviceOptions, Color, Completions, Diff, DiffFormat, Doctor, DoctorFormat, FailOn, Format,
+    Looks, Run, Selection, Trace, TraceOptions,
 };
-pub use values::KindChoice;
+pub use recording::{Part, Record, Report, Verify};
+pub use trigger::{Trigger, Triggers};
+pub use values::{KindChoice, Moment};
 
 use leak_common::limits::MAX_COMMS;
 
@@ -54,6 +58,9 @@ pub struct Cli {
 pub enum Command {
     Trace(Trace),
     Run(Run),
+    Record(Box<Record>),
+    Report(Report),
+    Verify(Verify),
     Diff(Diff),
     Doctor(Doctor),
     Completions(Completions),
@@ -81,6 +88,9 @@ impl Cli {
                     Command::Trace(_) => "trace",
                     Command::Run(_) => "run",
                     Command::Diff(_) => "diff",
+                    Command::Record(_) => "record",
+                    Command::Report(_) => "report",
+                    Command::Verify(_) => "verify",
                     Command::Doctor(_) => "doctor",
                     Command::Completions(_) => "completions",
                 };
@@ -95,9 +105,19 @@ impl Cli {
     /// What is wrong between arguments that are right each by itself.
     fn contradiction(&self) -> Option<(ErrorKind, String)> {
         let options = match &self.command {
-            Command::Trace(trace) => &trace.options,
-            Command::Run(run) => &run.options,
-            Command::Diff(_) | Command::Doctor(_) | Command::Completions(_) => return None,
+            Command::Trace(trace) => &trace.options.selection,
+            Command::Run(run) => &run.options.selection,
+            Command::Record(record) => {
+                if let Some(contradiction) = record.contradiction() {
+                    return Some(contradiction);
+                }
+                &record.selection
+            }
+            Command::Report(_)
+            | Command::Verify(_)
+            | Command::Diff(_)
+            | Command::Doctor(_)
+            | Command::Completions(_) => return None,
         };
         if options.comms.len() > MAX_COMMS {
             return Some((

@@ -52,6 +52,25 @@ pub struct Run {
 /// What `trace` and `run` share.
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct TraceOptions {
+    #[command(flatten)]
+    pub selection: Selection,
+
+    #[command(flatten)]
+    pub looks: Looks,
+
+    /// Also record to this file, for `leaktrace report`: the report comes out the same
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 15)]
+    pub record: Option<PathBuf>,
+
+    /// Send every acquisition and release through the ring, also those that would
+    /// cancel in the kernel: to look into leaktrace itself
+    #[arg(long, hide = true)]
+    pub all_events: bool,
+}
+
+/// What is traced, for how long and how.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Selection {
     /// Only processes of this name, as in /proc/PID/comm (may be repeated)
     #[arg(long = "comm", value_name = "NAME", value_parser = values::comm, display_order = 2)]
     pub comms: Vec<String>,
@@ -76,17 +95,36 @@ pub struct TraceOptions {
           display_order = 6)]
     interval_choice: Option<Duration>,
 
-    /// Leave out steady findings with nothing older than this; leaks and
-    /// suspects are always reported [default: 10s for text, other formats have all]
-    #[arg(long = "min-age", value_name = "DURATION", value_parser = values::age,
-          display_order = 7)]
-    min_age_choice: Option<Duration>,
-
     /// Age from which a resource counts as old: what is released sooner costs
     /// next to nothing and is no part of any verdict
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::duration,
           display_order = 8)]
     pub nursery: Duration,
+
+    /// Size of the kernel's ring buffer, a power of two: more of it loses less
+    /// under load
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = values::ring_size,
+          display_order = 13)]
+    pub ring_size: u32,
+
+    /// Kernel memory for unwind tables: with more of it, more programs have whole
+    /// stacks at once [default: 64M, or a 64th of the host's memory if that is less]
+    #[arg(long, value_name = "BYTES", value_parser = values::stack_memory, display_order = 14)]
+    pub stack_memory: Option<u64>,
+
+    /// Take no stacks: to see what they cost
+    #[arg(long, hide = true)]
+    pub no_stacks: bool,
+}
+
+/// What is shown of a report, how and where.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Looks {
+    /// Leave out steady findings with nothing older than this; leaks and
+    /// suspects are always reported [default: 10s for text, other formats have all]
+    #[arg(long = "min-age", value_name = "DURATION", value_parser = values::age,
+          display_order = 7)]
+    min_age_choice: Option<Duration>,
 
     /// Findings and processes that the text shows at most
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10,
@@ -106,28 +144,8 @@ pub struct TraceOptions {
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 12)]
     pub output: Option<PathBuf>,
 
-    /// Size of the kernel's ring buffer, a power of two: more of it loses less
-    /// under load
-    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = values::ring_size,
-          display_order = 13)]
-    pub ring_size: u32,
-
-    /// Kernel memory for unwind tables: with more of it, more programs have whole
-    /// stacks at once [default: 64M, or a 64th of the host's memory if that is less]
-    #[arg(long, value_name = "BYTES", value_parser = values::stack_memory, display_order = 14)]
-    pub stack_memory: Option<u64>,
-
     #[command(flatten)]
     pub advice: AdviceOptions,
-
-    /// Send every acquisition and release through the ring, also those that would
-    /// cancel in the kernel: to look into leaktrace itself
-    #[arg(long, hide = true)]
-    pub all_events: bool,
-
-    /// Take no stacks: to see what they cost
-    #[arg(long, hide = true)]
-    pub no_stacks: bool,
 }
 
 /// Files with what people know beside what is traced.
@@ -147,16 +165,11 @@ pub struct AdviceOptions {
 const _: () = assert!(limits::RING_BYTES == 16 << 20);
 const _: () = assert!(limits::NURSERY_NS == 1_000_000_000);
 
-impl TraceOptions {
+impl Selection {
     /// The chosen kinds, each once, in the order of their numbers.
     #[must_use]
     pub fn kinds(&self) -> Vec<Kind> {
-        let all = self.kind_choices.contains(&KindChoice::All);
-        Kind::ALL
-            .into_iter()
-            .filter(|&kind| kind != Kind::Heap)
-            .filter(|&kind| all || self.kind_choices.contains(&KindChoice::One(kind)))
-            .collect()
+        values::kinds(&self.kind_choices)
     }
 
     /// Time between two samples, never longer than the trace.
@@ -167,10 +180,17 @@ impl TraceOptions {
             .map_or(interval, |duration| interval.min(duration))
     }
 
-    /// Age below which steady findings are left out of a format; `None` for none.
+    /// The interval, if one was asked for.
+    pub(super) fn interval_given(&self) -> Option<Duration> {
+        self.interval_choice
+    }
+}
+
+impl Looks {
+    /// Age below which steady findings are left out of the report; `None` for none.
     #[must_use]
-    pub fn min_age(&self, format: Format) -> Option<Duration> {
-        match format {
+    pub fn min_age(&self) -> Option<Duration> {
+        match self.format {
             Format::Text => Some(self.min_age_choice.unwrap_or(DEFAULT_MIN_AGE)),
             Format::Json
             | Format::Jsonl
@@ -182,11 +202,6 @@ impl TraceOptions {
             #[cfg(feature = "parquet")]
             Format::Parquet => self.min_age_choice,
         }
-    }
-
-    /// The interval, if one was asked for.
-    pub(super) fn interval_given(&self) -> Option<Duration> {
-        self.interval_choice
     }
 }
 

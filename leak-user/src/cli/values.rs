@@ -5,6 +5,8 @@ use std::{str::FromStr, time::Duration};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use leak_common::Kind;
 
+use super::Part;
+
 /// The largest pid: `PID_MAX_LIMIT` (include/linux/threads.h).
 const MAX_PID: u32 = 1 << 22;
 
@@ -37,6 +39,16 @@ pub(super) fn kind() -> impl TypedValueParser<Value = KindChoice> {
         Some(Kind::Heap) => Err("the heap is not traced in this version; leave `heap` out"),
         Some(kind) => Ok(KindChoice::One(kind)),
     })
+}
+
+/// The chosen kinds, each once, in the order of their numbers.
+pub(super) fn kinds(choices: &[KindChoice]) -> Vec<Kind> {
+    let all = choices.contains(&KindChoice::All);
+    Kind::ALL
+        .into_iter()
+        .filter(|&kind| kind != Kind::Heap)
+        .filter(|&kind| all || choices.contains(&KindChoice::One(kind)))
+        .collect()
 }
 
 pub(super) fn pid(text: &str) -> Result<u32, String> {
@@ -107,6 +119,57 @@ fn page_size() -> u64 {
     // SAFETY: sysconf only reads its argument.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u64::try_from(size).expect("the page size is known on Linux")
+}
+
+/// A size of a recording, or of memory for one.
+pub(super) fn recording_size(text: &str) -> Result<u64, String> {
+    match bytes(text) {
+        Some(bytes @ MIN_RECORDING_BYTES..) => Ok(bytes),
+        Some(_) => Err("the size must be at least 64K".to_owned()),
+        None => Err("a size is a number of bytes, as 512K, 64M or 2G".to_owned()),
+    }
+}
+
+const MIN_RECORDING_BYTES: u64 = 64 << 10;
+
+/// When a part of a recording is full: a size or an age.
+pub(super) fn part(text: &str) -> Result<Part, String> {
+    // `10m` are minutes; sizes have large letters, as everywhere, or none.
+    if text.ends_with(|last: char| last.is_ascii_lowercase()) {
+        return match duration(text)? {
+            short if short < MIN_PART => Err("the age must be at least 1s".to_owned()),
+            age => Ok(Part::Age(age)),
+        };
+    }
+    recording_size(text)
+        .map(Part::Bytes)
+        .map_err(|error| format!("{error}; or an age, as 10m or 1h"))
+}
+
+const MIN_PART: Duration = Duration::from_secs(1);
+
+/// A time in a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// After its start.
+    After(Duration),
+    /// Nanoseconds since the Unix epoch.
+    Wall(u64),
+}
+
+pub(super) fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(after) = age(text) {
+        return Ok(Moment::After(after));
+    }
+    time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
+        .ok()
+        .and_then(|time| u64::try_from(time.unix_timestamp_nanos()).ok())
+        .map(Moment::Wall)
+        .ok_or_else(|| {
+            "a time is a duration from the start, as 10s or 2m, or RFC 3339, as \
+             2026-01-31T12:00:00Z"
+                .to_owned()
+        })
 }
 
 /// A number with an optional unit of 1024, its square or its cube.

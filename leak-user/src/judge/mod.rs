@@ -19,6 +19,7 @@ mod needed;
 mod observed;
 mod pattern;
 mod series;
+mod state;
 #[cfg(test)]
 mod tests;
 mod watches;
@@ -40,6 +41,7 @@ pub use named::{Named, weigh};
 use observed::AllSeen;
 pub use observed::Observation;
 use series::Series;
+pub use state::Kept;
 
 const SECOND: Nanos = 1_000_000_000;
 

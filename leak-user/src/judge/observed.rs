@@ -77,6 +77,13 @@ impl AllSeen {
         }
     }
 
+    /// Puts back what was seen of a process.
+    pub(super) fn restore(&mut self, process: ProcessId, seen: Seen) {
+        if self.0.len() < MAX_PROCESSES {
+            self.0.insert(process, seen);
+        }
+    }
+
     /// Forgets processes that the ledger does not know any more.
     pub(super) fn forget(&mut self, ledger: &Ledger) {
         self.0.retain(|&process, _| {

@@ -57,6 +57,24 @@ impl Series {
         });
     }
 
+    /// All that is kept: times with the least and the most.
+    pub(super) fn points(&self) -> Vec<(Nanos, u64, u64)> {
+        let points = self.0.iter();
+        points.map(|p| (p.time, p.least, p.most)).collect()
+    }
+
+    /// The same series again. Points out of order are left out.
+    pub(super) fn restored(points: &[(Nanos, u64, u64)]) -> Series {
+        let mut series = Series::default();
+        for &(time, least, most) in points.iter().take(POINTS) {
+            if series.0.last().is_none_or(|last| last.time < time) {
+                let most = most.max(least);
+                series.0.push(Point { time, least, most });
+            }
+        }
+        series
+    }
+
     /// What was outstanding, at the times that are kept.
     pub(super) fn history(&self) -> Vec<(Nanos, u64)> {
         self.0

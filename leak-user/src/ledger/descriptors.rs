@@ -8,6 +8,7 @@ use leak_common::{Class, Handle};
 use super::entry::{Entry, Origin, Relation, Tally};
 use super::releases::Change;
 use super::sites::{Books, Outcome};
+use super::spaces::SpaceId;
 use crate::event::{Nanos, SiteId};
 
 /// Handle values and what they hold: about 110 bytes a resource.
@@ -81,6 +82,15 @@ impl Slots {
         }
         copy.tally = copy.tally.inherited();
         copy
+    }
+
+    /// Puts back an entry of these slots in `space`. The books have it already.
+    pub(super) fn restore(&mut self, space: SpaceId, slot: u64, entry: Entry) {
+        if entry.kind.class() == self.class && !self.entries.contains_key(&slot) {
+            self.newest = self.newest.max(entry.acquired);
+            self.tally.add(entry.origin_in(space), entry.kind);
+            Arc::make_mut(&mut self.entries).insert(slot, entry);
+        }
     }
 
     pub(super) fn insert(&mut self, books: &mut Books<'_>, slot: u64, entry: Entry) {

@@ -23,6 +23,22 @@ impl Lifetimes {
         *count = count.saturating_add(1);
     }
 
+    /// The numbers, shortest lifetimes first.
+    #[must_use]
+    pub fn counts(&self) -> &[u32] {
+        &self.0
+    }
+
+    /// The same again; of another length, what fits.
+    #[must_use]
+    pub fn from_counts(counts: &[u32]) -> Lifetimes {
+        let mut lifetimes = Lifetimes::default();
+        for (count, saved) in lifetimes.0.iter_mut().zip(counts) {
+            *count = *saved;
+        }
+        lifetimes
+    }
+
     /// Adds all of another site.
     pub fn merge(&mut self, other: &Lifetimes) {
         for (count, more) in self.0.iter_mut().zip(other.0) {

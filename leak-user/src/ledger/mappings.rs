@@ -12,6 +12,7 @@ use super::addresses::{Addresses, Move, subtract};
 use super::descriptors::Fate;
 use super::entry::{Entry, Relation, Tally};
 use super::sites::{Books, Outcome};
+use super::spaces::SpaceId;
 use crate::event::{Nanos, SiteId};
 
 /// The handle of the mapping that begins at `start`.
@@ -75,6 +76,42 @@ impl Regions {
         copy.tally = tally.inherited();
         copy.split.retain(|resource, _| seen.contains(resource));
         copy
+    }
+
+    /// Puts back a piece of a mapping of `space`; they come in the order of the
+    /// mappings' numbers. The books have it already.
+    pub(super) fn restore(
+        &mut self,
+        space: SpaceId,
+        range: &Addresses,
+        resource: u64,
+        entry: Entry,
+    ) {
+        let is_in_order = resource
+            .checked_add(1)
+            .is_some_and(|next| next >= self.next);
+        if range.is_empty()
+            || entry.kind.class() != Class::Mapping
+            || resource >= 1 << 56
+            || !is_in_order
+            || !self.overlapping(range).is_empty()
+        {
+            return;
+        }
+        if resource + 1 == self.next {
+            *self.split.entry(resource).or_insert(1) += 1;
+        } else {
+            self.tally.add(entry.origin_in(space), entry.kind);
+        }
+        self.next = resource + 1;
+        self.newest = self.newest.max(entry.acquired);
+        let piece = Piece {
+            end: range.end,
+            resource,
+            entry,
+        };
+        let piece = resized(piece, range);
+        Arc::make_mut(&mut self.pieces).insert(range.start, piece);
     }
 
     /// The pieces that have addresses in `range`, by their first address.

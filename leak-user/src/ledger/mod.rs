@@ -21,6 +21,7 @@ mod release;
 mod releases;
 mod sites;
 mod spaces;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ pub use process::Comm;
 pub use query::{Holding, Inherited, ProcessView, SiteDetail, Zombie};
 pub use reconcile::{BaselineProcess, Reconciled, Snapshot};
 pub use sites::{Held, Sample, SiteKey, SiteRecord};
+pub use state::Piece;
 
 use crate::event::{Event, Nanos, SiteId};
 use descriptors::Slots;

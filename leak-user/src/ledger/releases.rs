@@ -55,6 +55,11 @@ impl Log {
         overflow
     }
 
+    /// All of it, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Nanos, Change)> + '_ {
+        self.0.iter().copied()
+    }
+
     /// What happened after `time`, oldest first.
     pub(super) fn after(&self, time: Nanos) -> impl Iterator<Item = (Nanos, Change)> + '_ {
         let first = self.0.partition_point(|&(at, _)| at <= time);

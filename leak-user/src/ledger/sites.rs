@@ -42,6 +42,29 @@ pub struct Held {
 }
 
 impl Held {
+    /// As it was before.
+    pub(super) fn restored(
+        exit: Nanos,
+        count: u64,
+        bytes: u64,
+        mut samples: Vec<Sample>,
+        skipped: u64,
+    ) -> Held {
+        samples.truncate(HELD_SAMPLES);
+        Held {
+            exit,
+            count,
+            bytes,
+            samples,
+            skipped,
+        }
+    }
+
+    /// Every how many is kept, less one.
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
     fn add(&mut self, exit: Nanos, sample: Sample) {
         self.exit = exit;
         if self.count.is_multiple_of(self.skipped + 1) {
@@ -111,6 +134,16 @@ impl SiteRecord {
             counted: 0,
             counted_before: 0,
         }
+    }
+
+    /// The kernel's count, and what it was when it last began anew.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.counted, self.counted_before)
+    }
+
+    pub(super) fn set_counts(&mut self, counted: u64, before: u64) {
+        self.counted = counted;
+        self.counted_before = before;
     }
 
     /// The kernel's last count of all acquisitions here.

@@ -1,6 +1,6 @@
 //! Descriptor tables and memories: what processes have a share of or a copy of.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use leak_common::ProcessId;
 
@@ -75,6 +75,52 @@ impl<C> Spaces<C> {
             },
         );
         id
+    }
+
+    /// The number that the next space gets.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    pub(super) fn set_next(&mut self, next: u64) {
+        self.next = next.clamp(1, 1 << 56);
+    }
+
+    /// Every space, those that ended last and in the order of their ends.
+    pub(super) fn in_order(&self) -> Vec<(SpaceId, Option<Nanos>)> {
+        let ended: HashSet<SpaceId> = self.ended.iter().map(|&(_, id)| id).collect();
+        let mut order: Vec<(SpaceId, Option<Nanos>)> = self
+            .spaces
+            .keys()
+            .filter(|id| !ended.contains(id))
+            .map(|&id| (id, None))
+            .collect();
+        order.sort_unstable();
+        order.extend(self.ended.iter().map(|&(time, id)| (id, Some(time))));
+        order
+    }
+
+    /// Puts back a space that is to be filled.
+    pub(super) fn restore(
+        &mut self,
+        id: SpaceId,
+        owner: ProcessId,
+        holders: Vec<ProcessId>,
+        mingled: Nanos,
+        ended: Option<Nanos>,
+        content: C,
+    ) {
+        if let Some(time) = ended {
+            self.ended.push_back((time, id));
+        }
+        let space = Space {
+            owner,
+            holders,
+            log: Log::default(),
+            mingled,
+            content,
+        };
+        self.spaces.insert(id, space);
     }
 
     pub(super) fn get(&self, id: SpaceId) -> Option<&Space<C>> {

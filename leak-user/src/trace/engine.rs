@@ -11,7 +11,7 @@ use leak_common::{Counter, ProcessId};
 
 use super::{
     Plan, TraceError, failures::Failures, interpreted::Interpreted, observe::Looks,
-    unfinished::Stacks, wall_clock,
+    recording::Recording, unfinished::Stacks, wall_clock,
 };
 use crate::{
     analysis::{Analysis, Beginning, Input},
@@ -31,6 +31,7 @@ pub(super) struct Engine {
     pub(super) reader: RingReader,
     /// Only [`Engine::tell`] changes it.
     pub(super) analysis: Analysis,
+    pub(super) recording: Option<Recording>,
     pub(super) proc: Proc,
     pub(super) symbolizer: Symbolizer,
     pub(super) tables: Tables,
@@ -166,6 +167,7 @@ impl Engine {
             tracer,
             reader,
             analysis,
+            recording: None,
             proc,
             symbolizer: Symbolizer::default(),
             tables,
@@ -192,7 +194,9 @@ impl Engine {
         };
         // Processes that live for a moment have names from libraries that are here too.
         engine.symbolizer.learn_own(&engine.proc, monotonic_now());
+        engine.start_recording(plan.record.as_ref(), &plan.triggers)?;
         engine.baseline()?;
+        engine.send_recording();
         Ok(engine)
     }
 
@@ -216,11 +220,6 @@ impl Engine {
             tracing::error!(undecodable, "records that make no sense");
             self.tell(Input::Lost(None));
         }
-    }
-
-    /// The one way by which anything reaches the analysis.
-    pub(super) fn tell(&mut self, input: Input) {
-        self.analysis.take(&input);
     }
 
     pub(super) fn ledger(&self) -> &Ledger {
@@ -391,6 +390,7 @@ impl Engine {
         self.promote()?;
         self.reconcile_some()?;
         self.choose_more()?;
+        self.tick_recording();
         Ok(())
     }
 
@@ -401,6 +401,7 @@ impl Engine {
         self.observe();
         self.tell(Input::Sample(monotonic_now()));
         self.forget_exited()?;
+        self.tell_for_recording();
         Ok(())
     }
 

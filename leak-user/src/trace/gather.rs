@@ -15,6 +15,7 @@ use crate::{
     event::SiteId,
     judge::Judged,
     ledger::{ProcessView, SiteKey},
+    proc::HostUse,
     report::model::{Frame, Health, Report, Verdict},
 };
 
@@ -88,7 +89,7 @@ impl Engine {
         self.proc.identity(process.pid()) == Some(process)
     }
 
-    fn tell_stack(&mut self, site: SiteId) {
+    pub(super) fn tell_stack(&mut self, site: SiteId) {
         let frames = self.stack(site);
         if !self.analysis.knows_stack(site, &frames) {
             self.tell(Input::Stack { site, frames });
@@ -184,9 +185,19 @@ impl Engine {
                 break;
             }
             if self.is_live(process) && told.insert(process) {
-                let limits = self.proc.limits(process.pid(), &host);
-                self.tell(Input::Limits(process, limits));
+                self.tell_limits_of(process, &host);
             }
+        }
+    }
+
+    /// Tells the limits of a process, unless that was told.
+    pub(super) fn tell_limits_of(&mut self, process: ProcessId, host: &HostUse) {
+        if !self.is_live(process) {
+            return;
+        }
+        let limits = self.proc.limits(process.pid(), host);
+        if self.analysis.limits_of(process) != limits {
+            self.tell(Input::Limits(process, limits));
         }
     }
 
@@ -225,6 +236,7 @@ impl Engine {
         let of_ours = [
             ("undecodable", self.undecodable),
             ("program_busy", self.missed),
+            ("recording", self.lost_to_recording()),
         ];
         of_kernel
             .chain(of_ours)

@@ -12,6 +12,7 @@ mod observe;
 mod progress;
 mod promote;
 mod reconcile;
+mod recording;
 mod signals;
 mod unfinished;
 
@@ -26,7 +27,9 @@ use leak_common::Kind;
 use crate::{
     analysis::Wall,
     bpf::{self, LoadError, Tracer, monotonic_now},
+    cli::Trigger,
     proc::Proc,
+    record::{self, Summary},
     report::Report,
 };
 use command::Child;
@@ -64,6 +67,12 @@ pub struct Plan {
     pub no_stacks: bool,
     /// Kernel memory for unwind tables in bytes.
     pub stack_memory: u64,
+    /// Where and how to record.
+    pub record: Option<record::Plan>,
+    /// What makes the recording write its past.
+    pub triggers: Vec<Trigger>,
+    /// The recording is all that is wanted: the trace ends with it.
+    pub only_record: bool,
     /// Whether the programs log.
     pub verbose: bool,
     /// Whether progress may be drawn on standard error.
@@ -74,6 +83,8 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Outcome {
     pub report: Report,
+    /// What was recorded.
+    pub recording: Option<Summary>,
     /// The command, if it still runs: its end is to be waited for.
     pub child: Option<Child>,
     /// The command's exit code, if it ended: 128 + signal where one ended it.
@@ -138,6 +149,9 @@ pub async fn trace(plan: &Plan) -> Result<Outcome, TraceError> {
     if let Some(program) = plan.command.first() {
         command::find(program)?;
     }
+    if let Some(record) = &plan.record {
+        record.check()?;
+    }
     let mut interrupts = Interrupts::new()?;
     let mut tracer = Tracer::load(&options(plan))?;
     if plan.verbose {
@@ -163,13 +177,15 @@ pub async fn trace(plan: &Plan) -> Result<Outcome, TraceError> {
         () = interrupts.again() => return Err(TraceError::Aborted),
         report = engine.finish() => report?,
     };
+    let recording = engine.finish_recording();
     let exit_code = match ended {
         Ended::Command(code) => Some(code),
-        Ended::Duration | Ended::Interrupted => None,
+        Ended::Duration | Ended::Interrupted | Ended::Recorded => None,
     };
     let child = child.filter(|_| exit_code.is_none());
     Ok(Outcome {
         report,
+        recording,
         child,
         exit_code,
     })
@@ -198,6 +214,8 @@ enum Ended {
     Duration,
     Interrupted,
     Command(u8),
+    /// The recording has its size, or can not go on.
+    Recorded,
 }
 
 /// The loop: batches as they come, ticks between them, until the end.
@@ -233,6 +251,9 @@ async fn follow(
             batch = engine.next_batch() => engine.take(&batch?),
             _ = ticks.tick() => {
                 engine.tick()?;
+                if plan.only_record && engine.recording_is_over() {
+                    return Ok(Ended::Recorded);
+                }
                 let now = monotonic_now();
                 if now >= sample_due {
                     sample_due = now + u64::try_from(plan.interval.as_nanos()).unwrap_or(u64::MAX);

@@ -74,14 +74,13 @@ impl Engine {
     /// Looks at a site's first resources while they last: the report may come after
     /// their process.
     fn describe_early(&mut self, acquired: &Acquired) {
-        if self.chosen.everything() || self.exited.contains_key(&acquired.process) {
+        if self.exited.contains_key(&acquired.process)
+            || self.described.get(&acquired.site) >= Some(&DESCRIBED_EARLY)
+            || self.chosen.everything() && !self.may_describe_for_recording()
+        {
             return;
         }
-        let described = self.described.entry(acquired.site).or_default();
-        if *described >= DESCRIBED_EARLY {
-            return;
-        }
-        *described += 1;
+        *self.described.entry(acquired.site).or_default() += 1;
         let pid = acquired.process.pid();
         let description = self.proc.describe(pid, acquired.handle, acquired.kind);
         self.tell(Input::Described {

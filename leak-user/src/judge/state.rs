@@ -1,0 +1,172 @@
+//! What a judge keeps, in pieces, and from pieces: for a recording that begins in the
+//! middle of a trace. Plain numbers, with a form in JSON.
+
+use leak_common::{Handle, Kind, ProcessId};
+use serde::{Deserialize, Serialize};
+
+use super::{Judge, observed::Seen, observed::Waiting, series::Series};
+use crate::event::{Nanos, SiteId};
+use crate::ledger::SiteKey;
+
+/// Points of a series: times with the least and the most.
+type Points = Vec<(Nanos, u64, u64)>;
+
+/// A part of what a judge keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// What was outstanding at a site.
+    Site {
+        /// Its number, 0 for what was acquired out of sight.
+        site: u64,
+        process: u64,
+        kind: u32,
+        points: Points,
+    },
+    /// All that a process held of a kind.
+    Total {
+        process: u64,
+        kind: u32,
+        points: Points,
+    },
+    /// What was seen of a process's descriptors.
+    Seen {
+        process: u64,
+        /// Sockets whose peer has closed, since when, and the peer.
+        close_wait: Vec<(u64, Nanos, String)>,
+        watches: Vec<(u64, Points)>,
+    },
+}
+
+impl Judge {
+    /// All that is kept.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Kept> {
+        let mut sites: Vec<_> = self.series.iter().collect();
+        sites.sort_unstable_by_key(|(key, _)| **key);
+        let sites = sites.into_iter().map(|(key, series)| {
+            let (site, process, kind) = match *key {
+                SiteKey::Site(site) => (site.0, 0, 0),
+                SiteKey::Unknown(process, kind) => (0, process.0, kind as u32),
+            };
+            Kept::Site {
+                site,
+                process,
+                kind,
+                points: series.points(),
+            }
+        });
+        let mut totals: Vec<_> = self.totals.iter().collect();
+        totals.sort_unstable_by_key(|((process, kind), _)| (*process, *kind as u32));
+        let totals = totals
+            .into_iter()
+            .map(|((process, kind), series)| Kept::Total {
+                process: process.0,
+                kind: *kind as u32,
+                points: series.points(),
+            });
+        let mut seen: Vec<_> = self.seen.iter().collect();
+        seen.sort_unstable_by_key(|(process, _)| *process);
+        let seen = seen.into_iter().map(|(process, seen)| {
+            let waiting = seen.close_wait.iter();
+            let mut close_wait: Vec<_> = waiting
+                .map(|(handle, waiting)| (handle.0, waiting.since, waiting.peer.clone()))
+                .collect();
+            close_wait.sort_unstable();
+            let watches = seen.watches.iter();
+            let mut watches: Vec<_> = watches.map(|(h, series)| (h.0, series.points())).collect();
+            watches.sort_unstable();
+            Kept::Seen {
+                process: process.0,
+                close_wait,
+                watches,
+            }
+        });
+        sites.chain(totals).chain(seen).collect()
+    }
+
+    /// Takes a part of what another judge kept.
+    pub fn restore(&mut self, kept: &Kept) {
+        match kept {
+            Kept::Site {
+                site,
+                process,
+                kind,
+                points,
+            } => {
+                let key = match (site, Kind::from_wire(*kind)) {
+                    (0, Some(kind)) => SiteKey::Unknown(ProcessId(*process), kind),
+                    (0, None) => return,
+                    (site, _) => SiteKey::Site(SiteId(*site)),
+                };
+                if self.series.len() < self.config.max_sites {
+                    self.series.insert(key, Series::restored(points));
+                }
+            }
+            Kept::Total {
+                process,
+                kind,
+                points,
+            } => {
+                if let Some(kind) = Kind::from_wire(*kind)
+                    && self.totals.len() < self.config.max_sites
+                {
+                    let key = (ProcessId(*process), kind);
+                    self.totals.insert(key, Series::restored(points));
+                }
+            }
+            Kept::Seen {
+                process,
+                close_wait,
+                watches,
+            } => {
+                let waiting = |(handle, since, peer): &(u64, Nanos, String)| {
+                    let (since, peer) = (*since, peer.clone());
+                    (Handle(*handle), Waiting { since, peer })
+                };
+                let watches = watches
+                    .iter()
+                    .map(|(handle, points)| (Handle(*handle), Series::restored(points)));
+                let seen = Seen {
+                    close_wait: close_wait.iter().map(waiting).collect(),
+                    watches: watches.collect(),
+                };
+                self.seen.restore(ProcessId(*process), seen);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::{Config, Observation};
+
+    #[test]
+    fn a_judge_made_of_what_another_kept_keeps_the_same() {
+        let mut judge = Judge::new(Config::default());
+        let process = ProcessId::new(7, 70);
+        for time in 1..200 {
+            judge.observe(&Observation {
+                time,
+                process,
+                close_wait: vec![(Handle(3), "peer".to_owned())],
+                watches: vec![(Handle(4), time * 2)],
+            });
+            let site = judge.series.entry(SiteKey::Site(SiteId(5))).or_default();
+            site.push(time, time % 7);
+            let unknown = SiteKey::Unknown(process, Kind::File);
+            judge.series.entry(unknown).or_default().push(time, time);
+            let total = judge.totals.entry((process, Kind::Pipe)).or_default();
+            total.push(time, 9);
+        }
+        let text = serde_json::to_string(&judge.kept()).unwrap_or_default();
+        let kept: Vec<Kept> = serde_json::from_str(&text).unwrap_or_default();
+        assert_eq!(kept.len(), 4);
+        let mut twin = Judge::new(Config::default());
+        for part in &kept {
+            twin.restore(part);
+        }
+        assert_eq!(twin.kept(), judge.kept());
+    }
+}
