@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::command::{self, Settings, cargo, find_program};
+use crate::host::RELEASE_FEATURES;
 use crate::{bpf, workspace};
 
 /// The cargo-deny that is built where none is on PATH.
@@ -20,6 +21,7 @@ pub(crate) fn run(settings: Settings) -> Result<()> {
     command::run(
         cargo()
             .args(["clippy", "--workspace", "--exclude", "leak-ebpf"])
+            .args(RELEASE_FEATURES)
             .args(["--all-targets", "--", "-D", "warnings"]),
     )?;
     bpf::lint(settings)?;
