@@ -14,7 +14,7 @@ use crate::{
     ledger::{ProcessView, SiteKey},
     report::{
         handle,
-        model::{Example, Finding, Limit, Process, Report, SCHEMA, Verdict, Window},
+        model::{Example, Finding, Limit, Process, Report, SCHEMA, SharedLimit, Verdict, Window},
     },
 };
 
@@ -51,7 +51,7 @@ pub(super) fn report(analysis: &Analysis, span: Span) -> Report {
         health: analysis.health(&analysis.knowledge.health),
         processes: assembly.processes(),
         findings,
-        shared_limits: analysis.knowledge.shared_limits.clone(),
+        shared_limits: shared_limits(analysis),
         failures: analysis.failures.within(span),
         ..Report::default()
     }
@@ -217,14 +217,33 @@ fn limits(
                     .filter(|(class, _)| bounds(limit, *class))
                     .map(|(_, pace)| pace)
                     .sum();
-                if pace > 0.0 {
-                    let left = limit.soft.saturating_sub(limit.used);
-                    limit.exhaustion_seconds = Some(left as f64 / pace);
-                }
+                // What was measured, or the findings' pace where that is too slow to
+                // be seen in few samples.
+                let left = limit.soft.saturating_sub(limit.used);
+                let by_findings = (pace > 0.0).then(|| left as f64 / pace);
+                let measured = analysis.uses.exhaustion(view.id, limit);
+                limit.exhaustion_seconds = measured.or(by_findings);
             }
             (view.id, limits)
         })
         .collect()
+}
+
+/// The limits that processes share, those first that will be reached first.
+fn shared_limits(analysis: &Analysis) -> Vec<SharedLimit> {
+    let told = analysis.knowledge.shared_limits.iter();
+    let mut limits: Vec<SharedLimit> = told
+        .map(|limit| analysis.uses.shared_limit(limit))
+        .collect();
+    let share = |limit: &SharedLimit| limit.used as f64 / limit.limit.max(1) as f64;
+    limits.sort_by(|a, b| {
+        let soon = |limit: &SharedLimit| limit.exhaustion_seconds.unwrap_or(f64::INFINITY);
+        soon(a)
+            .total_cmp(&soon(b))
+            .then(share(b).total_cmp(&share(a)))
+            .then_with(|| (&a.scope, &a.resource).cmp(&(&b.scope, &b.resource)))
+    });
+    limits
 }
 
 /// Whether a limit is on resources of a class.

@@ -59,7 +59,7 @@ impl Histories {
     }
 }
 
-fn push(points: &mut Vec<(Nanos, u64)>, time: Nanos, held: u64) {
+pub(super) fn push(points: &mut Vec<(Nanos, u64)>, time: Nanos, held: u64) {
     if points.last().is_some_and(|(last, _)| *last >= time) {
         return;
     }

@@ -7,6 +7,7 @@
 mod assemble;
 mod checkpoint;
 mod failures;
+mod forecast;
 mod health;
 mod history;
 mod input;
@@ -14,6 +15,7 @@ mod knowledge;
 mod names;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use leak_common::Handle;
 use leak_common::ProcessId;
@@ -33,6 +35,7 @@ use crate::{
 };
 use history::Histories;
 use knowledge::Knowledge;
+use uses::AllUses;
 
 /// The time that a report is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,7 @@ pub struct Analysis {
     knowledge: Knowledge,
     histories: Histories,
     failures: failures::Failures,
+    uses: AllUses,
     /// The latest time that was told.
     latest: Nanos,
     ended: Option<(Nanos, Wall)>,
@@ -72,6 +76,7 @@ impl Analysis {
             knowledge: Knowledge::default(),
             histories: Histories::default(),
             failures: failures::Failures::default(),
+            uses: AllUses::default(),
             latest: beginning.from,
             ended: None,
             beginning,
@@ -119,7 +124,10 @@ impl Analysis {
                 self.failures.take(failure);
             }
             Input::Limits(process, limits) => self.knowledge.limits(*process, limits, self.latest),
-            Input::SharedLimits(limits) => self.knowledge.shared_limits.clone_from(limits),
+            Input::SharedLimits(limits) => {
+                self.uses.shared(self.latest, limits);
+                self.knowledge.shared_limits.clone_from(limits);
+            }
             Input::Health(health) => self.knowledge.health.clone_from(health),
             Input::Ended { time, wall } => {
                 self.latest = self.latest.max(*time);
@@ -132,6 +140,7 @@ impl Analysis {
         self.latest = self.latest.max(time);
         self.judge.sample(time, &self.ledger);
         self.histories.sample(time, &self.ledger);
+        self.uses.sample(time, &self.ledger);
         self.knowledge.prune(time, &self.ledger);
     }
 

@@ -52,14 +52,18 @@ impl Proc {
             files: self.host_files().unwrap_or(0),
             threads_max: sys("kernel/threads-max"),
             pid_max: sys("kernel/pid_max"),
-            // The usual value of today means "no limit".
-            file_max: sys("fs/file-max").filter(|max| *max < 1 << 62),
+            file_max: self.file_max(),
             max_map_count: sys("vm/max_map_count"),
         }
     }
 
+    /// `fs.file-max`; the usual value of today means "no limit".
+    pub(super) fn file_max(&self) -> Option<u64> {
+        read_number(&self.root.join("sys/fs/file-max")).filter(|max| *max < 1 << 62)
+    }
+
     /// All tasks, from the fourth field of loadavg: `RUNNABLE/ALL`.
-    fn host_tasks(&self) -> Option<u64> {
+    pub(super) fn host_tasks(&self) -> Option<u64> {
         let text = read_text(&self.root.join("loadavg"), 256)?;
         let (_, all) = text.split_ascii_whitespace().nth(3)?.split_once('/')?;
         all.parse().ok()

@@ -281,7 +281,7 @@ fn row_of_addresses(
 }
 
 /// Address words in the host's byte order as hexadecimal, a colon, the port.
-fn address(field: &str) -> Option<SocketAddr> {
+pub(super) fn address(field: &str) -> Option<SocketAddr> {
     let (address, port) = field.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
     let word = |index: usize| {

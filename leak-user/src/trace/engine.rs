@@ -19,7 +19,7 @@ use crate::{
     decode::decode_batch,
     event::{CodeMapped, Event, Nanos, SiteId},
     ledger::{Ledger, SiteKey},
-    proc::{Facts, Proc},
+    proc::{Facts, Proc, SHARED_BUDGET, SharedUse},
     source::RingReader,
     symbolize::{Mapped, Symbolizer},
     tables::Tables,
@@ -33,6 +33,7 @@ pub(super) struct Engine {
     pub(super) analysis: Analysis,
     pub(super) recording: Option<Recording>,
     pub(super) proc: Proc,
+    pub(super) shared_use: SharedUse,
     pub(super) symbolizer: Symbolizer,
     pub(super) tables: Tables,
     pub(super) interpreted: Interpreted,
@@ -169,6 +170,7 @@ impl Engine {
             analysis,
             recording: None,
             proc,
+            shared_use: SharedUse::default(),
             symbolizer: Symbolizer::default(),
             tables,
             interpreted: Interpreted::start()?,
@@ -400,6 +402,8 @@ impl Engine {
         self.check_children();
         self.observe();
         self.tell(Input::Sample(monotonic_now()));
+        let shared = self.shared_use.read(&self.proc, Some(SHARED_BUDGET));
+        self.tell(Input::SharedLimits(shared));
         self.forget_exited()?;
         self.tell_for_recording();
         Ok(())

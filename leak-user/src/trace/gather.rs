@@ -80,6 +80,8 @@ impl Engine {
         self.tell_sharing(judged);
         self.tell_failures()?;
         self.tell_limits(&views, judged);
+        let shared = self.shared_use.read(&self.proc, None);
+        self.tell(Input::SharedLimits(shared));
         let health = self.health();
         self.tell(Input::Health(Box::new(health)));
         Ok(())

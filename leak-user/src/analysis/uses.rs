@@ -1,0 +1,121 @@
+//! How much of what is limited was in use over time: of each process by what the
+//! ledger knows of it, from before the trace too, and of what processes share by what
+//! was told. With it, the limits say when they will be reached.
+
+use std::collections::HashMap;
+
+use leak_common::{Class, ProcessId};
+
+use super::{
+    forecast::{Forecast, forecast},
+    history::push,
+};
+use crate::{
+    event::Nanos,
+    ledger::{Ledger, ProcessView},
+    report::model::{Limit, SharedLimit},
+};
+
+/// Processes and shared limits that are followed: at most 2 and 1 KiB each.
+const MAX_PROCESSES: usize = 16_384;
+const MAX_SHARED: usize = 8_192;
+
+/// A shared limit that was not told for this long is gone.
+const FORGET: Nanos = 600_000_000_000;
+
+type Samples = Vec<(Nanos, u64)>;
+
+/// What a process uses, of each class that is limited.
+#[derive(Debug, Default)]
+struct Uses {
+    descriptors: Samples,
+    mappings: Samples,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct AllUses {
+    processes: HashMap<ProcessId, Uses>,
+    shared: HashMap<(String, String), Samples>,
+}
+
+impl AllUses {
+    /// Notes what running processes use.
+    pub(super) fn sample(&mut self, time: Nanos, ledger: &Ledger) {
+        let views: HashMap<ProcessId, ProcessView> = ledger
+            .processes()
+            .filter(|view| view.exited.is_none())
+            .map(|view| (view.id, view))
+            .collect();
+        self.processes.retain(|id, _| views.contains_key(id));
+        // The same ones find room whatever the order of the ledger's tables.
+        let mut order: Vec<&ProcessView> = views.values().collect();
+        order.sort_unstable_by_key(|view| view.id);
+        for view in order {
+            if self.processes.len() < MAX_PROCESSES || self.processes.contains_key(&view.id) {
+                self.processes.entry(view.id).or_default().push(time, view);
+            }
+        }
+    }
+
+    /// Notes what processes use together.
+    pub(super) fn shared(&mut self, time: Nanos, limits: &[SharedLimit]) {
+        let lives = |samples: &mut Samples| {
+            let last = samples.last().map_or(0, |(last, _)| *last);
+            time.saturating_sub(last) < FORGET
+        };
+        self.shared.retain(|_, samples| lives(samples));
+        for limit in limits {
+            let key = (limit.scope.clone(), limit.resource.clone());
+            if self.shared.len() < MAX_SHARED || self.shared.contains_key(&key) {
+                push(self.shared.entry(key).or_default(), time, limit.used);
+            }
+        }
+    }
+
+    /// A shared limit with its growth, and when it will be reached.
+    pub(super) fn shared_limit(&self, limit: &SharedLimit) -> SharedLimit {
+        let found = self.forecast_shared(&limit.scope, &limit.resource, limit.used, limit.limit);
+        SharedLimit {
+            growth_per_second: found.growth_per_second,
+            exhaustion_seconds: found.exhaustion_seconds,
+            ..limit.clone()
+        }
+    }
+
+    /// When a process's limit will be reached by the use that was measured; `None`
+    /// where that does not grow, or was not measured.
+    pub(super) fn exhaustion(&self, process: ProcessId, limit: &Limit) -> Option<f64> {
+        let Limit { used, soft, .. } = *limit;
+        let uses = self.processes.get(&process);
+        let found = match limit.resource.as_str() {
+            "nofile" => forecast(&uses?.descriptors, used, soft),
+            "max_map_count" => forecast(&uses?.mappings, used, soft),
+            "threads-max" | "pid_max" | "file-max" => {
+                self.forecast_shared("host", &limit.resource, used, soft)
+            }
+            // Those of users and control groups: the group is in the shared limits.
+            _ => return None,
+        };
+        found.exhaustion_seconds
+    }
+
+    fn forecast_shared(&self, scope: &str, resource: &str, used: u64, limit: u64) -> Forecast {
+        let key = (scope.to_owned(), resource.to_owned());
+        let samples = self.shared.get(&key).map_or(&[][..], Vec::as_slice);
+        forecast(samples, used, limit)
+    }
+}
+
+impl Uses {
+    fn push(&mut self, time: Nanos, view: &ProcessView) {
+        let held = |class: Class| -> u64 {
+            let kinds = view.outstanding.iter().chain(view.preexisting.iter());
+            kinds
+                .filter(|(kind, _)| kind.class() == class)
+                .map(|(_, count)| count)
+                .sum()
+        };
+        push(&mut self.descriptors, time, held(Class::Descriptor));
+        push(&mut self.mappings, time, held(Class::Mapping));
+    }
+}
