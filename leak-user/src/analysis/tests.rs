@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod limits;
+
 use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
 
 use super::*;

@@ -1,0 +1,156 @@
+//! When limits will be reached, against the pace that a victim keeps and says.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use harness::{Report, Tracer, Victim, alone};
+use serde_json::Value;
+
+/// Options of a trace of one process, with samples enough in a few seconds.
+fn options(pid: &str) -> [&str; 6] {
+    ["-p", pid, "--nursery", "200ms", "-i", "300ms"]
+}
+
+/// What a victim's pace and a trace of it came to.
+struct Traced {
+    victim: Victim,
+    pace: f64,
+    report: Report,
+}
+
+fn trace(mut victim: Victim) -> Traced {
+    let pid = victim.pid().to_string();
+    let tracer = Tracer::start(&options(&pid));
+    victim.tell();
+    let pace = victim.expect("pace").parse().unwrap();
+    let report = tracer.stop();
+    Traced {
+        victim,
+        pace,
+        report,
+    }
+}
+
+impl Traced {
+    fn limit(&self, resource: &str) -> &Value {
+        let pid = self.victim.pid();
+        let processes = self.report.document["processes"].as_array().unwrap();
+        let process = processes.iter().find(|p| p["pid"] == pid).unwrap();
+        let limits = process["limits"].as_array().unwrap();
+        let limit = limits.iter().find(|limit| limit["resource"] == resource);
+        limit.unwrap_or_else(|| panic!("no {resource}: {process}"))
+    }
+
+    fn shared(&self, scope: &str, resource: &str) -> &Value {
+        let limits = self.report.document["shared_limits"].as_array().unwrap();
+        let is_it = |limit: &&Value| limit["scope"] == scope && limit["resource"] == resource;
+        let limit = limits.iter().find(is_it);
+        limit.unwrap_or_else(|| panic!("no {scope} {resource}: {limits:?}"))
+    }
+
+    /// Asserts that what is left is forecast to last as long as it will at the pace.
+    fn assert_lasts(&self, limit: &Value, most: &str) {
+        let number = |key: &str| {
+            limit[key]
+                .as_f64()
+                .unwrap_or_else(|| panic!("{key}: {limit}"))
+        };
+        let truth = (number(most) - number("used")) / self.pace;
+        let ratio = number("exhaustion_seconds") / truth;
+        assert!(
+            (1.0 / 1.5..1.5).contains(&ratio),
+            "{} s are left, forecast was {limit}",
+            truth
+        );
+    }
+}
+
+#[test]
+fn a_leak_of_descriptors_is_forecast_with_those_from_before_counted() {
+    let _alone = alone();
+    let traced = trace(Victim::start("limits", &["descriptors", "600", "300"]));
+    let limit = traced.limit("nofile");
+    assert_eq!(limit["soft"], 600);
+    // 300 from before the trace, and what it took in it.
+    assert!(limit["used"].as_u64() >= Some(400), "{limit}");
+    traced.assert_lasts(limit, "soft");
+    let findings = traced.report.document["findings"].as_array().unwrap();
+    let leak = findings.iter().find(|f| f["verdict"] != "steady").unwrap();
+    assert_eq!(leak["exhaustion_seconds"], limit["exhaustion_seconds"]);
+}
+
+#[test]
+fn a_process_that_gives_back_what_it_takes_has_no_forecast() {
+    let _alone = alone();
+    let traced = trace(Victim::start("limits", &["flat", "600", "300"]));
+    let limit = traced.limit("nofile");
+    assert!(limit["used"].as_u64() >= Some(300), "{limit}");
+    assert_eq!(limit["exhaustion_seconds"], Value::Null, "{limit}");
+}
+
+/// A control group with a limit on tasks; removed at the end.
+struct Group {
+    directory: PathBuf,
+    scope: String,
+}
+
+impl Group {
+    /// `None` where the machine has no such controller for us.
+    fn new(tasks: u64) -> Option<Group> {
+        let name = format!("leaktrace-test-{}", std::process::id());
+        let roots = [
+            "/sys/fs/cgroup/pids",
+            "/sys/fs/cgroup",
+            "/sys/fs/cgroup/unified",
+        ];
+        let found = roots.iter().map(Path::new).find_map(|root| {
+            let directory = root.join(&name);
+            fs::create_dir(&directory).ok()?;
+            let group = Group {
+                directory,
+                scope: format!("/{name}"),
+            };
+            fs::write(group.directory.join("pids.max"), tasks.to_string()).ok()?;
+            Some(group)
+        });
+        if found.is_none() {
+            eprintln!("skipped: no control group can have a limit on tasks here");
+        }
+        found
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let procs = || fs::read_to_string(self.directory.join("cgroup.procs"));
+        let _ = harness::eventually(|| procs().is_ok_and(|text| text.is_empty()));
+        let _ = fs::remove_dir(&self.directory);
+    }
+}
+
+#[test]
+fn a_leak_of_threads_is_forecast_for_its_control_group() {
+    let _alone = alone();
+    let Some(group) = Group::new(500) else {
+        return;
+    };
+    let victim = Victim::start("limits", &["threads", "600", "0"]);
+    let pid = victim.pid().to_string();
+    fs::write(group.directory.join("cgroup.procs"), pid).unwrap();
+    let traced = trace(victim);
+    let limit = traced.shared(&group.scope, "pids");
+    assert_eq!(limit["limit"], 500);
+    assert!(limit["used"].as_u64() >= Some(100), "{limit}");
+    let growth = limit["growth_per_second"].as_f64().unwrap();
+    assert!(
+        (growth / traced.pace - 1.0).abs() < 0.4,
+        "{growth}: {limit}"
+    );
+    traced.assert_lasts(limit, "limit");
+    let host = traced.shared("host", "threads-max");
+    assert!(host["used"].as_u64() >= limit["used"].as_u64(), "{host}");
+    drop(traced);
+    drop(group);
+}

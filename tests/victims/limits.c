@@ -1,0 +1,62 @@
+/* limits descriptors|threads|flat LIMIT BASE: has LIMIT descriptors at most and BASE of
+ * them to begin with; then takes one descriptor or thread every 50 ms, or takes and gives
+ * back. Says when it has done so 100 times, and how many it took a second; goes on. */
+#include "victim.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+
+enum { TOLD = 100, ROUNDS = 2000 };
+
+static void *sleeper(void *argument)
+{
+    for (;;)
+        pause();
+    return argument;
+}
+
+SITE static void take_thread(void)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 1 << 16);
+    must(-pthread_create(&thread, &attributes, sleeper, NULL), "pthread_create");
+}
+
+SITE static long take_descriptor(void)
+{
+    return must(SYS(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY), "open");
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4)
+        return BROKEN;
+    struct rlimit limit = {.rlim_cur = strtoul(argv[2], NULL, 10), .rlim_max = RLIM_INFINITY};
+    limit.rlim_max = limit.rlim_cur;
+    must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+    for (int i = 0; i < atoi(argv[3]); i++)
+        take_descriptor();
+    await_start();
+    double begun = seconds();
+    for (int i = 1; i <= ROUNDS; i++) {
+        if (!strcmp(argv[1], "threads"))
+            take_thread();
+        else if (!strcmp(argv[1], "descriptors"))
+            take_descriptor();
+        else
+            must(SYS(SYS_close, take_descriptor()), "close");
+        pause_ms(50);
+        if (i == TOLD)
+            SAY("pace %f", i / (seconds() - begun));
+    }
+    return 0;
+}
