@@ -14,7 +14,7 @@ use crate::{
     bpf::{Counters, monotonic_now},
     event::SiteId,
     judge::Judged,
-    ledger::{ProcessView, SiteKey},
+    ledger::{ProcessView, Sample, SiteKey},
     proc::HostUse,
     report::model::{Frame, Health, Report, Verdict},
 };
@@ -45,8 +45,10 @@ impl Engine {
         self.finish_stacks(monotonic_now());
         self.promote()?;
         self.count_sites()?;
+        let began = Instant::now();
         self.reconcile_all()?;
         self.check_children();
+        tracing::debug!(elapsed = ?began.elapsed(), "compared with /proc for the report");
         self.interpreted.wait(NAMES_LAST);
         tracing::debug!("unwind tables: {}", self.tables.figures());
         self.looks = Looks::default();
@@ -57,7 +59,9 @@ impl Engine {
             end: time,
             ..self.analysis.whole()
         });
+        let began = Instant::now();
         self.gather(&judged)?;
+        tracing::debug!(elapsed = ?began.elapsed(), findings = judged.len(), "gathered");
         let wall = wall_clock();
         self.tell(Input::Ended { time, wall });
         Ok(self.analysis.report(self.analysis.whole()))
@@ -70,8 +74,8 @@ impl Engine {
             if let SiteKey::Site(site) = judged.key {
                 self.tell_stack(site);
             }
-            self.describe(judged);
         }
+        self.describe(judged);
         for view in &views {
             if view.outstanding.total() + view.preexisting.total() > 0 {
                 self.remember(view.id);
@@ -113,20 +117,29 @@ impl Engine {
             .merge(site, native, end == StackEnd::Complete)
     }
 
-    /// Tells what the examples of a finding are, while their process lives.
-    fn describe(&mut self, judged: &Judged) {
-        let process = judged.process;
-        if !self.is_live(process) {
-            return;
+    /// Tells what the examples of findings are, while their processes live: each process
+    /// is asked once, for some answers are in tables of the whole host.
+    fn describe(&mut self, judged: &[Judged]) {
+        let mut wanted: BTreeMap<ProcessId, Vec<(Sample, Kind)>> = BTreeMap::new();
+        for judged in judged {
+            let samples = judged.samples.iter().map(|sample| (*sample, judged.kind));
+            wanted.entry(judged.process).or_default().extend(samples);
         }
-        let resources: Vec<(Handle, Kind)> = judged
-            .samples
+        for (process, samples) in wanted {
+            if self.is_live(process) {
+                self.describe_samples(process, &samples);
+            }
+        }
+    }
+
+    fn describe_samples(&mut self, process: ProcessId, samples: &[(Sample, Kind)]) {
+        let resources: Vec<(Handle, Kind)> = samples
             .iter()
-            .map(|sample| (sample.handle, judged.kind))
+            .map(|(sample, kind)| (sample.handle, *kind))
             .collect();
         let time = monotonic_now();
         let descriptions = self.proc.describe_many(process.pid(), &resources);
-        for (sample, description) in judged.samples.iter().zip(descriptions) {
+        for (&(sample, kind), description) in samples.iter().zip(descriptions) {
             let known = self
                 .analysis
                 .description(process, sample.handle, sample.acquired);
@@ -135,7 +148,7 @@ impl Engine {
                     time,
                     process,
                     handle: sample.handle,
-                    kind: judged.kind,
+                    kind,
                     description: Box::new(description),
                 });
             }
