@@ -16,7 +16,7 @@ const SEARCHED: u64 = 64 << 20;
 /// Payloads that may fail their CRC until the lengths of headers are believed. Each
 /// costs up to 1 MiB of checking and is then searched for frames, so a file of nothing
 /// but headers would take ten thousand times its length.
-const DOUBTED: u32 = 1000;
+const DOUBTED: u32 = 256;
 
 /// What comes next in a file.
 #[derive(Debug)]

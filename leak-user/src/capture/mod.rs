@@ -13,6 +13,8 @@ mod events;
 mod fields;
 mod frame;
 mod frames;
+#[doc(hidden)]
+pub mod fuzz;
 mod hot;
 mod index;
 mod inputs;

@@ -60,22 +60,20 @@ impl<R: Read> Window<R> {
         self.offset += length as u64;
     }
 
-    /// Goes on by one byte at least, to where a marker begins or the source ends.
+    /// Goes on by one byte at least, to where a marker begins in what is read ahead, or
+    /// may begin behind it.
     pub(super) fn skip_to_marker(&mut self) -> io::Result<()> {
         self.advance(1);
-        loop {
-            let bytes = self.bytes();
-            if let Some(found) = find_marker(bytes) {
-                self.advance(found);
-                return Ok(());
-            }
+        let more = self.fill(CHUNK)?;
+        let bytes = self.bytes();
+        let length = match find_marker(bytes) {
+            Some(found) => found,
             // A marker may have begun in the last bytes.
-            self.advance((bytes.len() + 1).saturating_sub(MARKER.len()));
-            if !self.fill(CHUNK)? && self.bytes().len() < MARKER.len() {
-                self.advance(MARKER.len());
-                return Ok(());
-            }
-        }
+            None if more => bytes.len() - (MARKER.len() - 1),
+            None => bytes.len(),
+        };
+        self.advance(length);
+        Ok(())
     }
 }
 

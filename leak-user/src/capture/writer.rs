@@ -207,8 +207,23 @@ impl<W: Write> Writer<W> {
         self.sequence += 1;
         self.records += u64::from(segment.records);
         self.chain = header.chain;
-        self.sink.write_all(&self.frame)?;
-        self.bytes += self.frame.len() as u64;
+        self.write_frame()
+    }
+
+    /// As `write_all`, but counts what was written even if not all could be.
+    fn write_frame(&mut self) -> io::Result<()> {
+        let mut left = &self.frame[..];
+        while !left.is_empty() {
+            match self.sink.write(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    left = &left[written..];
+                    self.bytes += written as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 }

@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod damaged;
+mod golden;
+mod hostile;
 mod made;
 mod round_trip;
+mod written;
