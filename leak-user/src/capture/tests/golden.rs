@@ -8,15 +8,16 @@ use leak_common::{
 
 use super::made::{Read, beginning, capture, read};
 use crate::{
-    analysis::Input,
+    analysis::{FirstFailure, Input},
     capture::{Version, verify},
     event::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased,
         Refusal, Registers, Released, Remapped, Site, SiteId, StackSnapshot, Uncovered, Unfinished,
     },
+    judge::Observation,
     ledger::{BaselineProcess, Snapshot},
     proc::{Description, Facts},
-    report::model::{Frame, Health, Limit, SharedLimit, Socket},
+    report::model::{Failure, Frame, Health, Holder, Limit, SharedLimit, Socket},
 };
 
 /// A capture as version 1.0 wrote it. Never made anew: who changes what is written
@@ -289,6 +290,7 @@ fn others() -> Vec<Input> {
                     peer: String::new(),
                     state: "LISTEN".into(),
                 }),
+                ..Description::default()
             }),
         },
         Input::Limits(
@@ -318,6 +320,36 @@ fn others() -> Vec<Input> {
             time,
             wall: 1_700_000_001_000_000_000,
         },
+        Input::Failed(Box::new(FirstFailure {
+            time,
+            process,
+            error: Refusal::Files,
+            failure: Failure {
+                pid: 42,
+                comm: "golden".into(),
+                error: "EMFILE".into(),
+                count: 3,
+                ..Failure::default()
+            },
+        })),
+        Input::Shared {
+            time,
+            process,
+            handle: descriptor(12),
+            holders: vec![Holder {
+                pid: 41,
+                comm: "golden".into(),
+                handle: "fd 3".into(),
+                count: 1,
+                ..Holder::default()
+            }],
+        },
+        Input::Observed(Box::new(Observation {
+            time,
+            process,
+            close_wait: vec![(descriptor(12), "5.6.7.8:9".into())],
+            watches: vec![(descriptor(9), 100)],
+        })),
     ]
 }
 
@@ -348,7 +380,7 @@ fn version_1_0_is_read() {
         .collect();
     assert_eq!(
         chain,
-        "42706655cadf6bfdc598483def0bea6a3cbaa15237874a3012a7ba9cea3ca347"
+        "945668f7563e106b7f2040be5af34ec973ee4894d70a9e7caa6bc8d0cb051ea8"
     );
 }
 
@@ -356,6 +388,27 @@ fn version_1_0_is_read() {
 fn what_is_written_today_is_what_the_file_of_this_version_has() {
     // But for the compression, which may change with the library.
     assert_eq!(read(&capture(&inputs(), 10)).unwrap(), read(V1_0).unwrap());
+}
+
+#[test]
+fn every_kind_of_record_has_a_row_in_the_document() {
+    let document = include_str!("../../../docs/capture.md");
+    let numbers = include_str!("../kinds.rs")
+        .lines()
+        .filter_map(|line| line.strip_suffix(';')?.split_once(": u8 = "))
+        .map(|(name, number)| (name.trim_start_matches("pub(super) const "), number));
+    let mut checked = 0;
+    for (name, number) in numbers {
+        let row = document
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("| {number} | ")));
+        assert!(
+            row.is_some(),
+            "docs/capture.md has no row for kind {number}, {name}"
+        );
+        checked += 1;
+    }
+    assert!(checked > 20);
 }
 
 #[test]
