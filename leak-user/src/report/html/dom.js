@@ -59,6 +59,7 @@ function disclosure(summary, open, content) {
     if (made.open && made.childElementCount === 1) append(made, [content()]);
   };
   made.addEventListener("toggle", show);
+  made.show = show;
   show();
   return made;
 }

@@ -132,8 +132,13 @@ function trust() {
     entries(health.stack_ends),
     health.uncovered.length > 0 && [make("p", "Not covered:"),
       make("ul", health.uncovered.map((sentence) => make("li", sentence)))],
-    Object.entries(report.left_out).filter(([, count]) => count > 0).map(([what, count]) =>
-      make("p", `This page leaves out ${number(count)} ${what}; -f json has them.`)));
+    leftOut());
+}
+
+/** What the page does not hold, which the report does. */
+function leftOut() {
+  return Object.entries(report.left_out).filter(([, count]) => count > 0).map(([what, count]) =>
+    make("p.doubt", `This page leaves out ${number(count)} ${what}, those that matter least; -f json has them.`));
 }
 
 function start() {
@@ -142,7 +147,7 @@ function start() {
   headline();
   doubts();
   trust();
-  fill(byId("finding-list"), make("p.empty", { id: "no-finding" }, "No finding to show."), cards);
+  fill(byId("finding-list"), make("p.empty", { id: "no-finding" }, "No finding to show."), cards, leftOut());
   section("shared", report.shared_limits, () => sharedTable(report.shared_limits));
   section("failures", report.failures, () => report.failures.map(failureCard));
   section("suppressed", report.suppressed, () => make("ul", report.suppressed.map(({ why, findings, outstanding }) =>
@@ -186,7 +191,11 @@ addEventListener("resize", () => {
 let opened = [];
 addEventListener("beforeprint", () => {
   opened = [...document.querySelectorAll(".finding.leak details:not([open]), .finding.suspect details:not([open])")];
-  for (const details of opened) details.open = true;
+  for (const details of opened) {
+    details.open = true;
+    // The event that would do this comes too late for the printer.
+    details.show();
+  }
 });
 addEventListener("afterprint", () => {
   for (const details of opened) details.open = false;
