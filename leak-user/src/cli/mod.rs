@@ -104,6 +104,10 @@ impl Cli {
 
     /// What is wrong between arguments that are right each by itself.
     fn contradiction(&self) -> Option<(ErrorKind, String)> {
+        #[cfg(feature = "parquet")]
+        if let Some(contradiction) = self.tables_without_directory() {
+            return Some(contradiction);
+        }
         let options = match &self.command {
             Command::Trace(trace) => &trace.options.selection,
             Command::Run(run) => &run.options.selection,
@@ -128,13 +132,6 @@ impl Cli {
                 ),
             ));
         }
-        #[cfg(feature = "parquet")]
-        if options.format == Format::Parquet && options.output.is_none() {
-            return Some((
-                ErrorKind::MissingRequiredArgument,
-                "-f parquet is written to a directory: name it with -o DIRECTORY".to_owned(),
-            ));
-        }
         match options.duration {
             Some(duration) if options.interval_given() > Some(duration) => Some((
                 ErrorKind::ArgumentConflict,
@@ -143,6 +140,22 @@ impl Cli {
             )),
             _ => None,
         }
+    }
+
+    #[cfg(feature = "parquet")]
+    fn tables_without_directory(&self) -> Option<(ErrorKind, String)> {
+        let looks = match &self.command {
+            Command::Trace(trace) => &trace.options.looks,
+            Command::Run(run) => &run.options.looks,
+            Command::Report(report) => &report.looks,
+            _ => return None,
+        };
+        (looks.format == Format::Parquet && looks.output.is_none()).then(|| {
+            (
+                ErrorKind::MissingRequiredArgument,
+                "-f parquet is written to a directory: name it with -o DIRECTORY".to_owned(),
+            )
+        })
     }
 }
 

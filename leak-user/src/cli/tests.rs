@@ -238,9 +238,11 @@ fn wrong_usage_is_told_with_code_2() {
 #[test]
 fn tables_need_a_directory() {
     assert!(parse("leaktrace trace -f parquet -o tables").is_ok());
-    let error = parse("leaktrace trace -f parquet").expect_err("no directory");
-    assert!(error.to_string().contains("-o DIRECTORY"), "{error}");
-    assert_eq!(error.exit_code(), i32::from(exit_code::USAGE));
+    for command in ["trace -f parquet", "report a.ltr -f parquet"] {
+        let error = parse(&format!("leaktrace {command}")).expect_err(command);
+        assert!(error.to_string().contains("-o DIRECTORY"), "{error}");
+        assert_eq!(error.exit_code(), i32::from(exit_code::USAGE));
+    }
 }
 
 /// Every command with its long help.
