@@ -16,7 +16,7 @@ use ports::Ports;
 pub const BUDGET: Duration = Duration::from_millis(1);
 
 /// Control groups and name spaces are looked for again after so many readings.
-const LOOK_AGAIN: u32 = 16;
+const LOOK_AGAIN: u32 = 60;
 
 /// Reads shared limits, again and again.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl SharedUse {
     /// as many as the budget allows, in turn. `None` is no budget: all of them.
     pub fn read(&mut self, proc: &Proc, budget: Option<Duration>) -> Vec<SharedLimit> {
         let end = budget.map(|budget| Instant::now() + budget);
-        if self.readings.is_multiple_of(LOOK_AGAIN) {
+        if budget.is_none() || self.readings.is_multiple_of(LOOK_AGAIN) {
             self.groups.look(proc);
             self.ports.look(proc);
         }
