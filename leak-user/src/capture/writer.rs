@@ -74,7 +74,10 @@ pub struct Writer<W> {
     capture: [u8; 8],
     sequence: u64,
     records: u64,
-    bytes: u64,
+    /// Where in the sink the next byte goes, and the end of the last frame that was
+    /// written whole.
+    position: u64,
+    whole: u64,
     chain: Chain,
     index: IndexBuilder,
 }
@@ -99,7 +102,8 @@ impl<W: Write> Writer<W> {
             capture: capture_id(&beginning),
             sequence: 0,
             records: 0,
-            bytes: 0,
+            position: 0,
+            whole: 0,
             chain: Chain::default(),
             index: IndexBuilder::default(),
         };
@@ -145,11 +149,11 @@ impl<W: Write> Writer<W> {
     pub fn finish(mut self) -> Result<(W, Finished), WriteError> {
         self.encoder.flush();
         self.drain()?;
-        let index = std::mem::take(&mut self.index).encode(self.bytes);
+        let index = std::mem::take(&mut self.index).encode(self.position);
         self.frame(kind::END, &unpacked(&index))?;
         self.sink.flush()?;
         let finished = Finished {
-            bytes: self.bytes,
+            bytes: self.whole,
             frames: self.sequence,
             records: self.records,
             chain: self.chain,
@@ -157,9 +161,10 @@ impl<W: Write> Writer<W> {
         Ok((self.sink, finished))
     }
 
-    /// Bytes written so far.
+    /// Bytes written so far, up to the end of the last whole frame: what may be cut off
+    /// behind it is what a failed call left.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.whole
     }
 
     /// What is written to.
@@ -197,7 +202,7 @@ impl<W: Write> Writer<W> {
         debug_assert_eq!(self.frame.len(), HEADER + segment.stored.len());
         if kind == kind::SEGMENT {
             self.index.add(Entry {
-                offset: self.bytes,
+                offset: self.position,
                 sequence: self.sequence,
                 first_record: self.records,
                 earliest: segment.earliest,
@@ -218,12 +223,13 @@ impl<W: Write> Writer<W> {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     left = &left[written..];
-                    self.bytes += written as u64;
+                    self.position += written as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+        self.whole = self.position;
         Ok(())
     }
 }

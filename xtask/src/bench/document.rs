@@ -13,15 +13,19 @@ pub(crate) enum Section {
     Servers,
     Stacks,
     Own,
+    Capture,
+    Record,
 }
 
 impl Section {
     /// All of them, in the order of the document.
-    pub(super) const ALL: [Section; 4] = [
+    pub(super) const ALL: [Section; 6] = [
         Section::Loops,
         Section::Servers,
         Section::Stacks,
         Section::Own,
+        Section::Capture,
+        Section::Record,
     ];
 
     /// The word for it on the command line.
@@ -31,6 +35,8 @@ impl Section {
             Section::Servers => "servers",
             Section::Stacks => "stacks",
             Section::Own => "own",
+            Section::Capture => "capture",
+            Section::Record => "record",
         }
     }
 
@@ -40,6 +46,8 @@ impl Section {
             Section::Servers => "## Servers under load\n",
             Section::Stacks => "## What a stack costs\n",
             Section::Own => "## What leaktrace takes for itself\n",
+            Section::Capture => "## What an event takes in a recording\n",
+            Section::Record => "## Recording all events\n",
         }
     }
 
@@ -55,7 +63,8 @@ impl Section {
                 ("redis-benchmark", "redis-tools"),
             ],
             Section::Stacks => &[("bpftrace", "bpftrace"), ("gcc", "gcc")],
-            Section::Own => &[],
+            Section::Own | Section::Capture => &[],
+            Section::Record => &[("perf", "linux-perf")],
         }
     }
 

@@ -3,11 +3,13 @@
 //! Every figure is a median of rounds, and every round measures each tracer and none, in turn: the machine's mood
 //! changes from minute to minute, and a ratio is taken within one round only.
 
+mod capture;
 mod document;
 mod figures;
 mod load;
 mod own;
 mod process;
+mod record;
 mod servers;
 mod stack_program;
 mod stacks;
@@ -42,6 +44,9 @@ pub(crate) struct Options {
     /// The program whose stacks are taken
     #[arg(long)]
     stack_loop: Option<PathBuf>,
+    /// The program that writes and reads captures
+    #[arg(long)]
+    capture_bench: Option<PathBuf>,
     /// Measure this section alone
     #[arg(long)]
     only: Option<Section>,
@@ -100,6 +105,11 @@ pub(crate) fn run(settings: Settings, quick: bool, only: Option<Section>) -> Res
         .then(|| stack_program::build(bench_loop.parent().expect("the path has a directory")))
         .transpose()?;
 
+    let capture_bench = only
+        .is_none_or(|only| only == Section::Capture)
+        .then(capture::build)
+        .transpose()?;
+
     let file = workspace::root().join(DOCUMENT);
     let old = only
         .map(|section| fitting(&file, section, quick))
@@ -111,6 +121,9 @@ pub(crate) fn run(settings: Settings, quick: bool, only: Option<Section>) -> Res
     measure.arg("--bench-loop").arg(bench_loop);
     if let Some(stack_loop) = stack_loop {
         measure.arg("--stack-loop").arg(stack_loop);
+    }
+    if let Some(capture_bench) = capture_bench {
+        measure.arg("--capture-bench").arg(capture_bench);
     }
     if let Some(section) = only {
         measure.args(["--only", section.word()]);
@@ -200,6 +213,8 @@ fn text(options: &Options, section: Section) -> Result<String> {
         }
         Section::Stacks => stacks::section(options)?,
         Section::Own => figures::own(&own::measure(options)?),
+        Section::Capture => capture::section(options)?,
+        Section::Record => record::section(options)?,
     })
 }
 

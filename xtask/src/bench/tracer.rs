@@ -112,23 +112,26 @@ fn without_stacks(script: &str) -> String {
     script.replace(USTACK, "0")
 }
 
+/// A line of sh; tracefs is mounted for it alone where the host has none.
+pub(super) fn with_tracefs(line: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c"]).arg(format!(
+        "mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing; {line}"
+    ));
+    command
+}
+
 fn bpftrace(text: &str) -> Result<Attached> {
     let script = Scratch::new("outstanding.bt");
     fs::write(&script.0, text).context("cannot write the script")?;
-    // tracefs is mounted for bpftrace alone where the host has none.
-    let mut command = Command::new("unshare");
+    let mut command = with_tracefs("exec bpftrace -B line \"$0\" >&2");
     command
-        .args(["--mount", "sh", "-c"])
-        .arg(
-            "mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing; \
-             exec bpftrace -B line \"$0\" >&2",
-        )
         .arg(&script.0)
         .env("BPFTRACE_MAP_KEYS_MAX", "1048576");
     attached(&mut command, None)
 }
 
-fn attached(command: &mut Command, report: Option<Scratch>) -> Result<Attached> {
+pub(super) fn attached(command: &mut Command, report: Option<Scratch>) -> Result<Attached> {
     let start = Instant::now();
     command
         .stdin(Stdio::null())
@@ -167,6 +170,12 @@ impl Attached {
         Ok(())
     }
 
+    /// Ends it as Ctrl-C would; what it says meanwhile.
+    pub(super) fn last_words(self) -> Result<Vec<String>> {
+        self.process.interrupt()?;
+        Ok(std::iter::from_fn(|| self.stderr.next(Duration::from_secs(1))).collect())
+    }
+
     /// Ends it as Ctrl-C would.
     pub(super) fn stop(self) -> Result<Stopped> {
         let Some(report) = self.report else {
@@ -202,10 +211,10 @@ impl Attached {
 }
 
 /// A file that goes with the value.
-struct Scratch(std::path::PathBuf);
+pub(super) struct Scratch(pub(super) std::path::PathBuf);
 
 impl Scratch {
-    fn new(name: &str) -> Scratch {
+    pub(super) fn new(name: &str) -> Scratch {
         let file = format!("leaktrace-bench-{}-{name}", std::process::id());
         Scratch(std::env::temp_dir().join(file))
     }

@@ -60,7 +60,9 @@ fn what_a_full_disk_did_not_take_is_missing_and_nothing_else() {
             for input in chunk {
                 writer.input(input).unwrap();
             }
+            let whole = writer.bytes() as usize;
             if let Err(error) = writer.flush_segment() {
+                assert_eq!(writer.bytes() as usize, whole);
                 assert!(matches!(error, WriteError::Io(_)));
                 failed += 1;
             }

@@ -1,0 +1,179 @@
+//! What it costs to record every event, beside what `perf record` costs that records the same calls.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use super::figures::median;
+use super::tracer::{self, Attached, Scratch};
+use super::{Options, load, own};
+
+/// Turns of open + close a second: twice as many events.
+const PACE: f64 = 250_000.0;
+
+/// What records.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Recorder {
+    Leaktrace,
+    Perf,
+}
+
+/// What one round shows of a recorder.
+#[derive(Clone, Copy, Debug, Default)]
+struct Round {
+    /// Turns a second that the load reached.
+    reached: f64,
+    /// Processor seconds of the recorder for each second.
+    processor: f64,
+    /// The same for each turn, in nanoseconds.
+    each: f64,
+    /// Bytes of the file for each turn.
+    bytes: f64,
+    /// Records that it says it lost.
+    lost: f64,
+}
+
+/// Measures, and says it.
+pub(super) fn section(options: &Options) -> Result<String> {
+    let mut rounds = [Vec::new(), Vec::new()];
+    for round in 0..options.rounds() {
+        eprintln!(
+            "xtask: recording, round {} of {}",
+            round + 1,
+            options.rounds()
+        );
+        for turn in 0..2 {
+            let which = (round + turn) % 2;
+            let recorder = [Recorder::Leaktrace, Recorder::Perf][which];
+            rounds[which].push(recorder.measure(options)?);
+        }
+    }
+    Ok(format!(
+        "`cargo xtask bench --only record` measures this alone. One thread opens and closes /dev/null, {PACE:.0} times a second if it can; the whole host is recorded to a file by\n\
+         `leaktrace record --all-events` (each acquisition with its stack, each release) and by `perf record -a -e 'syscalls:*open*' -e 'syscalls:*close*'` (both ends of each call, no stacks).\n\
+         Processor time is that of the recorder alone; what it costs the recorded thread is under \"One thread in a tight loop\".\n\n{}",
+        table(&rounds)
+    ))
+}
+
+/// A row's name, its figure of a round, and digits behind the point.
+type Row = (&'static str, fn(&Round) -> f64, usize);
+
+fn table(rounds: &[Vec<Round>; 2]) -> String {
+    let rows: [Row; 5] = [
+        ("turns a second", |round| round.reached, 0),
+        (
+            "processors that the recorder takes",
+            |round| round.processor,
+            3,
+        ),
+        ("its nanoseconds a turn", |round| round.each, 0),
+        ("bytes in the file a turn", |round| round.bytes, 1),
+        ("records lost", |round| round.lost, 0),
+    ];
+    let mut table =
+        String::from("| | leaktrace record --all-events | perf record |\n|---|---:|---:|\n");
+    for (name, figure, digits) in rows {
+        let [leaktrace, perf] = rounds.each_ref().map(|rounds| {
+            let figures: Vec<f64> = rounds.iter().map(figure).collect();
+            median(&figures)
+        });
+        let _ = writeln!(table, "| {name} | {leaktrace:.digits$} | {perf:.digits$} |");
+    }
+    table
+}
+
+impl Recorder {
+    fn measure(self, options: &Options) -> Result<Round> {
+        let file = Scratch::new("recording");
+        let attached = self.attach(options, &file)?;
+        attached.settle()?;
+        let (before, start) = (own::processor_seconds(attached.id())?, Instant::now());
+        let reached = load::paced_open(options, PACE, options.loop_seconds() * 5.0)?;
+        let used = own::processor_seconds(attached.id())? - before;
+        let seconds = start.elapsed().as_secs_f64();
+        let words = attached.last_words()?;
+        let turns = reached * seconds;
+        let bytes = fs::metadata(&file.0).context("nothing was recorded")?.len();
+        Ok(Round {
+            reached,
+            processor: used / seconds,
+            each: used * 1e9 / turns,
+            bytes: bytes as f64 / turns,
+            lost: match self {
+                Recorder::Leaktrace => lost_by_report(options, &file)?,
+                Recorder::Perf => lost_by_perf(&words),
+            },
+        })
+    }
+
+    fn attach(self, options: &Options, file: &Scratch) -> Result<Attached> {
+        let mut command = match self {
+            Recorder::Leaktrace => {
+                let mut command = Command::new(&options.leaktrace);
+                command.args(["record", "--all-events", "-o"]);
+                command
+            }
+            // The command says when the events are enabled, since perf does not.
+            Recorder::Perf => tracer::with_tracefs(
+                "exec perf record -B -N -a -e 'syscalls:*open*' -e 'syscalls:*close*' -o \"$0\" \
+                 -- sh -c 'echo \"tracing \" >&2; exec sleep 1000'",
+            ),
+        };
+        command.arg(&file.0);
+        tracer::attached(&mut command, None)
+    }
+}
+
+/// What leaktrace says of its own recording.
+fn lost_by_report(options: &Options, file: &Scratch) -> Result<f64> {
+    let mut command = Command::new(&options.leaktrace);
+    command.args(["report", "-f", "json"]).arg(&file.0);
+    let report: serde_json::Value = serde_json::from_str(&load::output(&mut command)?)
+        .context("the report of the recording is not JSON")?;
+    report["health"]["lost"]
+        .as_f64()
+        .context("the report does not say what was lost")
+}
+
+/// The chunks that perf says it lost; it says nothing where it lost none.
+fn lost_by_perf(words: &[String]) -> f64 {
+    words
+        .iter()
+        .filter_map(|line| line.split_once(" lost "))
+        .filter_map(|(_, rest)| rest.split_whitespace().next()?.parse::<f64>().ok())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_perf_lost_is_read() {
+        let words = [
+            "Processed 1234 events and lost 7 chunks!".to_owned(),
+            "lost".to_owned(),
+        ];
+        assert_eq!(lost_by_perf(&words), 7.0);
+        assert_eq!(lost_by_perf(&[]), 0.0);
+    }
+
+    #[test]
+    fn each_recorder_has_its_column() {
+        let round = |each| {
+            vec![Round {
+                each,
+                ..Round::default()
+            }]
+        };
+        let table = table(&[round(120.0), round(900.0)]);
+        assert!(
+            table.contains("| its nanoseconds a turn | 120 | 900 |"),
+            "{table}"
+        );
+    }
+}
