@@ -1,8 +1,8 @@
-/* bounded PATTERN: files and memory that are held for long and come down, or stop
+/* bounded PATTERN: descriptors that are held for long and come down, or stop
  * growing: what a correct service does. */
 #include "corpus.h"
 #include <math.h>
-#include <sys/mman.h>
+#include <sys/inotify.h>
 #include <sys/timerfd.h>
 
 enum { MANY = 512 };
@@ -250,47 +250,16 @@ static void timer_per_request(void)
     }
 }
 
-/* Memory: arenas up to a bound. */
-SITE static char *map_arena(size_t size)
+/* A watcher for each directory that is shown, closed when it is shown no more. */
+static void watcher(void)
 {
-    char *arena = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    must(arena == MAP_FAILED ? -1 : 0, "mmap");
-    arena[0] = 1;
-    return arena;
-}
-
-static void arenas(void)
-{
+    int held[4];
     beat at = {0};
-    for (int n = 0; n < 40; n++, pace(&at, 4))
-        map_arena(1 << 20);
-    for (;; pace(&at, 10))
-        must(munmap(map_arena(1 << 16), 1 << 16), "munmap");
-}
-
-/* Large blocks, each given back when its place in the cache is needed. */
-static void memory_cache(void)
-{
-    char *held[32];
-    beat at = {0};
-    for (unsigned n = 0;; n++, pace(&at, 8)) {
-        size_t size = 512 * 1024;
-        if (n >= 32)
-            must(munmap(held[n % 32], size), "munmap");
-        held[n % 32] = map_arena(size);
-    }
-}
-
-/* malloc and free at random, to a bound: the allocator grows and keeps. */
-static void allocator(void)
-{
-    void *held[400] = {0};
-    for (beat at = {0};; pace(&at, 100)) {
-        int place = (int)(chance() * 400);
-        free(held[place]);
-        held[place] = malloc((size_t)(chance() * chance() * 300 * 1024) + 1);
-        if (held[place])
-            memset(held[place], 1, 1);
+    for (unsigned n = 0;; n++, pace(&at, 2)) {
+        if (n >= 4)
+            close(held[n % 4]);
+        held[n % 4] = (int)must(inotify_init1(IN_CLOEXEC), "inotify_init1");
+        must(inotify_add_watch(held[n % 4], n % 2 ? "/etc" : "/usr", IN_MODIFY), "inotify_add_watch");
     }
 }
 
@@ -344,7 +313,7 @@ static void new_level(void)
 static void churn(void)
 {
     for (beat at = {0};; pace(&at, 100))
-        for (int i = 0; i < 30; i++)
+        for (int i = 0; i < 10; i++)
             close(open_entry());
 }
 
@@ -371,9 +340,7 @@ static const struct {
     {"first-use", first_use},
     {"rush", rush},
     {"timer-per-request", timer_per_request},
-    {"arenas", arenas},
-    {"memory-cache", memory_cache},
-    {"allocator", allocator},
+    {"watcher", watcher},
     {"redirects", redirects},
     {"idle-closing", idle_closing},
     {"new-level", new_level},

@@ -3,7 +3,6 @@
 #include "corpus.h"
 #include <sys/epoll.h>
 #include <sys/inotify.h>
-#include <sys/mman.h>
 #include <sys/timerfd.h>
 
 static double rate_of(int argc, char **argv, double otherwise)
@@ -273,26 +272,6 @@ static void random_arrivals(int argc, char **argv)
     }
 }
 
-/* Maps a buffer for each request and unmaps but half of it. */
-SITE static char *map_buffer(size_t size)
-{
-    char *buffer = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    must(buffer == MAP_FAILED ? -1 : 0, "mmap");
-    return buffer;
-}
-
-static void half_unmapped(int argc, char **argv)
-{
-    double rate = rate_of(argc, argv, 6);
-    const size_t half = 64 * 1024;
-    begin();
-    for (beat at = {0};; pace(&at, rate)) {
-        char *buffer = map_buffer(2 * half);
-        buffer[half] = 1;
-        munmap(buffer, half);
-    }
-}
-
 static const program programs[] = {
     {"even", even},
     {"noise", noise},
@@ -310,7 +289,6 @@ static const program programs[] = {
     {"slowing", slowing},
     {"accelerating", accelerating},
     {"random-arrivals", random_arrivals},
-    {"half-unmapped", half_unmapped},
 };
 
 int main(int argc, char **argv)

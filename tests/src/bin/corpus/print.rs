@@ -111,6 +111,15 @@ pub(crate) fn totals(programs: &[Program], score: &Score<'_>) -> String {
         share(score.recall(|program| !program.is_fast())),
         share(score.right_stacks(|_| true)),
     );
+    for window in score.windows().into_iter().filter(|window| window.later) {
+        let fast = score.recall_in(window, Program::is_fast);
+        let _ = writeln!(
+            text,
+            "- {}: fast leaks found: {}",
+            heading(window),
+            share(fast)
+        );
+    }
     let mut languages: Vec<Language> = programs.iter().map(Program::language).collect();
     languages.sort_unstable();
     languages.dedup();

@@ -87,6 +87,19 @@ impl<'a> Score<'a> {
         share
     }
 
+    /// Of the leaks that `takes` chooses, those found in a window, due or not.
+    pub(crate) fn recall_in(&self, window: Window, takes: impl Fn(&Program) -> bool) -> Share {
+        let mut share = Share::default();
+        for (index, program) in self.programs.iter().enumerate() {
+            if program.is_leak() && takes(program) {
+                for outcome in self.outcomes(index, window) {
+                    share.add(outcome.verdict == Verdict::Leak);
+                }
+            }
+        }
+        share
+    }
+
     /// Of those found when due, the ones with the right place on their stack.
     pub(crate) fn right_stacks(&self, takes: impl Fn(&Program) -> bool) -> Share {
         let mut share = Share::default();
