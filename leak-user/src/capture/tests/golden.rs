@@ -8,14 +8,14 @@ use leak_common::{
 
 use super::made::{Read, beginning, capture, read};
 use crate::{
-    analysis::{FirstFailure, Input},
+    analysis::{FirstFailure, Input, Restored},
     capture::{Version, verify},
     event::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased,
         Refusal, Registers, Released, Remapped, Site, SiteId, StackSnapshot, Uncovered, Unfinished,
     },
     judge::Observation,
-    ledger::{BaselineProcess, Snapshot},
+    ledger::{BaselineProcess, Piece, Snapshot},
     proc::{Description, Facts},
     report::model::{Failure, Frame, Health, Holder, Limit, SharedLimit, Socket},
 };
@@ -350,6 +350,12 @@ fn others() -> Vec<Input> {
             close_wait: vec![(descriptor(12), "5.6.7.8:9".into())],
             watches: vec![(descriptor(9), 100)],
         })),
+        Input::Restored(Box::new(Restored::Latest(time))),
+        Input::Restored(Box::new(Restored::History {
+            process: CHILD.0,
+            points: vec![(time, 12), (time + 5, u64::MAX)],
+        })),
+        Input::Restored(Box::new(Restored::Ledger(Piece::Clock(Box::default())))),
     ]
 }
 
@@ -372,7 +378,7 @@ fn version_1_0_is_read() {
     let verified = verify(V1_0).unwrap();
     assert!(verified.intact());
     assert_eq!(verified.version, Version { major: 1, minor: 0 });
-    assert_eq!(verified.segments, 4);
+    assert_eq!(verified.segments, 5);
     let chain: String = verified
         .chain
         .iter()
@@ -380,7 +386,7 @@ fn version_1_0_is_read() {
         .collect();
     assert_eq!(
         chain,
-        "945668f7563e106b7f2040be5af34ec973ee4894d70a9e7caa6bc8d0cb051ea8"
+        "c777746adda2924f1e12d8cf3f361aac02edce7b49f391f1e64690fc00580baf"
     );
 }
 

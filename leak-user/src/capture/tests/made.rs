@@ -8,7 +8,7 @@ use leak_common::{
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
 
 use crate::{
-    analysis::{Beginning, FirstFailure, Input},
+    analysis::{Beginning, FirstFailure, Input, Restored},
     capture::{Damage, Item, ReadError, Reader, Unknown, Writer},
     event::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased,
@@ -317,7 +317,7 @@ prop_compose! {
     fn told()(
         process in process(), lost in of(process()), time in time(), site in site_id(),
         total: u64, start_ticks: u64, comm in text(), exe in text(), cmdline in texts(),
-        container_id in of(text()), handles in handles(), which in 0..8,
+        container_id in of(text()), handles in handles(), which in 0..10,
     ) -> Input {
         match which {
             0 => Input::Gone(process),
@@ -326,6 +326,10 @@ prop_compose! {
             3 => Input::Counted { site, total },
             4 => Input::Sample(time),
             5 => Input::Ended { time, wall: total },
+            7 => Input::Restored(Box::new(Restored::Latest(time))),
+            8 => Input::Restored(Box::new(Restored::History {
+                process: process.0, points: vec![(time, total), (total, time)],
+            })),
             6 => Input::Observed(Box::new(Observation {
                 time, process,
                 close_wait: handles.iter().map(|&handle| (handle, comm.clone())).collect(),
