@@ -16,7 +16,10 @@ pub use error::LoadError;
 pub use features::{Capability, missing_capabilities};
 pub use logs::forward_logs;
 pub use maps::{Counters, YoungEntry};
-pub use sys::{descriptor_limit, monotonic_now, original_descriptor_limit, raise_descriptor_limit};
+pub use sys::{
+    descriptor_limit, monotonic_now, original_descriptor_limit, raise_descriptor_limit,
+    run_before_others,
+};
 pub use tables::TableMaps;
 pub use tracefs::TraceFs;
 

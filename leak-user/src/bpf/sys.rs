@@ -256,6 +256,19 @@ pub fn monotonic_now() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
+/// Has the calling thread scheduled before others: events wait in a buffer of limited
+/// size, and it is on a busy host that they are asked about. Threads and processes that
+/// it starts later inherit that. Where it is not allowed nothing changes.
+pub fn run_before_others() {
+    const NICE: libc::c_int = -10;
+    // SAFETY: only numbers are passed; 0 is the calling thread (setpriority(2), "C
+    // library/kernel differences").
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+    if result != 0 {
+        tracing::debug!("the priority stays as it is");
+    }
+}
+
 /// Raises this process's limit of open descriptors as far as it may; commands that
 /// it starts are given back what it had ([`original_descriptor_limit`]).
 pub fn raise_descriptor_limit() {

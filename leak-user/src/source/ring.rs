@@ -17,7 +17,7 @@ use aya::maps::{MapData, RingBuf};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
-use crate::decode::push_record;
+use crate::{bpf::run_before_others, decode::push_record};
 
 /// Batches that wait to be decoded: with [`BATCH_BYTES`] each, 16 MiB at most.
 const QUEUE: usize = 64;
@@ -92,6 +92,7 @@ fn read(
     stop: &AtomicBool,
     prompt: bool,
 ) {
+    run_before_others();
     let mut sleep = SHORTEST_SLEEP;
     loop {
         // Told before the ring was empty: what is written later is not waited for.

@@ -162,6 +162,8 @@ pub async fn trace(plan: &Plan) -> Result<Outcome, TraceError> {
         [] => None,
         command => Some(Child::spawn(command, |pid| engine.learn_command(pid))?),
     };
+    // The command has been started, with a priority of its own.
+    bpf::run_before_others();
     let progress = Progress::start(plan, engine.hooks());
     let ended = follow(
         plan,
