@@ -232,6 +232,9 @@ fn told(summary: &Summary, waited: bool) -> bool {
             names.join(", ")
         ),
     }
+    if summary.is_full {
+        eprintln!("the recording has its size (--max-size) and was ended; it is complete");
+    }
     if let Some(chain) = &summary.chain {
         eprintln!("chain {}", reading::hexadecimal(chain));
     }

@@ -83,6 +83,8 @@ pub struct Summary {
     pub bytes: u64,
     /// The chain's last value of the last file.
     pub chain: Option<Chain>,
+    /// It was ended for its size.
+    pub is_full: bool,
     /// Why the recording ended before the trace.
     pub error: Option<String>,
 }

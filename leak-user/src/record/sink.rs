@@ -222,6 +222,7 @@ impl Sink {
     }
 
     pub(super) fn finish(mut self) -> Summary {
+        let is_full = self.is_full();
         if let Err(error) = self.end_file() {
             self.fail(&error);
         }
@@ -230,6 +231,7 @@ impl Sink {
             records: self.records,
             bytes: self.bytes,
             chain: self.chain,
+            is_full,
             error: self.error,
         }
     }

@@ -22,6 +22,9 @@ const LIMITS: usize = 32;
 /// Resources described in an interval at most, beside those of chosen processes.
 const DESCRIPTIONS: usize = 256;
 
+/// How long that may take: the trace waits for it, and what is left comes later.
+const LOOKING_UP: Nanos = 50_000_000;
+
 /// Least time between two judgements for a trigger.
 const JUDGE_AGAIN: Nanos = 5_000_000_000;
 
@@ -130,7 +133,8 @@ impl Engine {
             return;
         };
         recording.described = 0;
-        self.tell_new_stacks();
+        let until = monotonic_now() + LOOKING_UP;
+        self.tell_new_stacks(until);
         let mut views: Vec<ProcessView> = self
             .ledger()
             .processes()
@@ -145,10 +149,16 @@ impl Engine {
             .take(FACTS)
             .collect();
         for process in unknown {
+            if monotonic_now() > until {
+                break;
+            }
             self.remember(process);
         }
         let host = self.proc.host_use();
         for view in views.iter().take(LIMITS) {
+            if monotonic_now() > until {
+                break;
+            }
             self.tell_limits_of(view.id, &host);
         }
         let health = self.health();
@@ -158,7 +168,7 @@ impl Engine {
     }
 
     /// Names of the stacks of sites that hold something.
-    fn tell_new_stacks(&mut self) {
+    fn tell_new_stacks(&mut self, until: Nanos) {
         let mut sites: Vec<SiteId> = self
             .ledger()
             .sites()
@@ -171,6 +181,9 @@ impl Engine {
             .collect();
         sites.sort_unstable();
         for site in sites.into_iter().take(STACKS) {
+            if monotonic_now() > until {
+                return;
+            }
             self.tell_stack(site);
         }
     }
