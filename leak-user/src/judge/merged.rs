@@ -47,15 +47,16 @@ pub(super) fn places(
         let Some(record) = ledger.site(key) else {
             continue;
         };
+        // Memory is mapped in many places of a program that is well.
+        if record.kind == Kind::Mapping {
+            continue;
+        }
         let of_process = Place {
             process: record.process,
             kind: record.kind,
             frames: None,
         };
-        // Memory is mapped in many places of a program that is well.
-        if record.kind != Kind::Mapping {
-            places.entry(Reverse(of_process)).or_default().push(key);
-        }
+        places.entry(Reverse(of_process)).or_default().push(key);
         if let Some(&[first, second, third]) = record.frames.get(..SAME_FRAMES) {
             let call = Place {
                 frames: Some([first, second, third]),

@@ -315,6 +315,7 @@ impl Judge {
             preexisting,
             window_start: context.window_start,
             now: context.now,
+            known: context.ledger.known_until(),
         }
     }
 
@@ -326,7 +327,7 @@ impl Judge {
                 let born = site.born.max(site.window_start);
                 exit::judge(record.kind, held, born, record.release_ratio())
             }
-            None => growth::judge(&self.config, &site.evidence()),
+            None => growth::judge(&self.config, &site.evidence(&self.config)),
         };
         facts.judge(
             &self.config,
@@ -431,7 +432,7 @@ impl Judge {
                 continue;
             };
             let site = self.site(context, first, record, details.get(&first));
-            let evidence = site.evidence();
+            let evidence = site.evidence(&self.config);
             let together = (place, keys.as_slice());
             let opinion = merged::judge(&self.config, context.ledger, details, together, &evidence);
             if let (Some(opinion), Some(judged)) = (opinion, findings.get_mut(&first)) {
@@ -568,10 +569,14 @@ struct Site<'a> {
     preexisting: u64,
     window_start: Nanos,
     now: Nanos,
+    /// Until when acquisitions are known: earlier than usual where the tracer had to wait
+    /// for a processor.
+    known: Option<Nanos>,
 }
 
 impl Site<'_> {
-    fn evidence(&self) -> Evidence<'_> {
+    fn evidence(&self, config: &Config) -> Evidence<'_> {
+        let known = self.known.map(|known| known.saturating_add(config.lag()));
         let times = self.detail.map_or(&[][..], |detail| &detail.times);
         let timed = self
             .detail
@@ -584,7 +589,7 @@ impl Site<'_> {
             old_released: self.record.old_released,
             adopted: self.record.adopted,
             start: self.start,
-            now: self.now,
+            now: self.now.min(known.unwrap_or(self.now)),
             known: matches!(self.key, SiteKey::Site(_)),
             series: self.series,
             totals: self.totals,

@@ -301,6 +301,19 @@ fn one_leak_by_many_ways_is_found_and_the_largest_speaks() {
 }
 
 #[test]
+fn a_tracer_that_had_to_wait_takes_no_silence_for_an_end() {
+    let mut ledger = ledger(false);
+    for (_, event) in told(&ramp(100, 150, 100)) {
+        ledger.apply(&event);
+    }
+    // All until 15 s is known; the report is made at 25 s.
+    ledger.horizon(15_000 * MILLI);
+    let judge = Judge::new(Config::default());
+    let found = check(&judge.findings(25_000 * MILLI, 0, &ledger));
+    assert_eq!(found[0].verdict, Verdict::Leak, "{:?}", found[0]);
+}
+
+#[test]
 fn a_program_that_executes_itself_leaks_as_one() {
     let mut ledger = ledger(false);
     for n in 0..240_u64 {

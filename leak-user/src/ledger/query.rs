@@ -130,6 +130,12 @@ impl Ledger {
             .map_or(0, |process| process.generation)
     }
 
+    /// Until when all acquisitions are known; `None` before the first promotion.
+    #[must_use]
+    pub fn known_until(&self) -> Option<Nanos> {
+        (self.horizon > 0).then_some(self.horizon)
+    }
+
     /// The processes to compare with `/proc`.
     pub fn in_doubt(&self) -> impl Iterator<Item = ProcessId> + '_ {
         self.processes

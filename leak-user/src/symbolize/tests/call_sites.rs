@@ -113,7 +113,10 @@ fn inlined_functions_of_rust_have_frames_and_lines() {
     let [inner, outer] = found.as_slice() else {
         panic!("{found:?}");
     };
-    assert!(inner.symbol.ends_with("::rust_inner") && inner.inlined);
+    assert!(
+        inner.symbol.ends_with("::rust_inner") && inner.inlined,
+        "{found:?}"
+    );
     assert!(outer.symbol.ends_with("::rust_outer") && !outer.inlined);
     assert_eq!(outer.line, Some(line));
     let name = symbolizer.function_name(own, 0, address).unwrap();
