@@ -20,7 +20,8 @@ pub(super) enum Past {
 type Curve = &'static [(f64, f64)];
 
 const YOUNG: Curve = &[
-    (11.0, 64.0),
+    (11.0, 75.0),
+    (20.0, 75.0),
     (26.0, 48.0),
     (40.0, 16.0),
     (50.0, 8.0),
