@@ -23,6 +23,7 @@ pub struct Query {
     pub to: Option<Moment>,
     /// Empty for all.
     pub pids: Vec<u32>,
+    /// Empty for all.
     pub kinds: Vec<Kind>,
 }
 
@@ -269,7 +270,8 @@ impl<'a, R: Read> Replay<'a, R> {
         if !self.query.pids.is_empty() {
             only_pids(&mut report, &self.query.pids);
         }
-        if self.query.kinds.len() + 1 < Kind::ALL.len() {
+        let kinds = self.query.kinds.len();
+        if kinds > 0 && kinds + 1 < Kind::ALL.len() {
             only_kinds(&mut report, &self.query.kinds);
         }
         Ok(report)

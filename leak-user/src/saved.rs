@@ -1,15 +1,19 @@
-//! Reports that were saved: a file's path becomes a [`Report`], or a message that names the file.
+//! Reports that were saved: the path of a JSON report or of a recording becomes a
+//! [`Report`], or a message that names the file.
 
 use std::{fs::File, io::Read as _, os::unix::ffi::OsStrExt as _, path::Path};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 
 use crate::{
+    advice::Advice,
     capture,
+    replay::{Query, Source, replay},
     report::{Report, escape::escape_bytes, read},
 };
 
-/// Reads the report in a file.
+/// Reads the report in a file, or makes the one on a recording: all of it, with the
+/// hints that are built in.
 ///
 /// # Errors
 ///
@@ -23,8 +27,13 @@ pub fn load(path: &Path) -> anyhow::Result<Report> {
         .take(capture::MARKER.len() as u64)
         .read_to_end(&mut start)
         .with_context(|| format!("cannot read '{shown}'"))?;
-    if start == capture::MARKER {
-        bail!("'{shown}' is a capture: only JSON reports can be read here");
+    let is_recording = start == capture::MARKER;
+    let content = start.as_slice().chain(file);
+    if is_recording {
+        let name = path.to_string_lossy().into_owned();
+        let mut report = replay(vec![Source { name, content }], &Query::default())?;
+        Advice::read(&[], &[])?.apply(&mut report);
+        return Ok(report);
     }
-    read::read(start.as_slice().chain(file)).map_err(|error| anyhow!("'{shown}' {error}"))
+    read::read(content).map_err(|error| anyhow!("'{shown}' {error}"))
 }

@@ -1,4 +1,5 @@
-//! `leaktrace diff`: what one version of a program does worse than another.
+//! `leaktrace diff`: what one version of a program does worse than another, of reports
+//! and of recordings.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -11,25 +12,33 @@ use harness::{BRIEF_NURSERY, alone};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Traces a version of the program, and returns its report's file.
-fn traced(directory: &Path, version: &str, flags: &[&str]) -> PathBuf {
+/// A version of the program that was traced.
+struct Traced {
+    report: PathBuf,
+    recording: PathBuf,
+}
+
+/// Traces a version of the program.
+fn traced(directory: &Path, version: &str, flags: &[&str]) -> Traced {
     let built = Recipe::gcc(&format!("versions-{version}"), "versions.c", flags).program();
     // Versions differ in their directory, as they would on a host.
     let home = directory.join(version);
     fs::create_dir(&home).unwrap();
     let program = home.join("versions");
     fs::copy(built, &program).unwrap();
-    let report = home.join("report.json");
+    let (report, recording) = (home.join("report.json"), home.join("recording.lkt"));
     let ran = run(command()
         .arg("run")
         .args(BRIEF_NURSERY)
         .args(["-f", "json", "-o"])
         .arg(&report)
+        .arg("--record")
+        .arg(&recording)
         .arg("--")
         .arg(&program)
         .arg("8"));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    report
+    Traced { report, recording }
 }
 
 fn diff(arguments: &[&str], base: &Path, new: &Path) -> Ran {
@@ -59,12 +68,13 @@ fn changes(document: &Value) -> Vec<(String, String)> {
 fn a_new_version_compiled_otherwise_is_matched_and_its_new_leak_found() {
     let _alone = alone();
     let directory = TempDir::new().unwrap();
-    let old = traced(directory.path(), "v1", &["-O0", "-DVERSION=1"]);
-    let new = traced(
+    let before = traced(directory.path(), "v1", &["-O0", "-DVERSION=1"]);
+    let after = traced(
         directory.path(),
         "v2",
         &["-O2", "-fomit-frame-pointer", "-DVERSION=2"],
     );
+    let (old, new) = (before.report, after.report);
 
     let ran = diff(&["-f", "json"], &old, &new);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
@@ -91,6 +101,18 @@ fn a_new_version_compiled_otherwise_is_matched_and_its_new_leak_found() {
         "{}",
         ran.stdout
     );
+
+    // What is told of recordings is what is told of their reports.
+    let of_reports = diff(&["-f", "json"], &old, &new).stdout;
+    for (base, new) in [
+        (&before.recording, &after.recording),
+        (&before.recording, &new),
+        (&old, &after.recording),
+    ] {
+        let ran = diff(&["-f", "json"], base, new);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+        assert_eq!(ran.stdout, of_reports, "{base:?} {new:?}");
+    }
 
     let ran = diff(&["--fail-on", "suspect"], &new, &new);
     assert_eq!(ran.code, 0, "{}", ran.stdout);
@@ -127,6 +149,7 @@ fn what_is_no_report_is_an_error_that_names_the_file() {
             "has the schema leaktrace.diff/1",
         ),
         (PathBuf::from("/dev/zero"), "larger than the 256 MiB"),
+        (file("cut.lkt", b"\x89LEAK\r\n\x1a"), "no capture"),
     ] {
         let ran = diff(&[], &path, &good);
         assert_eq!(ran.code, 1, "{}", ran.stderr);

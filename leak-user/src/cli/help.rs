@@ -86,6 +86,9 @@ Examples:
   What the new version does worse than the old one:
   leaktrace diff before.json after.json
 
+  A recording of today against one of last week:
+  leaktrace diff monday.lkt today.lkt
+
   A build that must not leak more than the last one:
   leaktrace run -f json -o after.json -- ./server --self-test
   leaktrace diff --fail-on leak before.json after.json

@@ -207,16 +207,16 @@ impl Looks {
 
 /// Compare two reports: which sites are new, gone, grew or shrank
 ///
-/// Reports are what -f json writes. Sites are matched by kind, program and the functions of the
+/// Each is what -f json wrote, or a recording. Sites are matched by kind, program and the functions of the
 /// stack, across runs, hosts and builds.
 #[derive(Clone, Debug, PartialEq, Args)]
 #[command(after_long_help = help::DIFF)]
 pub struct Diff {
-    /// The report to compare with
+    /// The report, or recording, to compare with
     #[arg(value_hint = ValueHint::FilePath)]
     pub base: PathBuf,
 
-    /// The report that is compared with it
+    /// The report, or recording, that is compared with it
     #[arg(value_hint = ValueHint::FilePath)]
     pub new: PathBuf,
 
