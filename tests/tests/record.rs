@@ -380,7 +380,8 @@ fn a_recording_ends_at_its_size_and_is_whole() {
     let _alone = alone();
     let directory = TempDir::new().unwrap();
     let recording = directory.path().join("a.lkt");
-    let leaking = Shell::run(&LEAKS.replace("seq 60", "seq 6000"));
+    let leaking = LEAKS.replace("seq 60", "seq 6000").replace("0.1", "0.02");
+    let leaking = Shell::run(&leaking);
     let pid = leaking.pid().to_string();
     let ran = leaktrace(&[
         "record",
