@@ -252,7 +252,7 @@ impl Trial {
                 of.preexisting
             ));
         }
-        if !self.net {
+        if !self.net && self.pattern.grows() {
             opinion.evidence.push(
                 "as many were released elsewhere in the process: it holds no more than before"
                     .to_owned(),
