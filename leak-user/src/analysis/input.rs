@@ -37,6 +37,8 @@ pub struct Beginning {
     pub kinds: u32,
     /// What processes held when they exited is remembered.
     pub keep_exited: bool,
+    /// Also what lives for a moment only is told.
+    pub all_events: bool,
 }
 
 /// A part of the state that an analysis had when a recording was begun in the middle

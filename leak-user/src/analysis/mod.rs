@@ -67,6 +67,7 @@ impl Analysis {
         Analysis {
             ledger: Ledger::new(ledger::Config {
                 keep_exited: beginning.keep_exited,
+                all_events: beginning.all_events,
                 ..ledger::Config::default()
             }),
             judge: Judge::new(judge::Config {

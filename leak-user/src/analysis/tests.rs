@@ -29,6 +29,7 @@ fn beginning() -> Beginning {
         nursery: SECOND,
         kinds: u32::MAX,
         keep_exited: true,
+        all_events: false,
     }
 }
 

@@ -50,6 +50,9 @@ use spaces::{SpaceId, Spaces};
 pub struct Config {
     /// Remember what processes held when they exited.
     pub keep_exited: bool,
+    /// Every acquisition of a descriptor or of memory is told when it is made: what is
+    /// found and released needs no log for one that comes late.
+    pub all_events: bool,
     /// Processes known at a time; the events of further ones are ignored. About
     /// 2 KiB each, without what they hold.
     pub max_processes: usize,
@@ -64,6 +67,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             keep_exited: false,
+            all_events: false,
             max_processes: 131_072,
             max_sites: 200_000,
             max_exited: 4_096,

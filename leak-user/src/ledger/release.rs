@@ -37,7 +37,7 @@ impl Ledger {
     }
 
     fn released_descriptor(&mut self, released: &Released, slot: u64) {
-        let horizon = self.horizon;
+        let (horizon, all_events) = (self.horizon, self.config.all_events);
         let Some(process) = self.processes.get(&released.process) else {
             return;
         };
@@ -47,7 +47,7 @@ impl Ledger {
         };
         let found = slots.release(&mut books, slot, released.time, released.acquired);
         let mingles = self.tables.get(id).is_some_and(|s| s.mingles(horizon));
-        if mingles || (!found && released.acquired.is_some()) {
+        if mingles && !(found && all_events) || (!found && released.acquired.is_some()) {
             let change = Change::Released {
                 first: slot,
                 last: slot,
@@ -57,7 +57,7 @@ impl Ledger {
     }
 
     fn released_block(&mut self, released: &Released, address: u64) {
-        let horizon = self.horizon;
+        let (horizon, all_events) = (self.horizon, self.config.all_events);
         let Some(process) = self.processes.get(&released.process) else {
             return;
         };
@@ -69,7 +69,7 @@ impl Ledger {
             .heap
             .release(&mut books, address, released.time, released.acquired);
         let mingles = self.memories.get(id).is_some_and(|s| s.mingles(horizon));
-        if mingles || (!found && released.acquired.is_some()) {
+        if mingles && !(found && all_events) || (!found && released.acquired.is_some()) {
             self.log_memory(id, released.time, Change::Freed { address });
         }
     }

@@ -163,6 +163,7 @@ impl Engine {
             kinds,
             // Whoever chose a process wants to know what it left.
             keep_exited: !chosen.everything(),
+            all_events: plan.all_events,
         });
         let mut engine = Engine {
             tracer,

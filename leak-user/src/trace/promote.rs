@@ -14,6 +14,9 @@ use crate::{
 /// Resources of a site that are described before they are asked for.
 const DESCRIBED_EARLY: usize = 3;
 
+/// Resources of a site whose kind is asked for where all events are told.
+const KIND_ASKED: u64 = 16;
+
 impl Engine {
     /// Promotes what is old.
     pub(super) fn promote(&mut self) -> anyhow::Result<()> {
@@ -45,15 +48,8 @@ impl Engine {
     pub(super) fn acquired(&mut self, acquired: Acquired) {
         let mut acquired = acquired;
         acquired.site = self.stacks.resolve(acquired.site);
-        if acquired.kind_guessed
-            && !self.exited.contains_key(&acquired.process)
-            && let Some(descriptor) = acquired.handle.descriptor()
-            && let Some(kind) = self
-                .proc
-                .descriptor_kind(acquired.process.pid(), descriptor)
-        {
-            acquired.kind = kind;
-            acquired.kind_guessed = false;
+        if acquired.kind_guessed && !self.exited.contains_key(&acquired.process) {
+            self.find_kind(&mut acquired);
         }
         if acquired.kind == Kind::Mapping && acquired.size == 0 {
             acquired.size = self.attached_bytes(&acquired);
@@ -69,6 +65,29 @@ impl Engine {
         if self.analysis.facts(acquired.process).is_none() {
             self.remember(acquired.process);
         }
+    }
+
+    /// Finds the kind of a descriptor for which the kernel side has a guess.
+    fn find_kind(&self, acquired: &mut Acquired) {
+        if let Some(kind) = self.usual_kind(acquired.site) {
+            acquired.kind = kind;
+            return;
+        }
+        let pid = acquired.process.pid();
+        let number = acquired.handle.descriptor();
+        if let Some(kind) = number.and_then(|number| self.proc.descriptor_kind(pid, number)) {
+            acquired.kind = kind;
+            acquired.kind_guessed = false;
+        }
+    }
+
+    /// The kind that a site's first resources had, where every event is told: most are
+    /// over when they are read, and `/proc` shows what came after. It stays a guess,
+    /// which a comparison with `/proc` corrects.
+    fn usual_kind(&self, site: SiteId) -> Option<Kind> {
+        let record = self.ledger().site(SiteKey::Site(site))?;
+        let known = record.promoted >= KIND_ASKED;
+        (self.analysis.beginning().all_events && known).then_some(record.kind)
     }
 
     /// Looks at a site's first resources while they last: the report may come after

@@ -37,6 +37,7 @@ pub(super) fn beginning() -> Beginning {
         nursery: 1_000_000_000,
         kinds: 0x7fffe,
         keep_exited: false,
+        all_events: false,
     }
 }
 

@@ -561,3 +561,21 @@ fn details_show_the_oldest_and_the_newest() {
     assert_eq!(detail.times.len(), 256);
     assert_eq!((detail.times[0], detail.times[255]), (10, 6000));
 }
+
+#[test]
+fn what_is_told_at_once_needs_no_log_of_what_was_released() {
+    for all_events in [false, true] {
+        let mut ledger = started(Config {
+            all_events,
+            ..Config::default()
+        });
+        // From here on an acquisition might come late that both inherited.
+        forked(&mut ledger, 5, process(1), false);
+        for turn in 0..2 * crate::ledger::releases::LOG_ENTRIES as u64 {
+            opened(&mut ledger, 10 + 2 * turn, 3);
+            released(&mut ledger, 11 + 2 * turn, process(0), descriptor(3));
+        }
+        assert_eq!(ledger.totals().log_overflows == 0, all_events);
+        assert_eq!(outstanding(&ledger, Kind::File), 0);
+    }
+}
