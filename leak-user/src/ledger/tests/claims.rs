@@ -569,8 +569,8 @@ fn what_is_told_at_once_needs_no_log_of_what_was_released() {
             all_events,
             ..Config::default()
         });
-        // From here on an acquisition might come late that both inherited.
-        forked(&mut ledger, 5, process(1), false);
+        // What one of them releases, the other may have acquired, told late.
+        forked(&mut ledger, 5, process(1), true);
         for turn in 0..2 * crate::ledger::releases::LOG_ENTRIES as u64 {
             opened(&mut ledger, 10 + 2 * turn, 3);
             released(&mut ledger, 11 + 2 * turn, process(0), descriptor(3));
