@@ -232,6 +232,12 @@ fn told(summary: &Summary, waited: bool) -> bool {
             names.join(", ")
         ),
     }
+    if summary.lost > 0 {
+        eprintln!(
+            "{} records are lost to the recording, which is marked there",
+            summary.lost
+        );
+    }
     if summary.is_full {
         eprintln!("the recording has its size (--max-size) and was ended; it is complete");
     }

@@ -83,13 +83,16 @@ pub fn replay<R: Read>(sources: Vec<Source<R>>, query: &Query) -> Result<Report,
             beginning,
         });
     }
-    let part = choose(parts, query)?;
-    Replay::new(part, query)?.run()
+    let mut parts = ordered(parts)?;
+    let part = choose(&mut parts, query)?;
+    let mut report = Replay::new(part, query)?.run()?;
+    let damaged = parts.into_iter().filter_map(Part::damage);
+    report.health.uncovered.extend(damaged);
+    Ok(report)
 }
 
-/// The part to read: each begins with all that was, so the last one that begins early
-/// enough has everything.
-fn choose<R: Read>(mut parts: Vec<Part<R>>, query: &Query) -> Result<Part<R>, ReplayError> {
+/// The parts of one recording, oldest first.
+fn ordered<R: Read>(mut parts: Vec<Part<R>>) -> Result<Vec<Part<R>>, ReplayError> {
     parts.sort_by_key(|part| part.beginning.as_ref().map_or(0, |one| one.part));
     let same = |a: &Beginning, b: &Beginning| {
         (&a.host, a.started, a.started_at) == (&b.host, b.started, b.started_at)
@@ -104,16 +107,42 @@ fn choose<R: Read>(mut parts: Vec<Part<R>>, query: &Query) -> Result<Part<R>, Re
             });
         }
     }
+    Ok(parts)
+}
+
+/// Takes out the part to read: each begins with all that was, so the last one that
+/// begins early enough has everything.
+fn choose<R: Read>(parts: &mut Vec<Part<R>>, query: &Query) -> Result<Part<R>, ReplayError> {
     let early = |part: &Part<R>| match (&part.beginning, query.to) {
         (Some(beginning), Some(to)) => beginning.from <= nanos(to, beginning),
         _ => true,
     };
-    while parts.len() > 1 && parts.last().is_some_and(|part| !early(part)) {
-        parts.pop();
+    if parts.is_empty() {
+        return Err(ReplayError::Times("there is no file".to_owned()));
     }
-    parts
-        .pop()
-        .ok_or_else(|| ReplayError::Times("there is no file".to_owned()))
+    let chosen = parts.iter().rposition(early).unwrap_or(0);
+    Ok(parts.remove(chosen))
+}
+
+impl<R: Read> Part<R> {
+    /// What is wrong with a part that the report does not rest on.
+    fn damage(self) -> Option<String> {
+        let (mut first, mut places) = (None, 0_u64);
+        let read = self.reader.check(|damage| {
+            first.get_or_insert(damage);
+            places += 1;
+        });
+        let what = match (read, first) {
+            (Err(error), _) => error.to_string(),
+            (Ok(()), None) => return None,
+            (Ok(()), Some(damage)) if places == 1 => damage.to_string(),
+            (Ok(()), Some(damage)) => format!("{damage}; and {} more places", places - 1),
+        };
+        Some(format!(
+            "{} (not needed for this report): {what}",
+            self.name
+        ))
+    }
 }
 
 /// A moment by the trace's own clock.

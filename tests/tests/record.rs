@@ -373,6 +373,19 @@ fn each_part_of_a_rotation_tells_all_there_is() {
         both.stdout,
         leaktrace(&["report", text(&files[1]), "-f", "json"]).stdout
     );
+    // The report does not rest on the older file, but says what is wrong with it.
+    let mut bytes = fs::read(&files[0]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    fs::write(&files[0], bytes).unwrap();
+    let both = reported(&files[1], &[text(&files[0])]);
+    assert!(both.document["findings"] == last.document["findings"]);
+    assert_eq!(both.health.lost, 0);
+    let says = |name: &Path| {
+        let mut uncovered = both.health.uncovered.iter();
+        uncovered.any(|one| one.contains(text(name)) && one.contains("not needed"))
+    };
+    assert_eq!((says(&files[0]), says(&files[1])), (true, false));
 }
 
 #[test]
@@ -414,7 +427,8 @@ fn a_trigger_writes_what_led_to_it() {
     let directory = TempDir::new().unwrap();
     let recording = directory.path().join("a.lkt");
     let limited = format!("ulimit -n 64; {}", LEAKS.replace("seq 60", "seq 45"));
-    let leaking = Shell::run(&format!("{limited}; sleep 60"));
+    // With something behind it: of the last command the shell would make itself.
+    let leaking = Shell::run(&format!("{limited}; sleep 60; true"));
     let pid = leaking.pid().to_string();
     let recorder = Recorder::start(&[
         "-p",

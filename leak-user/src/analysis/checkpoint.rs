@@ -25,7 +25,12 @@ impl Analysis {
         }
         let restored = restored.into_iter().map(Box::new).map(Input::Restored);
         let failures = self.failures.all().map(Box::new).map(Input::Failed);
-        let inputs = restored.chain(self.knowledge.retold()).chain(failures);
+        // Behind the shared limits, of which it would be one sample more to tell them.
+        let uses = self.uses.kept().map(Box::new).map(Input::Restored);
+        let inputs = restored
+            .chain(self.knowledge.retold())
+            .chain(failures)
+            .chain(uses);
         let inputs = inputs.collect();
         (beginning, inputs)
     }
@@ -37,6 +42,7 @@ impl Analysis {
             Restored::History { process, points } => {
                 self.histories.restore(ProcessId(*process), points);
             }
+            Restored::Uses { .. } | Restored::SharedUse { .. } => self.uses.restore(restored),
             Restored::Latest(time) => self.latest = self.latest.max(*time),
         }
     }

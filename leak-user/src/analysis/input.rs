@@ -42,7 +42,8 @@ pub struct Beginning {
 }
 
 /// A part of the state that an analysis had when a recording was begun in the middle
-/// of a trace. All parts come before anything else.
+/// of a trace. All parts come before anything else, but for uses: what is known of
+/// shared limits comes before those.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Restored {
@@ -55,6 +56,18 @@ pub enum Restored {
     },
     /// The latest time that was told.
     Latest(Nanos),
+    /// How much of its limits a process used at times.
+    Uses {
+        process: u64,
+        descriptors: Vec<(Nanos, u64)>,
+        mappings: Vec<(Nanos, u64)>,
+    },
+    /// How much of a shared limit was used at times.
+    SharedUse {
+        scope: String,
+        resource: String,
+        samples: Vec<(Nanos, u64)>,
+    },
 }
 
 /// One thing that the analysis learns.

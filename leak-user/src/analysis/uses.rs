@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use leak_common::{Class, ProcessId};
 
 use super::{
+    Restored,
     forecast::{Forecast, forecast},
     history::push,
 };
@@ -72,6 +73,62 @@ impl AllUses {
         }
     }
 
+    /// All that is kept, in an order of its own.
+    pub(super) fn kept(&self) -> impl Iterator<Item = Restored> {
+        let mut processes: Vec<_> = self.processes.iter().collect();
+        processes.sort_unstable_by_key(|(id, _)| **id);
+        let mut shared: Vec<_> = self.shared.iter().collect();
+        shared.sort_unstable_by_key(|(key, _)| *key);
+        let processes = processes.into_iter().map(|(id, uses)| Restored::Uses {
+            process: id.0,
+            descriptors: uses.descriptors.clone(),
+            mappings: uses.mappings.clone(),
+        });
+        let shared = shared.into_iter().map(|((scope, resource), samples)| {
+            let (scope, resource) = (scope.clone(), resource.clone());
+            Restored::SharedUse {
+                scope,
+                resource,
+                samples: samples.clone(),
+            }
+        });
+        processes.chain(shared)
+    }
+
+    /// A part of what another analysis kept; parts of other things change nothing.
+    pub(super) fn restore(&mut self, restored: &Restored) {
+        match restored {
+            Restored::Uses {
+                process,
+                descriptors,
+                mappings,
+            } => {
+                let id = ProcessId(*process);
+                if self.processes.len() < MAX_PROCESSES || self.processes.contains_key(&id) {
+                    let uses = Uses {
+                        descriptors: pushed(descriptors),
+                        mappings: pushed(mappings),
+                    };
+                    self.processes.insert(id, uses);
+                }
+            }
+            Restored::SharedUse {
+                scope,
+                resource,
+                samples,
+            } => {
+                let key = (scope.clone(), resource.clone());
+                if self.shared.len() < MAX_SHARED || self.shared.contains_key(&key) {
+                    self.shared.insert(key, pushed(samples));
+                }
+            }
+            Restored::Ledger(_)
+            | Restored::Judge(_)
+            | Restored::History { .. }
+            | Restored::Latest(_) => {}
+        }
+    }
+
     /// A shared limit with its growth, and when it will be reached.
     pub(super) fn shared_limit(&self, limit: &SharedLimit) -> SharedLimit {
         let found = self.forecast_shared(&limit.scope, &limit.resource, limit.used, limit.limit);
@@ -104,6 +161,15 @@ impl AllUses {
         let samples = self.shared.get(&key).map_or(&[][..], Vec::as_slice);
         forecast(samples, used, limit)
     }
+}
+
+/// Samples that come from a file: in order, and no more of them than are kept.
+fn pushed(samples: &[(Nanos, u64)]) -> Samples {
+    let mut kept = Samples::new();
+    for &(time, used) in samples {
+        push(&mut kept, time, used);
+    }
+    kept
 }
 
 impl Uses {

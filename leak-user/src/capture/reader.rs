@@ -125,6 +125,25 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
+    /// Passes each damage of frames that is left to `each`; nothing is decoded.
+    ///
+    /// # Errors
+    /// As [`Reader::next_item`].
+    pub fn check(mut self, mut each: impl FnMut(Damage)) -> Result<(), ReadError> {
+        for met in self.early {
+            if let Met::Item(Item::Damage(damage)) = met {
+                each(damage);
+            }
+        }
+        loop {
+            match self.frames.next()? {
+                Next::Frame(_) => {}
+                Next::Damage(damage) => each(damage),
+                Next::Over => return Ok(()),
+            }
+        }
+    }
+
     fn step(&mut self) -> Result<Met, ReadError> {
         let header = match self.frames.next()? {
             Next::Frame(header) => header,

@@ -80,6 +80,8 @@ pub struct Summary {
     /// Files that are there, oldest first; none where a trigger did not fire.
     pub files: Vec<PathBuf>,
     pub records: u64,
+    /// Inputs that are not in it: there was no room, or they are too long.
+    pub lost: u64,
     pub bytes: u64,
     /// The chain's last value of the last file.
     pub chain: Option<Chain>,
@@ -105,6 +107,8 @@ struct Shared {
     parts: AtomicU32,
     is_full: AtomicBool,
     has_failed: AtomicBool,
+    /// Inputs that no capture takes.
+    too_long: AtomicU64,
     bytes: AtomicU64,
     summary: Mutex<Summary>,
 }
@@ -154,7 +158,9 @@ impl Recorder {
         self.batch.len() >= BATCH
     }
 
-    /// Hands over what was taken. Returns how many inputs were lost for want of room.
+    /// Hands over what was taken. Returns how many inputs were lost for want of room:
+    /// the recording says so at that place, and whoever takes the same inputs has to
+    /// take [`Input::Lost`] too.
     pub fn send(&mut self) -> u64 {
         if self.batch.is_empty() {
             return 0;
@@ -167,6 +173,9 @@ impl Recorder {
                 batch.truncate(MAX_KEPT);
                 let lost = (before - batch.len()) as u64;
                 self.batch = batch;
+                if lost > 0 {
+                    self.batch.push(Input::Lost(None));
+                }
                 self.lost += lost;
                 lost
             }
@@ -195,10 +204,10 @@ impl Recorder {
         }
     }
 
-    /// Inputs lost for want of room.
+    /// Inputs that are not in the recording: there was no room, or they are too long.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.lost
+        self.lost + self.shared.too_long.load(Relaxed)
     }
 
     /// Whether a new part is to begin: [`Recorder::part`].
@@ -266,7 +275,11 @@ impl Recorder {
             let _ = thread.join();
         }
         let summary = self.shared.summary.lock();
-        summary.unwrap_or_else(PoisonError::into_inner).clone()
+        let summary = summary.unwrap_or_else(PoisonError::into_inner).clone();
+        Summary {
+            lost: self.lost + summary.lost,
+            ..summary
+        }
     }
 }
 
@@ -304,6 +317,7 @@ fn write(mut sink: Sink, messages: &Receiver<Message>, shared: &Shared) {
             shared.has_failed.store(true, Relaxed);
             sink.fail(&error);
         }
+        shared.too_long.store(sink.too_long(), Relaxed);
         shared.bytes.store(sink.bytes(), Relaxed);
         shared.is_full.fetch_or(sink.is_full(), Relaxed);
         shared.wants_part.store(sink.wants_part(), Relaxed);
@@ -317,14 +331,15 @@ fn write(mut sink: Sink, messages: &Receiver<Message>, shared: &Shared) {
         .unwrap_or_else(PoisonError::into_inner) = summary;
 }
 
-/// Only a failing sink is an end: a record too long is one record less.
-fn io_only(result: Result<(), WriteError>) -> std::io::Result<()> {
+/// Only a failing sink is an end: a record too long is one record less. Returns whether
+/// it was short enough.
+fn io_only(result: Result<(), WriteError>) -> std::io::Result<bool> {
     match result {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
         Err(WriteError::Io(error)) => Err(error),
         Err(WriteError::TooLong(error)) => {
             tracing::error!("not recorded: {error}");
-            Ok(())
+            Ok(false)
         }
     }
 }

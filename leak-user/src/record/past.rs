@@ -23,6 +23,8 @@ struct Stretch {
 pub(super) struct Past {
     encoder: Encoder,
     stretches: VecDeque<Stretch>,
+    /// What comes is the state that the last stretch begins with.
+    in_state: bool,
     limit: u64,
     bytes: u64,
 }
@@ -32,6 +34,7 @@ impl Past {
         let mut past = Past {
             encoder: Encoder::new(LEVEL)?,
             stretches: VecDeque::new(),
+            in_state: false,
             limit,
             bytes: 0,
         };
@@ -50,38 +53,34 @@ impl Past {
 
     pub(super) fn input(&mut self, input: &Input) -> Result<(), WriteError> {
         self.encoder.input(input)?;
-        self.collect(false);
+        self.collect();
         Ok(())
     }
 
     pub(super) fn flush(&mut self) {
         self.encoder.flush();
-        self.collect(false);
+        self.collect();
     }
 
-    /// Begins a stretch, and drops old ones for which there is no room.
-    pub(super) fn part(
-        &mut self,
-        beginning: &Beginning,
-        state: &[Input],
-    ) -> Result<(), WriteError> {
+    /// Begins a stretch: the state it begins with comes next.
+    pub(super) fn begin_part(&mut self, beginning: &Beginning) {
         self.flush();
         self.begin(beginning);
-        for input in state {
-            self.encoder.input(input)?;
-            self.collect(true);
-        }
-        self.encoder.flush();
-        self.collect(true);
+        self.in_state = true;
+    }
+
+    /// The state is complete. Drops old stretches for which there is no room.
+    pub(super) fn end_state(&mut self) {
+        self.flush();
+        self.in_state = false;
         while self.bytes > self.limit && self.stretches.len() > 1 {
             if let Some(oldest) = self.stretches.pop_front() {
                 self.bytes -= oldest.bytes;
             }
         }
-        Ok(())
     }
 
-    fn collect(&mut self, is_state: bool) {
+    fn collect(&mut self) {
         while let Some(segment) = self.encoder.pop() {
             let Some(stretch) = self.stretches.back_mut() else {
                 return;
@@ -89,14 +88,14 @@ impl Past {
             let bytes = segment.bytes() as u64;
             stretch.bytes += bytes;
             self.bytes += bytes;
-            match is_state {
+            match self.in_state {
                 true => stretch.state.push(segment),
                 false => stretch.segments.push(segment),
             }
         }
     }
 
-    /// Whether it is time for [`Past::part`].
+    /// Whether it is time for [`Past::begin_part`].
     pub(super) fn wants_part(&self) -> bool {
         self.stretches.back().is_some_and(|stretch| {
             let happened: usize = stretch.segments.iter().map(Segment::bytes).sum();

@@ -29,6 +29,8 @@ pub(super) struct Sink {
     began: Instant,
     parts: u32,
     records: u64,
+    /// Inputs that no capture takes.
+    too_long: u64,
     /// Bytes of the files before.
     bytes: u64,
     path: Option<PathBuf>,
@@ -58,6 +60,7 @@ impl Sink {
             began: Instant::now(),
             parts: 1,
             records: 0,
+            too_long: 0,
             bytes: 0,
             path,
             chain: None,
@@ -73,7 +76,21 @@ impl Sink {
         Ok(())
     }
 
+    /// Inputs that no capture takes, so far.
+    pub(super) fn too_long(&self) -> u64 {
+        self.too_long
+    }
+
+    /// Writes an input. In the place of one that is too long goes word of a loss.
     fn input(&mut self, input: &Input) -> io::Result<()> {
+        if !self.put(input)? {
+            self.too_long += 1;
+            self.put(&Input::Lost(None))?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, input: &Input) -> io::Result<bool> {
         let redacted;
         let input = match input {
             Input::Facts(..) if self.plan.redact => {
@@ -85,13 +102,13 @@ impl Sink {
         match &mut self.target {
             Target::File(writer) => io_only(writer.input(input)),
             Target::Past(past) => io_only(past.input(input)),
-            Target::Over => Ok(()),
+            Target::Over => Ok(true),
         }
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match &mut self.target {
-            Target::File(writer) => io_only(writer.flush_segment()),
+            Target::File(writer) => io_only(writer.flush_segment()).map(drop),
             Target::Past(past) => {
                 past.flush();
                 Ok(())
@@ -111,11 +128,14 @@ impl Sink {
         self.parts += 1;
         match &mut self.target {
             Target::Past(past) => {
-                let state: Vec<Input> = match self.plan.redact {
-                    true => state.iter().map(without_arguments).collect(),
-                    false => state.to_vec(),
-                };
-                io_only(past.part(beginning, &state))
+                past.begin_part(beginning);
+                for input in state {
+                    self.input(input)?;
+                }
+                if let Target::Past(past) = &mut self.target {
+                    past.end_state();
+                }
+                Ok(())
             }
             Target::Over => Ok(()),
             Target::File(_) => {
@@ -162,7 +182,7 @@ impl Sink {
         let opened = self.files.open(0).map_err(io::Error::other)?;
         self.write_to(opened, &beginning)?;
         match &mut self.target {
-            Target::File(writer) => io_only(past.write(writer)),
+            Target::File(writer) => io_only(past.write(writer)).map(drop),
             Target::Past(_) | Target::Over => Ok(()),
         }
     }
@@ -229,6 +249,7 @@ impl Sink {
         Summary {
             files: self.files.made(),
             records: self.records,
+            lost: self.too_long,
             bytes: self.bytes,
             chain: self.chain,
             is_full,

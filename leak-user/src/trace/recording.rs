@@ -83,15 +83,11 @@ impl Engine {
         let lost = recording.recorder.send();
         if lost > 0 {
             tracing::error!(lost, "the recording cannot keep up");
-            let input = Input::Lost(None);
-            self.analysis.take(&input);
-            if let Some(recording) = &mut self.recording {
-                recording.recorder.take(input);
-            }
+            self.analysis.take(&Input::Lost(None));
         }
     }
 
-    /// Inputs that the recording had no room for.
+    /// Inputs that are not in the recording.
     pub(super) fn lost_to_recording(&self) -> u64 {
         let recording = self.recording.as_ref();
         recording.map_or(0, |recording| recording.recorder.lost())

@@ -52,3 +52,46 @@ fn shared_limits_grow_by_what_was_told_of_them_and_the_nearest_comes_first() {
     assert_eq!(grows.exhaustion_seconds, Some(30.0));
     assert_eq!(*flat, limit("/flat", 90));
 }
+
+#[test]
+fn forecasts_go_on_from_another_ones_checkpoint() {
+    let nofile = Limit {
+        resource: "nofile".to_owned(),
+        used: 402,
+        soft: 1024,
+        exhaustion_seconds: None,
+    };
+    let shared = |used| SharedLimit {
+        scope: "/grows".to_owned(),
+        resource: "pids".to_owned(),
+        used,
+        limit: 1000,
+        ..SharedLimit::default()
+    };
+    let mut inputs = Vec::new();
+    for input in a_life() {
+        let told = match &input {
+            Input::Sample(time) => Some(Input::SharedLimits(vec![shared(time / SECOND * 2)])),
+            _ => None,
+        };
+        inputs.extend([input].into_iter().chain(told));
+    }
+    inputs.push(Input::Limits(CHILD, vec![nofile]));
+    inputs.extend(ended());
+    let whole = analysed(inputs.clone());
+    let report = whole.report(whole.whole());
+    let child = report.processes.iter().find(|one| one.pid == CHILD.pid());
+    assert!(child.unwrap().limits[0].exhaustion_seconds.is_some());
+    assert!(report.shared_limits[0].exhaustion_seconds.is_some());
+    for at in (0..=inputs.len()).step_by(31) {
+        let (before, after) = inputs.split_at(at);
+        let (beginning, state) = analysed(before.to_vec()).checkpoint(3);
+        let mut second = Analysis::new(beginning);
+        for input in state.iter().chain(after) {
+            second.take(input);
+        }
+        let again = second.report(second.whole());
+        assert_eq!(again.processes, report.processes, "at {at}");
+        assert_eq!(again.shared_limits, report.shared_limits, "at {at}");
+    }
+}
