@@ -34,6 +34,8 @@ struct Round {
     bytes: f64,
     /// Records that it says it lost.
     lost: f64,
+    /// Nanoseconds that a turn takes longer, in the thread that is recorded.
+    added: f64,
 }
 
 /// Measures, and says it.
@@ -45,16 +47,20 @@ pub(super) fn section(options: &Options) -> Result<String> {
             round + 1,
             options.rounds()
         );
+        let untraced = unpaced(options)?;
         for turn in 0..2 {
             let which = (round + turn) % 2;
             let recorder = [Recorder::Leaktrace, Recorder::Perf][which];
-            rounds[which].push(recorder.measure(options)?);
+            rounds[which].push(Round {
+                added: recorder.slowed(options)? - untraced,
+                ..recorder.measure(options)?
+            });
         }
     }
     Ok(format!(
         "`cargo xtask bench --only record` measures this alone. One thread opens and closes /dev/null, {PACE:.0} times a second if it can; the whole host is recorded to a file by\n\
          `leaktrace record --all-events` (each acquisition with its stack, each release) and by `perf record -a -e 'syscalls:*open*' -e 'syscalls:*close*'` (both ends of each call, no stacks).\n\
-         Processor time is that of the recorder alone; what it costs the recorded thread is under \"One thread in a tight loop\".\n\n{}",
+         What it costs the recorded thread is taken from a loop without a pace, less the same loop untraced.\n\n{}",
         table(&rounds)
     ))
 }
@@ -63,7 +69,7 @@ pub(super) fn section(options: &Options) -> Result<String> {
 type Row = (&'static str, fn(&Round) -> f64, usize);
 
 fn table(rounds: &[Vec<Round>; 2]) -> String {
-    let rows: [Row; 5] = [
+    let rows: [Row; 7] = [
         ("turns a second", |round| round.reached, 0),
         (
             "processors that the recorder takes",
@@ -71,6 +77,12 @@ fn table(rounds: &[Vec<Round>; 2]) -> String {
             3,
         ),
         ("its nanoseconds a turn", |round| round.each, 0),
+        (
+            "nanoseconds that a turn takes longer",
+            |round| round.added,
+            0,
+        ),
+        ("both together", |round| round.each + round.added, 0),
         ("bytes in the file a turn", |round| round.bytes, 1),
         ("records lost", |round| round.lost, 0),
     ];
@@ -107,7 +119,18 @@ impl Recorder {
                 Recorder::Leaktrace => lost_by_report(options, &file)?,
                 Recorder::Perf => lost_by_perf(&words),
             },
+            added: 0.0,
         })
+    }
+
+    /// Nanoseconds of a turn while it records.
+    fn slowed(self, options: &Options) -> Result<f64> {
+        let file = Scratch::new("recording");
+        let attached = self.attach(options, &file)?;
+        attached.settle()?;
+        let turn = unpaced(options)?;
+        attached.last_words()?;
+        Ok(turn)
     }
 
     fn attach(self, options: &Options, file: &Scratch) -> Result<Attached> {
@@ -126,6 +149,12 @@ impl Recorder {
         command.arg(&file.0);
         tracer::attached(&mut command, None)
     }
+}
+
+/// Nanoseconds of a turn without a pace.
+fn unpaced(options: &Options) -> Result<f64> {
+    let reached = load::paced_open(options, f64::INFINITY, options.loop_seconds())?;
+    Ok(1e9 / reached)
 }
 
 /// What leaktrace says of its own recording.
@@ -172,7 +201,9 @@ mod tests {
         };
         let table = table(&[round(120.0), round(900.0)]);
         assert!(
-            table.contains("| its nanoseconds a turn | 120 | 900 |"),
+            ["its nanoseconds a turn", "both together"]
+                .iter()
+                .all(|row| table.contains(&format!("| {row} | 120 | 900 |"))),
             "{table}"
         );
     }
