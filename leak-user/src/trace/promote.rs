@@ -14,7 +14,8 @@ use crate::{
 /// Resources of a site that are described before they are asked for.
 const DESCRIBED_EARLY: usize = 3;
 
-/// Resources of a site whose kind is asked for where all events are told.
+/// Resources of a site whose kind is asked for, and whose code is looked at, where all
+/// events are told.
 const KIND_ASKED: u64 = 16;
 
 impl Engine {
@@ -60,7 +61,9 @@ impl Engine {
         }
         acquired.site = self.site_of_kind(&acquired);
         self.tell(Input::Event(Event::Acquired(acquired)));
-        self.look_at_site(acquired.site);
+        if self.usual_kind(acquired.site).is_none() {
+            self.look_at_site(acquired.site);
+        }
         self.describe_early(&acquired);
         if self.analysis.facts(acquired.process).is_none() {
             self.remember(acquired.process);

@@ -174,7 +174,8 @@ fn lost_by_perf(words: &[String]) -> f64 {
         .iter()
         .filter_map(|line| line.split_once(" lost "))
         .filter_map(|(_, rest)| rest.split_whitespace().next()?.parse::<f64>().ok())
-        .sum()
+        // A sum of nothing would be -0.
+        .fold(0.0, |all, one| all + one)
 }
 
 #[cfg(test)]
