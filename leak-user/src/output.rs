@@ -1,10 +1,12 @@
 //! Where reports go: standard output, a file that is written whole or not at
 //! all, or something special such as a pipe; and what its terminal can do.
 
+mod events;
 #[cfg(feature = "parquet")]
 mod partitions;
 mod report;
 
+pub use events::EventOutput;
 #[cfg(feature = "parquet")]
 pub use partitions::{EventTable, Partitions};
 pub use report::{ReportOutput, Style};

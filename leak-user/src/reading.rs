@@ -11,9 +11,9 @@ use leak_user::{
     advice::Advice,
     capture,
     cli::{Cli, Report, Verify, exit_code},
-    output::{ReportOutput, Style},
+    output::{EventOutput, ReportOutput, Style},
     proc::Proc,
-    replay::{Query, Source, replay},
+    replay::{Events, Query, Source, replay},
     report::escape::escape,
 };
 
@@ -21,7 +21,7 @@ use crate::fails;
 
 pub(crate) fn report_command(cli: &Cli, options: &Report) -> anyhow::Result<u8> {
     let host = Proc::default().host_facts().hostname;
-    let output = ReportOutput::open(options.looks.format, options.looks.output.as_deref(), &host)?;
+    let (format, path) = (options.looks.format, options.looks.output.as_deref());
     let sources = options.files.iter().map(|path| source(path));
     let sources: Vec<Source<_>> = sources.collect::<anyhow::Result<_>>()?;
     let query = Query {
@@ -30,6 +30,20 @@ pub(crate) fn report_command(cli: &Cli, options: &Report) -> anyhow::Result<u8> 
         pids: options.pids.clone(),
         kinds: options.kinds(),
     };
+    if options.events {
+        let output = EventOutput::open(format, path, &host)?;
+        let missing = output.write(Events::new(sources, &query)?)?;
+        if missing.lost > 0 {
+            let first = missing.uncovered.first().map_or("", String::as_str);
+            eprintln!(
+                "leaktrace: {} records are missing: {}",
+                missing.lost,
+                escape(first)
+            );
+        }
+        return Ok(exit_code::FINE);
+    }
+    let output = ReportOutput::open(format, path, &host)?;
     let advice = Advice::read(
         &options.looks.advice.hints,
         &options.looks.advice.suppressions,

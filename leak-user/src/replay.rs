@@ -1,6 +1,8 @@
 //! Recordings to a report: through the same analysis as a live trace, in memory that
 //! does not grow with the file. What is damaged counts as lost, and is named.
 
+mod events;
+
 use std::io::Read;
 
 use leak_common::Kind;
@@ -12,6 +14,8 @@ use crate::{
     event::{Event, Nanos},
     report::Report,
 };
+
+pub use events::{Events, Missing};
 
 /// Damaged places that are named one by one.
 const MAX_NAMED: usize = 16;
@@ -70,6 +74,16 @@ struct Part<R: Read> {
 /// # Errors
 /// See [`ReplayError`].
 pub fn replay<R: Read>(sources: Vec<Source<R>>, query: &Query) -> Result<Report, ReplayError> {
+    let mut parts = open(sources)?;
+    let part = choose(&mut parts, query)?;
+    let mut report = Replay::new(part, query)?.run()?;
+    let damaged = parts.into_iter().filter_map(Part::damage);
+    report.health.uncovered.extend(damaged);
+    Ok(report)
+}
+
+/// The parts of one recording, oldest first.
+fn open<R: Read>(sources: Vec<Source<R>>) -> Result<Vec<Part<R>>, ReplayError> {
     let mut parts = Vec::new();
     for Source { name, content } in sources {
         let reader = Reader::new(content).map_err(|error| ReplayError::Read {
@@ -83,16 +97,6 @@ pub fn replay<R: Read>(sources: Vec<Source<R>>, query: &Query) -> Result<Report,
             beginning,
         });
     }
-    let mut parts = ordered(parts)?;
-    let part = choose(&mut parts, query)?;
-    let mut report = Replay::new(part, query)?.run()?;
-    let damaged = parts.into_iter().filter_map(Part::damage);
-    report.health.uncovered.extend(damaged);
-    Ok(report)
-}
-
-/// The parts of one recording, oldest first.
-fn ordered<R: Read>(mut parts: Vec<Part<R>>) -> Result<Vec<Part<R>>, ReplayError> {
     parts.sort_by_key(|part| part.beginning.as_ref().map_or(0, |one| one.part));
     let same = |a: &Beginning, b: &Beginning| {
         (&a.host, a.started, a.started_at) == (&b.host, b.started, b.started_at)

@@ -162,6 +162,23 @@ fn a_recording_reports_what_the_trace_reported() {
     let verified = leaktrace(&["verify", text(&recording)]);
     assert_eq!(verified.code, 0, "{}", verified.stdout);
     assert!(verified.stdout.contains(": whole"), "{}", verified.stdout);
+    let events = leaktrace(&["report", text(&recording), "--events", "-f", "jsonl"]);
+    assert_eq!((events.code, events.stderr.as_str()), (0, ""));
+    let lines: Vec<serde_json::Value> = events
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let (end, events) = lines.split_last().unwrap();
+    assert_eq!(end["schema"], "leaktrace.events/1");
+    assert_eq!(
+        (end["events"].as_u64(), end["lost"].as_u64()),
+        (Some(events.len() as u64), Some(0))
+    );
+    let opened =
+        |event: &&serde_json::Value| event["event"] == "acquired" && event["kind"] == "file";
+    // Two that leak, 20 and 60 files.
+    assert!(events.iter().filter(opened).count() >= 80, "{events:?}");
     let failing = leaktrace(&["report", text(&recording), "--fail-on", "leak"]);
     assert_eq!(failing.code, 3, "{}", failing.stderr);
 }

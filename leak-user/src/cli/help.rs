@@ -147,6 +147,9 @@ Examples:
   For a build that must not leak:
   leaktrace report job.lkt --fail-on leak
 
+  What a process did, event by event:
+  leaktrace report web.lkt --events -f jsonl -p 1234
+
 Exit codes:
   0 fine, 1 error, 2 wrong usage, 3 leaks were found (only with --fail-on)";
 

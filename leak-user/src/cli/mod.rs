@@ -117,8 +117,8 @@ impl Cli {
                 }
                 &record.selection
             }
-            Command::Report(_)
-            | Command::Verify(_)
+            Command::Report(report) => return report.contradiction(),
+            Command::Verify(_)
             | Command::Diff(_)
             | Command::Doctor(_)
             | Command::Completions(_) => return None,

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, ValueHint, error::ErrorKind};
 
 use super::{
-    FailOn, Looks, Selection, help,
+    FailOn, Format, Looks, Selection, help,
     trigger::{self, Triggers},
     values::{self, KindChoice, Moment},
 };
@@ -119,6 +119,11 @@ pub struct Report {
     #[command(flatten)]
     pub looks: Looks,
 
+    /// Write the single events of the recording instead of a report, with -f jsonl
+    /// (one a line) or -f parquet where leaktrace was built with it
+    #[arg(long, conflicts_with_all = ["fail_on", "hints", "suppressions"], display_order = 17)]
+    pub events: bool,
+
     /// End with code 3 if there are findings as bad as this or worse
     #[arg(long, value_enum, value_name = "VERDICT", display_order = 20)]
     pub fail_on: Option<FailOn>,
@@ -134,6 +139,22 @@ pub struct Verify {
 }
 
 impl Report {
+    pub(super) fn contradiction(&self) -> Option<(ErrorKind, String)> {
+        let has_events = match self.looks.format {
+            Format::Jsonl => true,
+            #[cfg(feature = "parquet")]
+            Format::Parquet => true,
+            _ => false,
+        };
+        (self.events && !has_events).then(|| {
+            (
+                ErrorKind::ArgumentConflict,
+                "--events are lines or tables: add -f jsonl, or -f parquet where there is one"
+                    .to_owned(),
+            )
+        })
+    }
+
     /// The chosen kinds, each once, in the order of their numbers.
     #[must_use]
     pub fn kinds(&self) -> Vec<leak_common::Kind> {

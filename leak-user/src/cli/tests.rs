@@ -372,3 +372,22 @@ fn recordings_and_times_are_read() {
     assert_eq!(report.to, Some(Moment::Wall(1_769_860_800_000_000_000)));
     assert_eq!((report.files.len(), report.kinds()), (2, vec![Kind::Pipe]));
 }
+
+#[test]
+fn events_are_lines_or_tables_without_a_verdict() {
+    let cli = parse("leaktrace report a.lkt --events -f jsonl -k socket").unwrap();
+    let Command::Report(report) = cli.command else {
+        panic!("not report")
+    };
+    assert!(report.events);
+    for (wrong, message) in [
+        ("--events", "add -f jsonl"),
+        ("--events -f json", "add -f jsonl"),
+        ("--events -f jsonl --fail-on leak", "--fail-on"),
+        ("--events -f jsonl --suppressions x", "--suppressions"),
+    ] {
+        let error = parse(&format!("leaktrace report a.lkt {wrong}")).expect_err(wrong);
+        assert!(error.to_string().contains(message), "{wrong}: {error}");
+        assert_eq!(error.exit_code(), i32::from(exit_code::USAGE));
+    }
+}

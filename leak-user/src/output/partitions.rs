@@ -10,6 +10,7 @@ use std::{
     io::{self, BufWriter},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use anyhow::{Context, bail};
@@ -60,6 +61,19 @@ impl Partitions {
         Ok(Partitions {
             root: root.to_owned(),
         })
+    }
+
+    /// Opens what `--output` names, with its `%` fields filled in.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and where it names no directory.
+    pub fn named(path: Option<&Path>, host: &str) -> anyhow::Result<Partitions> {
+        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+            bail!("parquet is written to a directory: name it with -o DIRECTORY");
+        };
+        let root = super::expand(path, host, std::process::id(), SystemTime::now());
+        Partitions::open(&root)
     }
 
     /// Writes the findings of a report.

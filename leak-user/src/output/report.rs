@@ -1,8 +1,6 @@
 //! Reports to their places: the one spot that knows which format is written how.
 
 use std::path::Path;
-#[cfg(feature = "parquet")]
-use std::time::SystemTime;
 
 use anyhow::bail;
 
@@ -44,11 +42,8 @@ impl ReportOutput {
     pub fn open(format: Format, path: Option<&Path>, host: &str) -> anyhow::Result<ReportOutput> {
         #[cfg(feature = "parquet")]
         if format == Format::Parquet {
-            let Some(path) = path.filter(|path| *path != Path::new("-")) else {
-                bail!("parquet is written to a directory: name it with -o DIRECTORY");
-            };
-            let root = super::expand(path, host, std::process::id(), SystemTime::now());
-            return Ok(ReportOutput(Place::Tables(super::Partitions::open(&root)?)));
+            let partitions = super::Partitions::named(path, host)?;
+            return Ok(ReportOutput(Place::Tables(partitions)));
         }
         let output = Output::open(path, host)?;
         if format.is_binary() && output.is_terminal() {

@@ -4,10 +4,14 @@ use std::io;
 
 use serde::Serialize;
 
+use crate::replay::Missing;
 use crate::report::{json, moment::rfc3339, row::EventRow};
 
 /// Schema of an event's line.
 pub const EVENT: &str = "leaktrace.event/1";
+
+/// Schema of the line behind the last event.
+pub const END: &str = "leaktrace.events/1";
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -32,6 +36,28 @@ pub fn write_line(row: &EventRow, host: &str, out: &mut dyn io::Write) -> io::Re
         row,
     };
     json::write_line(&line, out)
+}
+
+#[derive(Serialize)]
+struct End<'a> {
+    schema: &'static str,
+    host: &'a str,
+    #[serde(flatten)]
+    missing: &'a Missing,
+}
+
+/// Writes the last line: how many events there were, and what is missing.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_end(missing: &Missing, host: &str, out: &mut dyn io::Write) -> io::Result<()> {
+    let end = End {
+        schema: END,
+        host,
+        missing,
+    };
+    json::write_line(&end, out)
 }
 
 #[cfg(test)]
