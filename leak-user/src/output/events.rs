@@ -88,3 +88,77 @@ fn lines<R: Read>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::{
+        analysis::{Beginning, Input},
+        capture::Writer,
+        replay::{Query, Source},
+        report::sample,
+    };
+
+    /// Writes the sample's events into a directory, by way of a capture.
+    fn written(format: Format, path: &Path, cut: usize) -> anyhow::Result<Missing> {
+        let beginning = Beginning {
+            host: sample::empty().host,
+            ..Beginning::default()
+        };
+        let mut writer = Writer::new(Vec::new(), &beginning).unwrap();
+        for event in sample::events() {
+            writer.input(&Input::Event(event)).unwrap();
+        }
+        let (bytes, _) = writer.finish().unwrap();
+        let source = Source {
+            name: "a.lkt".to_owned(),
+            content: &bytes[..bytes.len() - cut],
+        };
+        let query = Query::default();
+        let events = Events::new(vec![source], &query)?;
+        EventOutput::open(format, Some(path), "here")?.write(events)
+    }
+
+    #[test]
+    fn lines_end_with_their_number_and_what_is_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("%h.jsonl");
+        for (cut, lost) in [(0, 0), (1, 1)] {
+            let missing = written(Format::Jsonl, &path, cut).unwrap();
+            assert_eq!((missing.events, missing.lost), (10, lost));
+            let text = std::fs::read_to_string(directory.path().join("here.jsonl")).unwrap();
+            assert_eq!(text.lines().count(), 11);
+            let last: serde_json::Value =
+                serde_json::from_str(text.lines().last().unwrap()).unwrap();
+            assert_eq!(last["schema"], jsonl::events::END);
+            assert_eq!(
+                (&last["host"], &last["events"]),
+                (&"web1".into(), &10.into())
+            );
+            assert_eq!(last["lost"], lost);
+        }
+    }
+
+    #[cfg(feature = "parquet")]
+    #[test]
+    fn tables_go_to_the_day_and_host_of_the_recording() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = written(Format::Parquet, directory.path(), 0).unwrap();
+        assert_eq!((missing.events, missing.lost), (10, 0));
+        let host = directory.path().join("date=1970-01-01/host=web1");
+        let names = std::fs::read_dir(host).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        assert!(
+            names[0].to_str().unwrap().starts_with("events-"),
+            "{names:?}"
+        );
+    }
+
+    #[test]
+    fn other_formats_have_no_events() {
+        assert!(written(Format::Json, Path::new("-"), 0).is_err());
+    }
+}

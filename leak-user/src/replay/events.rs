@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use super::{MAX_NAMED, Part, Query, ReplayError, Source, nanos, open};
 use crate::{
-    analysis::Beginning,
+    analysis::{Beginning, Input},
     capture::Item,
     event::{Event, Nanos},
     report::{model::Host, moment::Calendar, row::EventRow},
 };
 
-/// What is missing in a recording.
+/// How much of a recording was read, and what is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Missing {
     /// Events that were read.
@@ -74,6 +74,7 @@ impl<'a, R: Read> Events<'a, R> {
     /// # Errors
     /// A file cannot be read.
     pub fn next_row(&mut self) -> Result<Option<EventRow>, ReplayError> {
+        let unknown = Beginning::default();
         while let Some(part) = self.parts.front_mut() {
             let item = part.reader.next_item().map_err(|error| ReplayError::Read {
                 name: part.name.clone(),
@@ -84,9 +85,9 @@ impl<'a, R: Read> Events<'a, R> {
                     self.parts.pop_front();
                     continue;
                 }
-                Some(Item::Input(crate::analysis::Input::Event(event))) => {
-                    let beginning = part.beginning.clone().unwrap_or_default();
-                    match row(&event, &beginning, self.query) {
+                Some(Item::Input(Input::Event(event))) => {
+                    let beginning = part.beginning.as_ref().unwrap_or(&unknown);
+                    match row(&event, beginning, self.query) {
                         Some(row) => {
                             self.missing.events += 1;
                             return Ok(Some(row));
@@ -149,7 +150,7 @@ mod tests {
     use leak_common::Kind;
 
     use super::*;
-    use crate::{analysis::Input, capture::Writer, cli::Moment, report::sample};
+    use crate::{capture::Writer, cli::Moment, report::sample};
 
     /// A part with the sample's events, each flushed by itself.
     fn part(number: u32) -> Vec<u8> {
