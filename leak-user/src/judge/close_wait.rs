@@ -15,7 +15,7 @@ use crate::report::model::Verdict;
 const SEVERAL: usize = 3;
 
 /// So many are more than a pool forgets, however they came.
-const MANY: usize = 32;
+const MANY: usize = 100;
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -387,7 +387,7 @@ fn sockets_from_before_the_trace_that_nobody_closes_have_a_finding() {
         parent: None,
         comm: [0; 16],
         time: 5,
-        descriptors: (10..60).map(|fd| (fd, Kind::Socket)).collect(),
+        descriptors: (10..160).map(|fd| (fd, Kind::Socket)).collect(),
         mappings: Vec::new(),
         threads: Vec::new(),
         children: Vec::new(),
@@ -396,7 +396,7 @@ fn sockets_from_before_the_trace_that_nobody_closes_have_a_finding() {
         judge.observe(&Observation {
             time: second * SECOND,
             process: PROCESS,
-            close_wait: (10..60)
+            close_wait: (10..160)
                 .map(|fd| (descriptor(fd), "192.0.2.1:80".to_owned()))
                 .collect(),
             watches: Vec::new(),
@@ -405,7 +405,7 @@ fn sockets_from_before_the_trace_that_nobody_closes_have_a_finding() {
     let found = check(&judge.findings(20 * SECOND, 0, &ledger));
     assert_eq!(
         (found[0].verdict, found[0].outstanding),
-        (Verdict::Leak, 50),
+        (Verdict::Leak, 150),
         "{found:?}"
     );
 }
