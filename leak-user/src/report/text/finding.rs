@@ -79,7 +79,10 @@ fn numbers(finding: &Finding, process: Option<&Process>) -> String {
             Some(limit) => format!("limit {} ({})", escape(&limit.resource), limit.soft),
             None => "its limit".to_owned(),
         };
-        text += &format!("; hits {limit} in {}", duration(seconds));
+        text += &match seconds {
+            0.0 => format!("; {limit} is reached"),
+            seconds => format!("; hits {limit} in {}", duration(seconds)),
+        };
     }
     text + &format!("; confidence {:.0}%", finding.confidence * 100.0)
 }

@@ -104,7 +104,9 @@ fn limit(limit: &Limit) -> String {
     } else {
         text += &format!("/{}", amount(limit.soft));
     }
-    if let Some(seconds) = limit.exhaustion_seconds {
+    if limit.exhaustion_seconds == Some(0.0) {
+        text += ", full";
+    } else if let Some(seconds) = limit.exhaustion_seconds {
         text += &format!(
             ", full{UNBROKEN}in{UNBROKEN}{}",
             duration(seconds).replace(' ', "\u{a0}")

@@ -46,11 +46,14 @@ fn line(limit: &SharedLimit, seconds: f64) -> String {
         "host" => "the host".to_owned(),
         scope => escape(scope),
     };
+    let full = match seconds {
+        0.0 => "full".to_owned(),
+        seconds => format!("full in {}", duration(seconds)),
+    };
     format!(
-        "{} of {of}: {} of {} used{pace}, full in {}",
+        "{} of {of}: {} of {} used{pace}, {full}",
         escape(&limit.resource),
         amount(limit.used),
-        amount(limit.limit),
-        duration(seconds)
+        amount(limit.limit)
     )
 }
