@@ -50,8 +50,8 @@ pub(super) struct Evidence<'a> {
     /// The first acquisition, or the window's start if that is later.
     pub(super) start: Nanos,
     pub(super) now: Nanos,
-    /// It is known who acquires.
-    pub(super) known: bool,
+    /// How many times the usual growth it takes.
+    pub(super) factor: f64,
     /// What was outstanding here, and what the process held of the kind, over time.
     pub(super) series: Option<&'a Series>,
     pub(super) totals: Option<&'a Series>,
@@ -129,7 +129,7 @@ impl Evidence<'_> {
         }
         let pattern = Pattern::of(self.times, self.weight, end - span, end);
         let past = self.past(&pattern);
-        let factor = factor(part) * if self.known { 1.0 } else { 2.0 };
+        let factor = factor(part) * self.factor;
         let net = self.net(config, &pattern);
         let needed = needed(seconds(span), past).map(|needed| needed * factor);
         let strength = needed.map_or(0.0, |needed| pattern.number / needed);

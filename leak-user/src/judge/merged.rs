@@ -1,7 +1,7 @@
 //! One leak that is reached by many ways: each way is a site of its own, and none of
 //! them grows enough to be seen. Those whose innermost frames are the same are judged
 //! together, and the largest of them speaks for all. Where that finds nothing, all sites
-//! of a process and kind are, which takes twice the growth.
+//! of a process and kind are, which takes more growth.
 
 use std::{
     cmp::Reverse,
@@ -18,6 +18,10 @@ use crate::report::model::Verdict;
 
 /// Innermost frames that have to be the same: the call into the kernel, and who made it.
 const SAME_FRAMES: usize = 3;
+
+/// How much more growth it takes for all sites of a process: several pools that fill are
+/// well.
+const PROCESS_FACTOR: f64 = 1.3;
 
 /// What sites have in common that are judged together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -108,7 +112,10 @@ pub(super) fn judge(
         adopted,
         start: start.max(evidence.window_start),
         series: None,
-        known: evidence.known && place.is_call(),
+        factor: match place.is_call() {
+            true => evidence.factor,
+            false => evidence.factor * PROCESS_FACTOR,
+        },
         ..evidence.clone()
     };
     let mut opinion = growth::judge(config, &together);

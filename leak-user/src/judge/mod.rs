@@ -590,7 +590,11 @@ impl Site<'_> {
             adopted: self.record.adopted,
             start: self.start,
             now: self.now.min(known.unwrap_or(self.now)),
-            known: matches!(self.key, SiteKey::Site(_)),
+            // Who acquires out of sight is not known: it may be several.
+            factor: match self.key {
+                SiteKey::Site(_) => 1.0,
+                SiteKey::Unknown(..) => 2.0,
+            },
             series: self.series,
             totals: self.totals,
             born: self.born,
