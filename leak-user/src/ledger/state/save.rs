@@ -1,0 +1,266 @@
+//! The pieces of a ledger, in an order in which they can be taken.
+
+use leak_common::ProcessId;
+
+use super::{
+    super::{
+        Ledger, SiteKey, Totals,
+        descriptors::Slots,
+        entry::Entry,
+        process::{Memory, Process},
+        releases::Change,
+        sites::{Held, SiteRecord},
+        spaces::{SpaceId, Spaces},
+    },
+    Clock, Piece, Place, Row, SavedChange, SavedHeld, SavedProcess, SavedSite, SavedSpace,
+};
+use crate::event::{Nanos, Uncovered};
+
+/// Rows of a piece at most.
+const ROWS: usize = 512;
+
+impl Ledger {
+    /// The whole state, in an order in which it can be taken.
+    #[must_use]
+    pub fn pieces(&self) -> Vec<Piece> {
+        let mut pieces = vec![Piece::Clock(Box::new(Clock {
+            horizon: self.horizon,
+            latest: self.latest,
+            next_table: self.tables.next(),
+            next_memory: self.memories.next(),
+            totals: self.totals.as_row(),
+        }))];
+        let mut ids: Vec<ProcessId> = self.processes.keys().copied().collect();
+        ids.sort_unstable();
+        for id in &ids {
+            pieces.push(Piece::Process(Box::new(save_process(
+                *id,
+                &self.processes[id],
+            ))));
+        }
+        self.save_sites(&mut pieces);
+        save_spaces(
+            &mut pieces,
+            &self.tables,
+            Place::Table,
+            |id, slots, pieces| {
+                save_slots(Place::Table(id), slots, pieces);
+            },
+        );
+        save_spaces(&mut pieces, &self.memories, Place::Memory, save_memory);
+        for id in &ids {
+            save_threads(*id, &self.processes[id], &mut pieces);
+        }
+        self.save_loose(&mut pieces);
+        let waiting = self.exited.iter().map(|&(time, id)| (Some(time), id.0));
+        let kept = self.kept.iter().map(|id| (None, id.0));
+        let exited: Vec<_> = kept.chain(waiting).collect();
+        in_rows(&exited, |rows| pieces.push(Piece::Exited { rows }));
+        pieces
+    }
+
+    fn save_loose(&self, pieces: &mut Vec<Piece>) {
+        let mut loose: Vec<(u64, u64, Option<Nanos>, Row)> = self
+            .loose
+            .iter()
+            .map(|(handle, loose)| {
+                let row = Row::from(&loose.entry);
+                (handle.0, loose.owner.0, loose.zombie_since, row)
+            })
+            .collect();
+        loose.sort_unstable_by_key(|row| row.0);
+        in_rows(&loose, |rows| pieces.push(Piece::Loose { rows }));
+    }
+
+    fn save_sites(&self, pieces: &mut Vec<Piece>) {
+        let sites = self.sites.iter();
+        let mut sites: Vec<SavedSite> = sites.map(|(key, record)| save_site(key, record)).collect();
+        sites.sort_unstable_by_key(|site| (site.process, site.site, site.key_kind));
+        pieces.extend(sites.into_iter().map(|site| Piece::Site(Box::new(site))));
+    }
+}
+
+fn in_rows<T: Clone>(all: &[T], mut each: impl FnMut(Vec<T>)) {
+    for rows in all.chunks(ROWS) {
+        each(rows.to_vec());
+    }
+}
+
+fn save_process(id: ProcessId, process: &Process) -> SavedProcess {
+    let numbers = |former: &[(Nanos, SpaceId)]| former.iter().map(|&(at, id)| (at, id.0)).collect();
+    let mut children: Vec<u64> = process.children.iter().map(|handle| handle.0).collect();
+    children.sort_unstable();
+    SavedProcess {
+        process: id.0,
+        comm: process.comm,
+        parent: process.parent.map(|parent| parent.0),
+        first_seen: process.first_seen,
+        generation: process.generation,
+        executed: process.executed,
+        exited: process.exited,
+        table: process.table.0,
+        memory: process.memory.0,
+        former_tables: numbers(&process.former_tables),
+        former_memories: numbers(&process.former_memories),
+        fork_told: process.fork_told,
+        children,
+        needs_reconcile: process.needs_reconcile,
+        lossy: process.lossy,
+        uncertain: process.uncertain,
+        compat: process.uncovered.contains(&Uncovered::Compat),
+        uring_close: process.uncovered.contains(&Uncovered::UringClose),
+    }
+}
+
+/// Every space with its log and content; those that ended in the order of their ends.
+fn save_spaces<C>(
+    pieces: &mut Vec<Piece>,
+    spaces: &Spaces<C>,
+    place: fn(u64) -> Place,
+    content: impl Fn(u64, &C, &mut Vec<Piece>),
+) {
+    for (id, ended) in spaces.in_order() {
+        let Some(space) = spaces.get(id) else {
+            continue;
+        };
+        pieces.push(Piece::Space(SavedSpace {
+            space: place(id.0),
+            owner: space.owner.0,
+            holders: space.holders.iter().map(|holder| holder.0).collect(),
+            mingled: space.mingled,
+            ended,
+        }));
+        let changes: Vec<(Nanos, SavedChange)> = space
+            .log
+            .iter()
+            .map(|(time, change)| (time, change.into()))
+            .collect();
+        in_rows(&changes, |rows| {
+            pieces.push(Piece::Changes {
+                space: place(id.0),
+                rows,
+            });
+        });
+        content(id.0, &space.content, pieces);
+    }
+}
+
+fn save_slots(space: Place, slots: &Slots, pieces: &mut Vec<Piece>) {
+    let mut rows: Vec<(u64, Row)> = slots
+        .iter()
+        .map(|(handle, entry)| (handle.value(), Row::from(entry)))
+        .collect();
+    rows.sort_unstable_by_key(|row| row.0);
+    in_rows(&rows, |rows| pieces.push(Piece::Slots { space, rows }));
+}
+
+fn save_memory(id: u64, memory: &Memory, pieces: &mut Vec<Piece>) {
+    let mut rows: Vec<(u64, u64, u64, Row)> = memory
+        .regions
+        .iter()
+        .map(|(range, resource, entry)| (range.start, range.end, resource, Row::from(entry)))
+        .collect();
+    rows.sort_unstable_by_key(|row| (row.2, row.0));
+    in_rows(&rows, |rows| {
+        pieces.push(Piece::Regions { space: id, rows });
+    });
+    save_slots(Place::Memory(id), &memory.heap, pieces);
+}
+
+fn save_threads(id: ProcessId, process: &Process, pieces: &mut Vec<Piece>) {
+    let running = process.threads.iter();
+    let mut rows: Vec<(u64, Option<Nanos>, Row)> = running
+        .map(|(handle, entry)| (handle.0, None, Row::from(entry)))
+        .collect();
+    rows.sort_unstable_by_key(|row| row.0);
+    let ended = process.ended_threads.iter();
+    rows.extend(ended.map(|(time, handle, entry)| (handle.0, Some(*time), Row::from(entry))));
+    in_rows(&rows, |rows| {
+        pieces.push(Piece::Threads {
+            process: id.0,
+            rows,
+        });
+    });
+}
+
+fn save_site(key: SiteKey, record: &SiteRecord) -> SavedSite {
+    let (site, process, key_kind) = match key {
+        SiteKey::Site(site) => (site.0, record.process, record.kind),
+        SiteKey::Unknown(process, kind) => (0, process, kind),
+    };
+    let (counted, counted_before) = record.counts();
+    SavedSite {
+        site,
+        process: process.0,
+        kind: record.kind as u32,
+        key_kind: key_kind as u32,
+        frames: record.frames.to_vec(),
+        end: record.end as u8,
+        tid: record.tid,
+        first_seen: record.first_seen,
+        promoted: record.promoted,
+        old_released: record.old_released,
+        outstanding: record.outstanding,
+        adopted: record.adopted,
+        bytes: record.bytes,
+        counted,
+        counted_before,
+        lifetimes: record.lifetimes.counts().to_vec(),
+        held: record.held.as_deref().map(save_held),
+    }
+}
+
+fn save_held(held: &Held) -> SavedHeld {
+    SavedHeld {
+        exit: held.exit,
+        count: held.count,
+        bytes: held.bytes,
+        skipped: held.skipped(),
+        samples: held
+            .samples
+            .iter()
+            .map(|sample| (sample.acquired, sample.handle.0, sample.size))
+            .collect(),
+    }
+}
+
+impl From<&Entry> for Row {
+    fn from(entry: &Entry) -> Row {
+        Row(
+            entry.acquired,
+            entry.site.0,
+            entry.size,
+            entry.space.0,
+            entry.kind as u32,
+            entry.origin as u8,
+            entry.close_on_exec,
+            entry.kind_guessed,
+        )
+    }
+}
+
+impl From<Change> for SavedChange {
+    fn from(change: Change) -> SavedChange {
+        match change {
+            Change::Released { first, last } => SavedChange::Released(first, last),
+            Change::Freed { address } => SavedChange::Freed(address),
+            Change::Detached { first } => SavedChange::Detached(first),
+            Change::Marked { first, last } => SavedChange::Marked(first, last),
+            Change::Executed => SavedChange::Executed,
+            Change::Moved(moved) => {
+                SavedChange::Moved([moved.old, moved.old_length, moved.new, moved.new_length])
+            }
+            Change::Copied { to, executing } => SavedChange::Copied {
+                to: to.0,
+                executing,
+            },
+            Change::Ended { at_exit } => SavedChange::Ended { at_exit },
+        }
+    }
+}
+
+impl Totals {
+    fn as_row(mut self) -> [u64; 8] {
+        self.fields().map(|field| *field)
+    }
+}
