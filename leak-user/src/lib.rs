@@ -72,6 +72,7 @@ pub mod cli;
 pub mod decode;
 pub mod doctor;
 pub mod event;
+mod hash;
 pub mod hints;
 pub mod judge;
 pub mod ledger;

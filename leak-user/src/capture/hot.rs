@@ -2,15 +2,11 @@
 //! a few bytes each: who and where by number in the segment's own dictionaries, times
 //! as differences.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hash, Hasher},
-};
-
-use leak_common::{Class, Handle, Kind, ProcessId, identity::mix};
+use leak_common::{Class, Handle, Kind, ProcessId};
 
 use super::wire::{Cursor, put, unzigzag, zigzag};
 use crate::event::{Acquired, Event, Nanos, Released, SiteId};
+use crate::hash::Map;
 
 /// Bits of a record's first byte.
 pub(super) mod tag {
@@ -39,7 +35,7 @@ mod acquired {
 pub(super) const MAX_ENTRIES: usize = 1 << 16;
 
 /// What acquisitions of one site have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Source {
     process: ProcessId,
     site: SiteId,
@@ -49,48 +45,12 @@ struct Source {
     flags: u8,
 }
 
-impl Hash for Source {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let rest = self.kind << 16 | u32::from(self.class) << 8 | u32::from(self.flags);
-        state.write_u64(mix(mix(self.process.0, self.site.0), u64::from(rest)));
-    }
-}
-
 /// What releases in one process have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Place {
     process: ProcessId,
     class: u8,
 }
-
-impl Hash for Place {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(mix(self.process.0, u64::from(self.class)));
-    }
-}
-
-/// Takes a hash as it is. Who could choose colliding sites would slow down one segment,
-/// whose dictionary is bounded.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = mix(self.0, u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
-type Numbers<K> = HashMap<K, u32, BuildHasherDefault<AsItIs>>;
 
 /// Time and handles that the next ones are told as differences from.
 #[derive(Debug, Default)]
@@ -153,8 +113,8 @@ fn handle(class: u8, value: u64) -> Handle {
 /// Writes them, within one segment.
 #[derive(Debug, Default)]
 pub(super) struct HotEncoder {
-    sources: Numbers<Source>,
-    places: Numbers<Place>,
+    sources: Map<Source, u32>,
+    places: Map<Place, u32>,
     bases: Bases,
 }
 

@@ -1,7 +1,7 @@
 //! Resources with a handle of their own each: descriptors of a table, heap
 //! blocks of a memory. A copy costs nothing until one side changes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use leak_common::{Class, Handle};
 
@@ -10,12 +10,13 @@ use super::releases::Change;
 use super::sites::{Books, Outcome};
 use super::spaces::SpaceId;
 use crate::event::{Nanos, SiteId};
+use crate::hash::Map;
 
 /// Handle values and what they hold: about 110 bytes a resource.
 #[derive(Debug)]
 pub(super) struct Slots {
     class: Class,
-    entries: Arc<HashMap<u64, Entry>>,
+    entries: Arc<Map<u64, Entry>>,
     tally: Tally,
     /// No entry was acquired later.
     newest: Nanos,

@@ -1,10 +1,7 @@
 //! The mappings of a memory. They are ranges: unmapping and moving cut them into
 //! pieces. A mapping counts as one resource until its last piece goes.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use leak_common::{Class, Handle};
 
@@ -14,6 +11,7 @@ use super::entry::{Entry, Relation, Tally};
 use super::sites::{Books, Outcome};
 use super::spaces::SpaceId;
 use crate::event::{Nanos, SiteId};
+use crate::hash::{Map, Set};
 
 /// The handle of the mapping that begins at `start`.
 fn handle(start: u64) -> Handle {
@@ -34,7 +32,7 @@ struct Piece {
 pub(super) struct Regions {
     pieces: Arc<BTreeMap<u64, Piece>>,
     /// In how many pieces a mapping is, where it is not one.
-    split: HashMap<u64, u32>,
+    split: Map<u64, u32>,
     next: u64,
     tally: Tally,
     newest: Nanos,
@@ -66,7 +64,7 @@ impl Regions {
         }
         copy.newest = self.newest.min(time);
         Arc::make_mut(&mut copy.pieces).retain(|_, piece| piece.entry.acquired < time);
-        let mut seen = HashSet::new();
+        let mut seen = Set::default();
         let mut tally = Tally::default();
         for piece in copy.pieces.values() {
             if seen.insert(piece.resource) {

@@ -25,7 +25,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 
@@ -38,6 +38,7 @@ pub use sites::{Held, Sample, SiteKey, SiteRecord};
 pub use state::Piece;
 
 use crate::event::{Event, Nanos, SiteId};
+use crate::hash::Map;
 use descriptors::Slots;
 use mappings::Regions;
 use process::{Loose, Memory, Process};
@@ -102,10 +103,10 @@ pub struct Totals {
 #[derive(Debug)]
 pub struct Ledger {
     config: Config,
-    processes: HashMap<ProcessId, Process>,
+    processes: Map<ProcessId, Process>,
     tables: Spaces<Slots>,
     memories: Spaces<Memory>,
-    loose: HashMap<Handle, Loose>,
+    loose: Map<Handle, Loose>,
     sites: Sites,
     totals: Totals,
     /// All that was acquired until then has arrived.
@@ -124,10 +125,10 @@ impl Ledger {
     pub fn new(config: Config) -> Ledger {
         Ledger {
             config,
-            processes: HashMap::new(),
+            processes: Map::default(),
             tables: Spaces::default(),
             memories: Spaces::default(),
-            loose: HashMap::new(),
+            loose: Map::default(),
             sites: Sites::new(config.max_sites),
             totals: Totals::default(),
             horizon: 0,

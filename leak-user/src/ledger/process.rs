@@ -1,6 +1,6 @@
 //! A process, and what of it is not shared: threads, children, segments.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use leak_common::{Handle, ProcessId};
 
@@ -8,6 +8,7 @@ use super::entry::{Entry, Tally};
 use super::spaces::SpaceId;
 use super::{SiteKey, descriptors::Slots, mappings::Regions};
 use crate::event::{Nanos, Uncovered};
+use crate::hash::{Map, Set};
 
 /// A name as the kernel keeps it, zero-padded.
 pub type Comm = [u8; 16];
@@ -45,12 +46,12 @@ pub(super) struct Process {
     /// What it used before, until when.
     pub(super) former_tables: Vec<(Nanos, SpaceId)>,
     pub(super) former_memories: Vec<(Nanos, SpaceId)>,
-    pub(super) threads: HashMap<Handle, Entry>,
+    pub(super) threads: Map<Handle, Entry>,
     /// Its fork was told.
     pub(super) fork_told: bool,
     /// Threads that ended lately: those that end with the process are held at its exit.
     pub(super) ended_threads: Vec<(Nanos, Handle, Entry)>,
-    pub(super) children: HashSet<Handle>,
+    pub(super) children: Set<Handle>,
     /// Counts threads, children and segments.
     pub(super) tally: Tally,
     pub(super) sites: Vec<SiteKey>,
@@ -74,10 +75,10 @@ impl Process {
             memory,
             former_tables: Vec::new(),
             former_memories: Vec::new(),
-            threads: HashMap::new(),
+            threads: Map::default(),
             fork_told: false,
             ended_threads: Vec::new(),
-            children: HashSet::new(),
+            children: Set::default(),
             tally: Tally::default(),
             sites: Vec::new(),
             needs_reconcile: false,

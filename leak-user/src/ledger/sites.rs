@@ -1,12 +1,11 @@
 //! Sites and their counters, kept in step with every entry.
 
-use std::collections::HashMap;
-
 use leak_common::{Handle, Kind, ProcessId, wire::StackEnd};
 
 use super::entry::{Entry, Origin, Tally};
 use super::{Lifetimes, Totals, spaces::SpaceId};
 use crate::event::{self, Nanos, SiteId};
+use crate::hash::Map;
 
 /// How many resources held at exit a site keeps one by one.
 const HELD_SAMPLES: usize = 256;
@@ -194,14 +193,14 @@ pub(super) enum Outcome {
 /// All sites.
 #[derive(Debug)]
 pub(super) struct Sites {
-    records: HashMap<SiteKey, SiteRecord>,
+    records: Map<SiteKey, SiteRecord>,
     limit: usize,
 }
 
 impl Sites {
     pub(super) fn new(limit: usize) -> Sites {
         Sites {
-            records: HashMap::new(),
+            records: Map::default(),
             limit,
         }
     }

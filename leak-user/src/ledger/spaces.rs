@@ -1,11 +1,12 @@
 //! Descriptor tables and memories: what processes have a share of or a copy of.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use leak_common::ProcessId;
 
 use super::releases::{Change, Log};
 use crate::event::Nanos;
+use crate::hash::{Map, Set};
 
 /// Spaces kept after their end, for late acquisitions; about 400 bytes each.
 const MAX_ENDED: usize = 65_536;
@@ -44,7 +45,7 @@ impl<C> Space<C> {
 /// All spaces of one sort.
 #[derive(Debug)]
 pub(super) struct Spaces<C> {
-    spaces: HashMap<SpaceId, Space<C>>,
+    spaces: Map<SpaceId, Space<C>>,
     next: u64,
     /// Spaces without holders, in the order of their ends.
     ended: VecDeque<(Nanos, SpaceId)>,
@@ -53,7 +54,7 @@ pub(super) struct Spaces<C> {
 impl<C> Default for Spaces<C> {
     fn default() -> Self {
         Spaces {
-            spaces: HashMap::new(),
+            spaces: Map::default(),
             next: 1,
             ended: VecDeque::new(),
         }
@@ -88,7 +89,7 @@ impl<C> Spaces<C> {
 
     /// Every space, those that ended last and in the order of their ends.
     pub(super) fn in_order(&self) -> Vec<(SpaceId, Option<Nanos>)> {
-        let ended: HashSet<SpaceId> = self.ended.iter().map(|&(_, id)| id).collect();
+        let ended: Set<SpaceId> = self.ended.iter().map(|&(_, id)| id).collect();
         let mut order: Vec<(SpaceId, Option<Nanos>)> = self
             .spaces
             .keys()

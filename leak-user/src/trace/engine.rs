@@ -1,10 +1,7 @@
 //! The parts of a running trace, and what is done with a batch, at a tick and at
 //! a sample.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use leak_common::{Counter, ProcessId};
@@ -18,6 +15,7 @@ use crate::{
     bpf::{Tracer, monotonic_now},
     decode::decode_batch,
     event::{CodeMapped, Event, Nanos, SiteId},
+    hash::{Map, Set},
     ledger::{Ledger, SiteKey},
     proc::{Facts, Proc, SHARED_BUDGET, SharedUse},
     source::RingReader,
@@ -52,20 +50,20 @@ pub(super) struct Engine {
     pub(super) chosen: Chosen,
     /// How many of a site's first resources were described, for processes that may
     /// exit.
-    pub(super) described: HashMap<SiteId, usize>,
+    pub(super) described: Map<SiteId, usize>,
     /// Processes that exited lately: what the young table holds of them is
     /// promoted at once.
-    pub(super) exited: HashMap<ProcessId, Nanos>,
+    pub(super) exited: Map<ProcessId, Nanos>,
     /// Which of its process's programs a site belongs to, where that is not the first.
-    pub(super) site_generations: HashMap<SiteId, u32>,
+    pub(super) site_generations: Map<SiteId, u32>,
     /// Promoted resources that the kernel counted at another site, of another kind.
-    pub(super) moved: HashMap<SiteId, u64>,
+    pub(super) moved: Map<SiteId, u64>,
     /// Sites in the kernel's table, by process, to be taken out after its exit.
-    pub(super) kernel_sites: HashMap<ProcessId, Vec<SiteId>>,
+    pub(super) kernel_sites: Map<ProcessId, Vec<SiteId>>,
     /// Processes whose descriptors were read from /proc at least once.
-    pub(super) seen_in_proc: HashSet<ProcessId>,
+    pub(super) seen_in_proc: Set<ProcessId>,
     /// When a process's code was last looked at.
-    pub(super) learned: HashMap<ProcessId, Nanos>,
+    pub(super) learned: Map<ProcessId, Nanos>,
     /// What was seen of processes beside events.
     pub(super) looks: Looks,
     /// Records that made no sense.
@@ -182,13 +180,13 @@ impl Engine {
             nursery,
             prompt: run,
             chosen,
-            described: HashMap::new(),
-            exited: HashMap::new(),
-            site_generations: HashMap::new(),
-            moved: HashMap::new(),
-            kernel_sites: HashMap::new(),
-            seen_in_proc: HashSet::new(),
-            learned: HashMap::new(),
+            described: Map::default(),
+            exited: Map::default(),
+            site_generations: Map::default(),
+            moved: Map::default(),
+            kernel_sites: Map::default(),
+            seen_in_proc: Set::default(),
+            learned: Map::default(),
             looks: Looks::default(),
             undecodable: 0,
             missed: 0,
@@ -412,7 +410,7 @@ impl Engine {
 
     /// Takes over how often each site has acquired.
     pub(super) fn count_sites(&mut self) -> anyhow::Result<()> {
-        let mut totals: HashMap<SiteId, u64> = HashMap::new();
+        let mut totals: Map<SiteId, u64> = Map::default();
         for (site, total) in self.tracer.site_totals()? {
             let moved = self.moved.get(&site).copied().unwrap_or(0);
             *totals.entry(self.stacks.resolve(site)).or_default() += total.saturating_sub(moved);

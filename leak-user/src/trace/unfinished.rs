@@ -2,7 +2,7 @@
 //! here when the tables are there, and what was acquired at them counts for the site
 //! that the programs would have found.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use leak_common::{
     ProcessId,
@@ -16,6 +16,7 @@ use super::engine::Engine;
 use crate::{
     analysis::Input,
     event::{CodeMapped, Event, Nanos, Site, SiteId, Unfinished},
+    hash::Map,
     ledger::SiteKey,
     tables::{Place, Tables},
     unwind::{Code, finish},
@@ -47,9 +48,9 @@ struct Waiting {
 pub(super) struct Stacks {
     waiting: VecDeque<Waiting>,
     /// From sites of one unfinished stack to the site of the finished one.
-    aliases: HashMap<SiteId, SiteId>,
+    aliases: Map<SiteId, SiteId>,
     /// Where processes have mapped code since the trace began.
-    places: HashMap<ProcessId, Vec<Place>>,
+    places: Map<ProcessId, Vec<Place>>,
     interpreted: VecDeque<(SiteId, Box<[PythonFrame]>)>,
     pub(super) ends: EndChanges,
 }
