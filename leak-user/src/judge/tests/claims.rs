@@ -1,131 +1,6 @@
-//! Verdicts on histories whose truth is known.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-use leak_common::{Class, Handle, Kind, ProcessId};
-use proptest::prelude::*;
+//! Claims on single histories.
 
 use super::*;
-use crate::event::{Acquired, Event, Executed, Forked, Released, SiteId};
-use crate::ledger;
-
-const PROCESS: ProcessId = ProcessId::new(7, 70);
-const SITE: SiteId = SiteId(99);
-const MILLI: Nanos = 1_000_000;
-/// What is acquired at t is promoted at t + this.
-const LATE: Nanos = 1200 * MILLI;
-
-/// One resource: acquired, and released if it is, in milliseconds.
-type Life = (u64, Option<u64>);
-
-fn ledger(keep_exited: bool) -> Ledger {
-    let mut ledger = Ledger::new(ledger::Config {
-        keep_exited,
-        ..ledger::Config::default()
-    });
-    ledger.apply(&Event::Executed(Executed {
-        time: 0,
-        process: PROCESS,
-        comm: [0; 16],
-    }));
-    ledger
-}
-
-fn acquired(time: Nanos, kind: Kind, handle: Handle) -> Event {
-    Event::Acquired(Acquired {
-        time,
-        process: PROCESS,
-        kind,
-        handle,
-        site: SITE,
-        size: 0,
-        close_on_exec: false,
-        kind_guessed: false,
-        maybe_existed: false,
-    })
-}
-
-fn descriptor(number: usize) -> Handle {
-    Handle::new(Class::Descriptor, number as u64)
-}
-
-/// What the kernel side tells of these lives, in the order of its telling.
-fn told(lives: &[Life]) -> Vec<(Nanos, Event)> {
-    let mut events = Vec::new();
-    for (number, &(from, to)) in lives.iter().enumerate() {
-        let (time, handle) = (from * MILLI, descriptor(number));
-        let to = to.map(|to| to * MILLI);
-        if to.is_some_and(|to| to < time + LATE) {
-            continue;
-        }
-        events.push((time + LATE, acquired(time, Kind::File, handle)));
-        if let Some(to) = to {
-            let released = Released {
-                time: to,
-                process: PROCESS,
-                handle,
-                acquired: None,
-            };
-            events.push((to, Event::Released(released)));
-        }
-    }
-    events.sort_by_key(|(time, _)| *time);
-    events
-}
-
-/// The finding after `end` milliseconds, sampled every `interval`.
-fn finding(lives: &[Life], end: u64, interval: u64) -> Option<Judged> {
-    let mut ledger = ledger(false);
-    let mut judge = Judge::new(Config::default());
-    let mut events = told(lives).into_iter().peekable();
-    let mut now = 0;
-    while now < end {
-        now = (now + interval).min(end);
-        while let Some((_, event)) = events.next_if(|(time, _)| *time <= now * MILLI) {
-            ledger.apply(&event);
-        }
-        judge.sample(now * MILLI, &ledger);
-    }
-    check(&judge.findings(end * MILLI, 0, &ledger)).pop()
-}
-
-/// Asserts what holds of all findings.
-fn check(findings: &[Judged]) -> Vec<Judged> {
-    for finding in findings {
-        assert!((0.0..=1.0).contains(&finding.confidence), "{finding:?}");
-        assert!(finding.growth_per_second.is_finite() && finding.growth_per_second >= 0.0);
-        assert!(finding.oldest_age.is_finite() && finding.oldest_age >= 0.0);
-        assert!(!finding.evidence.is_empty());
-    }
-    assert!(findings.is_sorted_by(|a, b| order(a, b).is_le()));
-    findings.to_vec()
-}
-
-fn verdict(lives: &[Life], end: u64, interval: u64) -> Verdict {
-    finding(lives, end, interval).map_or(Verdict::Steady, |finding| finding.verdict)
-}
-
-fn ramp(from: u64, every: u64, count: u64) -> Vec<Life> {
-    (0..count).map(|n| (from + n * every, None)).collect()
-}
-
-/// The worst verdict of a history at any of `ends`, in milliseconds.
-fn worst(lives: &[Life], ends: &[u64]) -> (Verdict, Option<Judged>) {
-    let found = ends.iter().filter_map(|&end| {
-        let known: Vec<Life> = lives
-            .iter()
-            .filter(|life| life.0 < end)
-            .map(|&(from, to)| (from, to.filter(|&to| to < end)))
-            .collect();
-        finding(&known, end, 1000)
-    });
-    let worst = found.min_by_key(|found| found.verdict);
-    (
-        worst
-            .as_ref()
-            .map_or(Verdict::Steady, |found| found.verdict),
-        worst,
-    )
-}
 
 #[test]
 fn five_a_second_are_a_leak_within_twenty_seconds_with_or_without_samples() {
@@ -169,16 +44,7 @@ fn a_process_that_has_run_for_long_needs_less_growth() {
         .collect();
     let mut judge = Judge::new(Config::default());
     let mut ledger = ledger(false);
-    ledger.baseline(&crate::ledger::BaselineProcess {
-        id: PROCESS,
-        parent: None,
-        comm: [0; 16],
-        time: 90_000 * MILLI,
-        descriptors: Vec::new(),
-        mappings: Vec::new(),
-        threads: Vec::new(),
-        children: Vec::new(),
-    });
+    before(&mut ledger, 90_000 * MILLI, 0..0, Kind::File);
     let mut verdicts = Vec::new();
     let mut events = told(&lives).into_iter().peekable();
     for now in (91_000..=110_000).step_by(1000).map(|now| now * MILLI) {
@@ -202,16 +68,7 @@ fn a_process_that_has_run_for_long_needs_less_growth() {
 fn a_leak_as_old_as_its_process_is_known_by_what_was_there_before() {
     let hour = 3_600_000;
     let mut ledger = ledger(false);
-    ledger.baseline(&crate::ledger::BaselineProcess {
-        id: PROCESS,
-        parent: None,
-        comm: [0; 16],
-        time: hour * MILLI,
-        descriptors: (10_000..13_600).map(|fd| (fd, Kind::File)).collect(),
-        mappings: Vec::new(),
-        threads: Vec::new(),
-        children: Vec::new(),
-    });
+    before(&mut ledger, hour * MILLI, 10_000..13_600, Kind::File);
     for (_, event) in told(&ramp(hour + 100, 500, 20)) {
         ledger.apply(&event);
     }
@@ -231,16 +88,7 @@ fn what_replaces_as_many_from_before_is_steady() {
     let hour = 3_600_000;
     let mut ledger = ledger(false);
     let mut judge = Judge::new(Config::default());
-    ledger.baseline(&crate::ledger::BaselineProcess {
-        id: PROCESS,
-        parent: None,
-        comm: [0; 16],
-        time: hour * MILLI,
-        descriptors: (10_000..10_600).map(|fd| (fd, Kind::File)).collect(),
-        mappings: Vec::new(),
-        threads: Vec::new(),
-        children: Vec::new(),
-    });
+    before(&mut ledger, hour * MILLI, 10_000..10_600, Kind::File);
     let mut found = Vec::new();
     for second in 1..30_u64 {
         let now = (hour + second * 1000) * MILLI;
@@ -382,16 +230,7 @@ fn sockets_that_wait_for_their_owners_close_are_a_leak_if_there_are_ever_more() 
 fn sockets_from_before_the_trace_that_nobody_closes_have_a_finding() {
     let mut ledger = ledger(false);
     let mut judge = Judge::new(Config::default());
-    ledger.baseline(&crate::ledger::BaselineProcess {
-        id: PROCESS,
-        parent: None,
-        comm: [0; 16],
-        time: 5,
-        descriptors: (10..160).map(|fd| (fd, Kind::Socket)).collect(),
-        mappings: Vec::new(),
-        threads: Vec::new(),
-        children: Vec::new(),
-    });
+    before(&mut ledger, 5, 10..160, Kind::Socket);
     for second in [1, 20] {
         judge.observe(&Observation {
             time: second * SECOND,
@@ -617,165 +456,4 @@ fn ever_more_zombies_are_a_leak_one_is_a_suspicion_a_young_one_is_nothing() {
     assert_eq!(zombies(&[1, 1], 90).verdict, Verdict::Leak);
     let found = zombies(&[1, 2, 3, 4], 20);
     assert_eq!((found.verdict, found.rule), (Verdict::Leak, "zombies"));
-}
-
-/// `held` at a time until `end`, each replaced at the end of its life.
-fn turnover(held: u64, life: u64, noise: &[u64], end: u64) -> Vec<Life> {
-    let mut lives: Vec<Life> = Vec::new();
-    for slot in 0..held {
-        let mut from = slot * 10;
-        let mut turn = 0;
-        while from < end {
-            let to = from + life + noise[((slot * 7 + turn) % noise.len() as u64) as usize];
-            lives.push((from, Some(to)));
-            from = to + 20;
-            turn += 1;
-        }
-    }
-    lives
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn an_even_leak_is_called_one(
-        start in 0_u64..1000,
-        every in prop_oneof![Just(40_u64), Just(100), Just(190), 200_u64..2500, 2500_u64..5000],
-        noise in prop::collection::vec(0_u64..100, 700),
-        interval in prop::sample::select(vec![250_u64, 1000, 100_000]),
-    ) {
-        // Fast ones within twenty seconds, slow ones within sixty.
-        let end = if every <= 190 { 20_000 } else { 60_000 };
-        let lives: Vec<Life> = (0..700_usize)
-            .map(|n| (start + n as u64 * every + noise[n] * every / 150, None))
-            .take_while(|&(time, _)| time < end)
-            .collect();
-        let found = finding(&lives, end, interval).unwrap();
-        prop_assert_eq!(found.verdict, Verdict::Leak, "{:?}", found);
-    }
-
-    #[test]
-    fn a_pool_that_fills_is_never_a_leak(
-        every in 200_u64..3000,
-        bound in 1_u64..31,
-        start in 0_u64..5000,
-    ) {
-        let lives = ramp(start, every, bound);
-        let ends = [5_000, 10_000, 15_000, 20_000, 30_000, 45_000, 60_000, 90_000, 120_000];
-        let full = start + every * bound;
-        let ends: Vec<u64> = ends.into_iter().filter(|&end| end < 25_000 || end > full + full / 2).collect();
-        let (verdict, found) = worst(&lives, &ends);
-        prop_assert_ne!(verdict, Verdict::Leak, "{:?}", found);
-        // In the end it is nothing any more.
-        let end = 4 * (start + every * bound) + 60_000;
-        prop_assert_eq!(super::tests::verdict(&lives, end, 1000), Verdict::Steady);
-    }
-
-    #[test]
-    fn a_start_of_fifteen_seconds_is_no_leak_in_the_windows_that_people_use(
-        every in 20_u64..1000,
-        length in 1_000_u64..15_000,
-    ) {
-        let lives: Vec<Life> = ramp(0, every, length / every);
-        let (verdict, found) = worst(&lives, &[5_000, 10_000, 20_000, 60_000, 120_000]);
-        prop_assert_ne!(verdict, Verdict::Leak, "{:?}", found);
-    }
-
-    #[test]
-    fn a_leak_among_turnover_is_found(
-        every in 500_u64..2000,
-        held in 1_u64..20,
-        life in 1500_u64..4000,
-        noise in prop::collection::vec(0_u64..1000, 400),
-    ) {
-        let mut lives = turnover(held, life, &noise, 60_000);
-        lives.extend(ramp(50, every, 60_000 / every));
-        let found = finding(&lives, 60_000, 1000).unwrap();
-        prop_assert_eq!(found.verdict, Verdict::Leak, "{:?}", found);
-    }
-
-    #[test]
-    fn more_of_the_same_is_never_less_of_a_leak(
-        every in 100_u64..3000,
-        times in 2_u64..5,
-        end in 5_000_u64..90_000,
-    ) {
-        let less = finding(&ramp(0, every, end / every), end, 1000);
-        let more = finding(&ramp(0, every / times, end * times / every), end, 1000);
-        if let (Some(less), Some(more)) = (less, more) {
-            prop_assert!(more.verdict <= less.verdict, "{:?} {:?}", less, more);
-            if more.verdict == Verdict::Leak && less.verdict == Verdict::Leak {
-                prop_assert!(more.confidence >= less.confidence - 0.02, "{:?} {:?}", less, more);
-            }
-        }
-    }
-
-    #[test]
-    fn a_suspicion_becomes_a_leak_or_steady(every in 500_u64..4000, stops in any::<bool>()) {
-        let count = if stops { 6 } else { 600_000 / every };
-        let lives = ramp(0, every, count);
-        let end = if stops { 40 * every + 60_000 } else { 120_000 };
-        let lives: Vec<Life> = lives.into_iter().filter(|life| life.0 < end).collect();
-        let expected = if stops { Verdict::Steady } else { Verdict::Leak };
-        prop_assert_eq!(verdict(&lives, end, 1000), expected);
-    }
-
-    #[test]
-    fn a_plateau_with_turnover_is_no_leak(
-        held in 1_u64..40,
-        life in 1500_u64..8000,
-        noise in prop::collection::vec(0_u64..1000, 400),
-    ) {
-        let lives = turnover(held, life, &noise, 130_000);
-        let (verdict, found) = worst(&lives, &[5_000, 10_000, 20_000, 40_000, 60_000, 120_000]);
-        prop_assert_ne!(verdict, Verdict::Leak, "{:?}", found);
-    }
-
-    #[test]
-    fn a_burst_is_steady_whatever_its_size(
-        start in 0_u64..5000,
-        width in 1_u64..2000,
-        count in 1_u64..200,
-        interval in prop::sample::select(vec![250_u64, 1000, 100_000]),
-    ) {
-        let lives: Vec<Life> = (0..count).map(|n| (start + n * width / count, None)).collect();
-        prop_assert_eq!(verdict(&lives, 20_000, interval), Verdict::Steady);
-    }
-
-    #[test]
-    fn a_sawtooth_is_no_leak(
-        every in 150_u64..600,
-        period in 3000_u64..9000,
-        interval in prop::sample::select(vec![250_u64, 1000]),
-    ) {
-        let lives: Vec<Life> = (0..)
-            .map(|n| (n * every, Some((n * every / period + 1) * period)))
-            .take_while(|&(time, _)| time < 40_000)
-            .collect();
-        prop_assert_ne!(verdict(&lives, 40_000, interval), Verdict::Leak);
-    }
-
-    #[test]
-    fn no_history_and_no_clock_makes_it_panic(
-        lives in prop::collection::vec((any::<u64>(), prop::option::of(any::<u64>())), 0..60),
-        clock in prop::collection::vec((any::<u64>(), any::<u64>()), 1..20),
-    ) {
-        let mut ledger = ledger(true);
-        let mut judge = Judge::new(Config::default());
-        for (number, (from, to)) in lives.into_iter().enumerate() {
-            ledger.apply(&acquired(from, Kind::File, descriptor(number)));
-            if let Some(time) = to {
-                let handle = descriptor(number);
-                let released = Released { time, process: PROCESS, handle, acquired: None };
-                ledger.apply(&Event::Released(released));
-            }
-        }
-        for (now, start) in clock {
-            judge.sample(now, &ledger);
-            check(&judge.findings(now, start, &ledger));
-        }
-        ledger.apply(&Event::Exited { time: 5, process: PROCESS });
-        check(&judge.findings(u64::MAX, 0, &ledger));
-    }
 }

@@ -1,0 +1,146 @@
+//! Verdicts on histories whose truth is known.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod claims;
+mod properties;
+
+use std::ops::Range;
+
+use leak_common::{Class, Handle, Kind, ProcessId};
+
+use super::*;
+use crate::event::{Acquired, Event, Executed, Forked, Released, SiteId};
+use crate::ledger::{self, BaselineProcess};
+
+const PROCESS: ProcessId = ProcessId::new(7, 70);
+const SITE: SiteId = SiteId(99);
+const MILLI: Nanos = 1_000_000;
+/// What is acquired at t is promoted at t + this.
+const LATE: Nanos = 1200 * MILLI;
+
+/// One resource: acquired, and released if it is, in milliseconds.
+type Life = (u64, Option<u64>);
+
+fn ledger(keep_exited: bool) -> Ledger {
+    let mut ledger = Ledger::new(ledger::Config {
+        keep_exited,
+        ..ledger::Config::default()
+    });
+    ledger.apply(&Event::Executed(Executed {
+        time: 0,
+        process: PROCESS,
+        comm: [0; 16],
+    }));
+    ledger
+}
+
+/// What `/proc` shows at a time: the process with these descriptors.
+fn before(ledger: &mut Ledger, time: Nanos, descriptors: Range<u32>, kind: Kind) {
+    ledger.baseline(&BaselineProcess {
+        id: PROCESS,
+        parent: None,
+        comm: [0; 16],
+        time,
+        descriptors: descriptors.map(|fd| (fd, kind)).collect(),
+        mappings: Vec::new(),
+        threads: Vec::new(),
+        children: Vec::new(),
+    });
+}
+
+fn acquired(time: Nanos, kind: Kind, handle: Handle) -> Event {
+    Event::Acquired(Acquired {
+        time,
+        process: PROCESS,
+        kind,
+        handle,
+        site: SITE,
+        size: 0,
+        close_on_exec: false,
+        kind_guessed: false,
+        maybe_existed: false,
+    })
+}
+
+fn descriptor(number: usize) -> Handle {
+    Handle::new(Class::Descriptor, number as u64)
+}
+
+/// What the kernel side tells of these lives, in the order of its telling.
+fn told(lives: &[Life]) -> Vec<(Nanos, Event)> {
+    let mut events = Vec::new();
+    for (number, &(from, to)) in lives.iter().enumerate() {
+        let (time, handle) = (from * MILLI, descriptor(number));
+        let to = to.map(|to| to * MILLI);
+        if to.is_some_and(|to| to < time + LATE) {
+            continue;
+        }
+        events.push((time + LATE, acquired(time, Kind::File, handle)));
+        if let Some(to) = to {
+            let released = Released {
+                time: to,
+                process: PROCESS,
+                handle,
+                acquired: None,
+            };
+            events.push((to, Event::Released(released)));
+        }
+    }
+    events.sort_by_key(|(time, _)| *time);
+    events
+}
+
+/// The finding after `end` milliseconds, sampled every `interval`.
+fn finding(lives: &[Life], end: u64, interval: u64) -> Option<Judged> {
+    let mut ledger = ledger(false);
+    let mut judge = Judge::new(Config::default());
+    let mut events = told(lives).into_iter().peekable();
+    let mut now = 0;
+    while now < end {
+        now = (now + interval).min(end);
+        while let Some((_, event)) = events.next_if(|(time, _)| *time <= now * MILLI) {
+            ledger.apply(&event);
+        }
+        judge.sample(now * MILLI, &ledger);
+    }
+    check(&judge.findings(end * MILLI, 0, &ledger)).pop()
+}
+
+/// Asserts what holds of all findings.
+fn check(findings: &[Judged]) -> Vec<Judged> {
+    for finding in findings {
+        assert!((0.0..=1.0).contains(&finding.confidence), "{finding:?}");
+        assert!(finding.growth_per_second.is_finite() && finding.growth_per_second >= 0.0);
+        assert!(finding.oldest_age.is_finite() && finding.oldest_age >= 0.0);
+        assert!(!finding.evidence.is_empty());
+    }
+    assert!(findings.is_sorted_by(|a, b| order(a, b).is_le()));
+    findings.to_vec()
+}
+
+fn verdict(lives: &[Life], end: u64, interval: u64) -> Verdict {
+    finding(lives, end, interval).map_or(Verdict::Steady, |finding| finding.verdict)
+}
+
+fn ramp(from: u64, every: u64, count: u64) -> Vec<Life> {
+    (0..count).map(|n| (from + n * every, None)).collect()
+}
+
+/// The worst verdict of a history at any of `ends`, in milliseconds.
+fn worst(lives: &[Life], ends: &[u64]) -> (Verdict, Option<Judged>) {
+    let found = ends.iter().filter_map(|&end| {
+        let known: Vec<Life> = lives
+            .iter()
+            .filter(|life| life.0 < end)
+            .map(|&(from, to)| (from, to.filter(|&to| to < end)))
+            .collect();
+        finding(&known, end, 1000)
+    });
+    let worst = found.min_by_key(|found| found.verdict);
+    (
+        worst
+            .as_ref()
+            .map_or(Verdict::Steady, |found| found.verdict),
+        worst,
+    )
+}
