@@ -11,6 +11,7 @@
 mod close_wait;
 mod confidence;
 mod exit;
+mod facts;
 mod growth;
 mod inherited;
 mod merged;
@@ -19,6 +20,7 @@ mod needed;
 mod observed;
 mod pattern;
 mod series;
+mod site;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -30,17 +32,15 @@ use std::{cmp::Reverse, collections::HashMap};
 use leak_common::{Kind, ProcessId};
 
 use crate::event::Nanos;
-use crate::ledger::{
-    Inherited, Ledger, ProcessView, Sample, SiteDetail, SiteKey, SiteRecord, Zombie,
-};
+use crate::ledger::{Ledger, Sample, SiteDetail, SiteKey};
 use crate::report::model::Verdict;
-use close_wait::Closed;
 use confidence::Trust;
-use growth::Evidence;
+use facts::Facts;
 pub use named::{Named, weigh};
 use observed::AllSeen;
 pub use observed::Observation;
 use series::Series;
+use site::{Context, Site};
 pub use state::Kept;
 
 const SECOND: Nanos = 1_000_000_000;
@@ -248,77 +248,6 @@ impl Judge {
         findings
     }
 
-    /// The facts that speak beside growth, by site.
-    fn facts(&self, now: Nanos, window_start: Nanos, ledger: &Ledger) -> HashMap<SiteKey, Facts> {
-        let mut facts: HashMap<SiteKey, Facts> = HashMap::new();
-        for (key, dead) in zombies::by_site(ledger, now, self.config.zombie) {
-            facts.entry(key).or_default().dead = dead;
-        }
-        for (key, copies) in inherited::by_site(ledger, now, self.config.inherited) {
-            if ledger.site(key).is_some() {
-                facts.entry(key).or_default().copies = copies;
-            }
-        }
-        let age = close_wait::age(&self.config, now.saturating_sub(window_start));
-        for (process, seen) in self.seen.iter() {
-            let old = |since: Nanos| now.saturating_sub(since) >= age;
-            for (&handle, waiting) in &seen.close_wait {
-                if let Some((key, acquired)) = ledger.site_on(process, handle)
-                    && old(waiting.since)
-                {
-                    facts.entry(key).or_default().closed.push(Closed {
-                        process,
-                        handle,
-                        acquired,
-                        waiting: waiting.clone(),
-                    });
-                }
-            }
-            for (&handle, watches) in &seen.watches {
-                if let Some((key, _)) = ledger.site_on(process, handle) {
-                    facts
-                        .entry(key)
-                        .or_default()
-                        .watches
-                        .push((process, watches.clone()));
-                }
-            }
-        }
-        for facts in facts.values_mut() {
-            facts
-                .closed
-                .sort_unstable_by_key(|one| (one.waiting.since, one.handle));
-        }
-        facts
-    }
-
-    fn site<'a>(
-        &'a self,
-        context: &mut Context<'_>,
-        key: SiteKey,
-        record: &'a SiteRecord,
-        detail: Option<&'a SiteDetail>,
-    ) -> Site<'a> {
-        let process = record.process;
-        let preexisting = context
-            .view(process)
-            .map_or(0, |view| view.preexisting.get(record.kind));
-        let executed = context.view(process).and_then(|view| view.executed);
-        Site {
-            key,
-            record,
-            detail,
-            series: self.series.get(&key),
-            totals: self.totals.get(&(process, record.kind)),
-            start: record.first_seen.max(context.window_start),
-            born: executed.unwrap_or_else(|| born(process)),
-            preexisting,
-            window_start: context.window_start,
-            now: context.now,
-            known: context.ledger.known_until(),
-        }
-    }
-
     fn judge(&self, site: &Site<'_>, facts: &Facts, trust: Trust) -> Judged {
         let Site { key, record, .. } = *site;
         let held = record.held.as_deref().filter(|_| record.outstanding == 0);
@@ -444,162 +373,6 @@ impl Judge {
                 judged.evidence = opinion.evidence;
                 judged.waits_for = None;
             }
-        }
-    }
-}
-
-/// When a process began, in nanoseconds since boot. Ticks are hundredths of a second
-/// (`USER_HZ`); time that the machine slept makes a process seem younger.
-fn born(process: ProcessId) -> Nanos {
-    u64::from(process.start_ticks()).saturating_mul(SECOND / 100)
-}
-
-/// What one round of judging asks for repeatedly.
-struct Context<'a> {
-    ledger: &'a Ledger,
-    now: Nanos,
-    window_start: Nanos,
-    views: HashMap<ProcessId, Option<ProcessView>>,
-    trusts: HashMap<ProcessId, Trust>,
-}
-
-impl<'a> Context<'a> {
-    fn new(ledger: &'a Ledger, now: Nanos, window_start: Nanos) -> Context<'a> {
-        Context {
-            ledger,
-            now,
-            window_start,
-            views: HashMap::new(),
-            trusts: HashMap::new(),
-        }
-    }
-
-    fn view(&mut self, process: ProcessId) -> Option<&ProcessView> {
-        let ledger = self.ledger;
-        let view = self.views.entry(process);
-        view.or_insert_with(|| ledger.process(process)).as_ref()
-    }
-
-    fn trust(&mut self, process: ProcessId) -> Trust {
-        let ledger = self.ledger;
-        let trust = self.trusts.entry(process);
-        *trust.or_insert_with(|| Trust::of(ledger, process))
-    }
-}
-
-/// Facts on a site that speak beside its growth.
-#[derive(Debug, Default)]
-struct Facts {
-    dead: Vec<Zombie>,
-    closed: Vec<Closed>,
-    copies: Vec<Inherited>,
-    watches: Vec<(ProcessId, Series)>,
-}
-
-impl Facts {
-    /// Examples of a finding that rests on facts.
-    const EXAMPLES: usize = 5;
-
-    fn is_empty(&self) -> bool {
-        self.dead.is_empty() && self.closed.is_empty() && self.copies.is_empty()
-    }
-
-    fn judge(
-        &self,
-        config: &Config,
-        start: Nanos,
-        window_start: Nanos,
-        now: Nanos,
-        opinion: &mut Opinion,
-    ) {
-        let window = now.saturating_sub(window_start);
-        if !self.dead.is_empty() {
-            zombies::judge(&self.dead, now, opinion);
-        }
-        if !self.closed.is_empty() {
-            close_wait::judge(&self.closed, now, window, opinion);
-        }
-        if !self.copies.is_empty() {
-            inherited::judge(config, &self.copies, start, now, opinion);
-        }
-        for (_, watches) in &self.watches {
-            watches::judge(watches, window_start, now, opinion);
-        }
-    }
-
-    /// Those the facts are about, else what growth has shown.
-    fn samples(&self, shown: Vec<Sample>) -> Vec<Sample> {
-        let sample = |acquired, handle| Sample {
-            acquired,
-            handle,
-            size: 0,
-        };
-        let dead = self.dead.iter().map(|one| sample(one.acquired, one.handle));
-        let closed = self
-            .closed
-            .iter()
-            .map(|one| sample(one.acquired, one.handle));
-        let facts: Vec<Sample> = dead.chain(closed).take(Facts::EXAMPLES).collect();
-        if facts.is_empty() { shown } else { facts }
-    }
-
-    /// Whom and what they are about where the site is not known, and how many.
-    fn subject(&self) -> Option<(ProcessId, Kind, u64)> {
-        let dead = self.dead.first();
-        let closed = self.closed.first();
-        let watching = self.watches.first();
-        dead.map(|one| (one.parent, Kind::Process, self.dead.len() as u64))
-            .or_else(|| closed.map(|one| (one.process, Kind::Socket, self.closed.len() as u64)))
-            .or_else(|| watching.map(|&(process, _)| (process, Kind::Inotify, 1)))
-    }
-}
-
-/// All that the rules look at.
-struct Site<'a> {
-    key: SiteKey,
-    record: &'a SiteRecord,
-    detail: Option<&'a SiteDetail>,
-    series: Option<&'a Series>,
-    totals: Option<&'a Series>,
-    /// The first acquisition, or the window's start if that is later.
-    start: Nanos,
-    /// When the process began, or its program.
-    born: Nanos,
-    /// What the process holds of the kind from before the trace.
-    preexisting: u64,
-    window_start: Nanos,
-    now: Nanos,
-    /// Until when acquisitions are known: earlier than usual where the tracer had to wait
-    /// for a processor.
-    known: Option<Nanos>,
-}
-
-impl Site<'_> {
-    fn evidence(&self, config: &Config) -> Evidence<'_> {
-        let known = self.known.map(|known| known.saturating_add(config.lag()));
-        let times = self.detail.map_or(&[][..], |detail| &detail.times);
-        let timed = self
-            .detail
-            .map_or(0, |detail| detail.count.saturating_sub(self.record.adopted));
-        Evidence {
-            weight: (timed as f64 / times.len().max(1) as f64).max(1.0),
-            times,
-            lifetimes: self.record.lifetimes,
-            outstanding: self.record.outstanding,
-            old_released: self.record.old_released,
-            adopted: self.record.adopted,
-            start: self.start,
-            now: self.now.min(known.unwrap_or(self.now)),
-            // Who acquires out of sight is not known: it may be several.
-            factor: match self.key {
-                SiteKey::Site(_) => 1.0,
-                SiteKey::Unknown(..) => 2.0,
-            },
-            series: self.series,
-            totals: self.totals,
-            born: self.born,
-            preexisting: self.preexisting,
-            window_start: self.window_start,
         }
     }
 }
