@@ -10,6 +10,12 @@ use leak_common::{
 /// Nanoseconds of `CLOCK_MONOTONIC`.
 pub type Nanos = u64;
 
+/// A time's length in seconds.
+#[must_use]
+pub fn seconds(nanos: Nanos) -> f64 {
+    nanos as f64 / 1e9
+}
+
 /// A site's identity: hash of process, kind and frames. 0 is the unknown site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SiteId(pub u64);

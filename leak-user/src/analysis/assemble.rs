@@ -7,9 +7,10 @@ use leak_common::{Class, Kind, ProcessId};
 
 use super::{
     Analysis, Span,
-    names::{by_name, points, rfc3339, seconds},
+    names::{by_name, points, rfc3339},
 };
 use crate::{
+    event::seconds,
     judge::{self, Judged, Named},
     ledger::{ProcessView, SiteKey},
     report::{

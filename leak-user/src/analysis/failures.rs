@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use leak_common::ProcessId;
 
-use super::{Span, names::seconds};
+use super::Span;
 use crate::{
-    event::{Nanos, Refusal},
+    event::{Nanos, Refusal, seconds},
     report::model::Failure,
 };
 

@@ -1,7 +1,7 @@
 //! When what is used will reach its limit, from samples of it: a robust slope, and
 //! no forecast where use does not clearly go up.
 
-use crate::event::Nanos;
+use crate::{event::Nanos, judge::slope::Slopes};
 
 /// Fewer samples than this tell nothing.
 const LEAST_SAMPLES: usize = 5;
@@ -37,19 +37,13 @@ fn growth(samples: &[(Nanos, u64)]) -> f64 {
     if samples.len() < LEAST_SAMPLES {
         return 0.0;
     }
-    let mut slopes = Vec::with_capacity(samples.len() * (samples.len() - 1) / 2);
-    for (index, &(time, used)) in samples.iter().enumerate() {
-        for &(later, then) in &samples[index + 1..] {
-            let apart = later.saturating_sub(time) as f64 / 1e9;
-            if apart > 0.0 {
-                slopes.push((then as f64 - used as f64) / apart);
-            }
-        }
+    let points: Vec<(Nanos, f64)> = samples.iter().map(|&(t, used)| (t, used as f64)).collect();
+    let slopes = Slopes::of(&points);
+    if slopes.lower_quartile() > 0.0 {
+        slopes.median()
+    } else {
+        0.0
     }
-    slopes.sort_unstable_by(f64::total_cmp);
-    let quarter = slopes.get(slopes.len() / 4).copied().unwrap_or(0.0);
-    let median = slopes.get(slopes.len() / 2).copied().unwrap_or(0.0);
-    if quarter > 0.0 { median } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::Wall;
-use crate::{event::Nanos, ledger::Counts, report::model::Point};
+use crate::{
+    event::{Nanos, seconds},
+    ledger::Counts,
+    report::model::Point,
+};
 
 /// A name as the kernel keeps it, without its padding.
 pub(super) fn text(comm: &[u8; 16]) -> String {
@@ -22,10 +26,6 @@ pub(super) fn by_name(counts: &Counts) -> BTreeMap<String, u64> {
         .iter()
         .map(|(kind, count)| (kind.name().to_owned(), count))
         .collect()
-}
-
-pub(super) fn seconds(nanos: Nanos) -> f64 {
-    nanos as f64 / 1e9
 }
 
 /// A history as seconds from `start`; what was before it is left out.

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use leak_common::{Handle, ProcessId};
 
 use super::observed::Waiting;
-use super::{Config, Opinion, SECOND, seconds};
-use crate::event::Nanos;
+use super::{Config, Opinion, SECOND};
+use crate::event::{Nanos, seconds};
 use crate::report::model::Verdict;
 
 /// Fewer are not ever more.

@@ -4,9 +4,9 @@
 use leak_common::Kind;
 
 use super::pattern::quarters;
-use super::series::slope_of_times;
-use super::{Opinion, SECOND, list, seconds};
-use crate::event::Nanos;
+use super::slope::slope_of_times;
+use super::{Opinion, SECOND, list};
+use crate::event::{Nanos, seconds};
 use crate::ledger::{Held, Sample};
 use crate::report::model::Verdict;
 

@@ -9,9 +9,10 @@
 
 use super::needed::{Past, needed, wait};
 use super::pattern::Pattern;
-use super::series::{Minima, Series, slope_of_times};
-use super::{Config, Opinion, SECOND, Waits, list, seconds};
-use crate::event::Nanos;
+use super::series::{Minima, Series};
+use super::slope::slope_of_times;
+use super::{Config, Opinion, SECOND, Waits, list};
+use crate::event::{Nanos, seconds};
 use crate::ledger::Lifetimes;
 use crate::report::model::Verdict;
 

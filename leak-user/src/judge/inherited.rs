@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use leak_common::ProcessId;
 
 use super::pattern::Pattern;
-use super::{Config, Opinion, seconds};
-use crate::event::Nanos;
+use super::{Config, Opinion};
+use crate::event::{Nanos, seconds};
 use crate::ledger::{Inherited, Ledger, SiteKey};
 use crate::report::model::Verdict;
 

@@ -21,6 +21,7 @@ mod observed;
 mod pattern;
 mod series;
 mod site;
+pub(crate) mod slope;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,7 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use leak_common::{Kind, ProcessId};
 
-use crate::event::Nanos;
+use crate::event::{Nanos, seconds};
 use crate::ledger::{Ledger, Sample, SiteDetail, SiteKey};
 use crate::report::model::Verdict;
 use confidence::Trust;
@@ -383,10 +384,6 @@ fn order(a: &Judged, b: &Judged) -> std::cmp::Ordering {
         .then_with(|| b.growth_per_second.total_cmp(&a.growth_per_second))
         .then_with(|| b.outstanding.cmp(&a.outstanding))
         .then_with(|| a.key.cmp(&b.key))
-}
-
-fn seconds(nanos: Nanos) -> f64 {
-    nanos as f64 / SECOND as f64
 }
 
 fn list(numbers: &[u64]) -> String {

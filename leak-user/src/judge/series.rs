@@ -1,5 +1,6 @@
 //! What was outstanding at a site over time, in few points.
 
+use super::slope::Slopes;
 use crate::event::Nanos;
 
 /// Points of a series at most; a full one keeps half of them.
@@ -137,38 +138,8 @@ impl Series {
             .collect();
         let (first, last) = (points.first()?, points.last()?);
         let covers = (last.0 - first.0).saturating_mul(2) >= end.saturating_sub(start);
-        (points.len() >= 5 && covers).then(|| theil_sen(&points))
+        (points.len() >= 5 && covers).then(|| Slopes::of(&points).median())
     }
-}
-
-/// The slope of a cumulative count of `times`, in resources a second, each time
-/// standing for `weight` resources.
-pub(super) fn slope_of_times(times: &[Nanos], weight: f64) -> f64 {
-    // 64 points make 2016 pairs: enough for a median.
-    let step = times.len().div_ceil(64).max(1);
-    let points: Vec<(Nanos, f64)> = times
-        .iter()
-        .enumerate()
-        .step_by(step)
-        .map(|(index, &time)| (time, index as f64 * weight))
-        .collect();
-    theil_sen(&points).max(0.0)
-}
-
-/// Median of the slopes of all pairs, a second (Theil and Sen): one outlier in
-/// four does not move it. 0 where there is none.
-fn theil_sen(points: &[(Nanos, f64)]) -> f64 {
-    let mut slopes = Vec::new();
-    for (index, first) in points.iter().enumerate() {
-        for second in &points[index + 1..] {
-            let apart = super::seconds(second.0.saturating_sub(first.0));
-            if apart > 0.0 {
-                slopes.push((second.1 - first.1) / apart);
-            }
-        }
-    }
-    slopes.sort_by(f64::total_cmp);
-    slopes.get(slopes.len() / 2).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]
@@ -184,17 +155,6 @@ mod tests {
         assert!(series.0.len() <= POINTS);
         assert_eq!(series.0.iter().map(|point| point.least).min(), Some(1));
         assert_eq!(series.0.last().map(|point| point.time), Some(1000));
-    }
-
-    #[test]
-    fn one_outlier_does_not_move_the_slope() {
-        let mut points: Vec<(Nanos, f64)> = (0..20)
-            .map(|n| (n * super::super::SECOND, n as f64 * 2.0))
-            .collect();
-        points[7].1 = 1000.0;
-        assert!((theil_sen(&points) - 2.0).abs() < 1e-9);
-        assert_eq!(theil_sen(&[]), 0.0);
-        assert_eq!(theil_sen(&[(5, 1.0), (5, 2.0)]), 0.0);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use super::needed::{Past, needed};
 use super::series::{Minima, Series};
-use super::{Opinion, Waits, seconds};
-use crate::event::Nanos;
+use super::{Opinion, Waits};
+use crate::event::{Nanos, seconds};
 use crate::report::model::Verdict;
 
 /// Adds to an opinion on a descriptor how many watches it has.

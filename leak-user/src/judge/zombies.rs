@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::{Opinion, SECOND, seconds};
-use crate::event::Nanos;
+use super::{Opinion, SECOND};
+use crate::event::{Nanos, seconds};
 use crate::ledger::{Ledger, SiteKey, Zombie};
 use crate::report::model::Verdict;
 
