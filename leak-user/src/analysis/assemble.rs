@@ -15,7 +15,9 @@ use crate::{
     ledger::{ProcessView, SiteKey},
     report::{
         handle,
-        model::{Example, Finding, Limit, Process, Report, SCHEMA, SharedLimit, Verdict, Window},
+        model::{
+            Example, Finding, Frame, Limit, Process, Report, SCHEMA, SharedLimit, Verdict, Window,
+        },
     },
 };
 
@@ -26,8 +28,12 @@ pub(super) fn report(analysis: &Analysis, span: Span) -> Report {
         .processes()
         .map(|view| (view.id, view))
         .collect();
-    for judged in &mut judged {
-        weigh(analysis, judged, views.get(&judged.process));
+    let stacks: Vec<Vec<Frame>> = judged
+        .iter()
+        .map(|judged| stack(analysis, judged))
+        .collect();
+    for (judged, stack) in judged.iter_mut().zip(&stacks) {
+        weigh(analysis, judged, stack, views.get(&judged.process));
     }
     let growth = growth_by_process(&judged);
     let mut assembly = Assembly {
@@ -38,7 +44,8 @@ pub(super) fn report(analysis: &Analysis, span: Span) -> Report {
     };
     let mut findings: Vec<Finding> = judged
         .iter()
-        .map(|judged| assembly.finding(judged))
+        .zip(stacks)
+        .map(|(judged, stack)| assembly.finding(judged, stack))
         .collect();
     sort(&mut findings);
     Report {
@@ -58,18 +65,22 @@ pub(super) fn report(analysis: &Analysis, span: Span) -> Report {
     }
 }
 
-/// Adds to a verdict what names say.
-fn weigh(analysis: &Analysis, judged: &mut Judged, view: Option<&ProcessView>) {
-    let stack = match judged.key {
+/// Where it was acquired; empty where that was out of sight.
+fn stack(analysis: &Analysis, judged: &Judged) -> Vec<Frame> {
+    match judged.key {
         SiteKey::Site(site) => analysis.knowledge.stack_of(site),
         SiteKey::Unknown(..) => Vec::new(),
-    };
+    }
+}
+
+/// Adds to a verdict what names say.
+fn weigh(analysis: &Analysis, judged: &mut Judged, stack: &[Frame], view: Option<&ProcessView>) {
     let known = judged
         .samples
         .iter()
         .filter_map(|sample| analysis.description(judged.process, sample.handle, sample.acquired));
     let mut named = Named {
-        stack: &stack,
+        stack,
         // The first thread is no resource.
         threads: 1 + view.map_or(0, |view| {
             view.outstanding.get(Kind::Thread) + view.preexisting.get(Kind::Thread)
@@ -124,7 +135,7 @@ impl Assembly<'_> {
         }
     }
 
-    fn finding(&self, judged: &Judged) -> Finding {
+    fn finding(&self, judged: &Judged, stack: Vec<Frame>) -> Finding {
         let process = judged.process;
         let exhaustion = self
             .limits
@@ -152,10 +163,7 @@ impl Assembly<'_> {
             evidence: judged.evidence.clone(),
             waits_for: judged.waits_for.clone(),
             hint: None,
-            stack: match judged.key {
-                SiteKey::Site(site) => self.analysis.knowledge.stack_of(site),
-                SiteKey::Unknown(..) => Vec::new(),
-            },
+            stack,
             examples: self.examples(judged),
             history: points(&judged.history, self.span.start),
         }
