@@ -24,9 +24,14 @@ impl Ledger {
         let Some(class) = acquired.handle.class() else {
             return;
         };
-        if class != acquired.kind.class() || self.admit(acquired.process, acquired.time).is_none() {
+        if class != acquired.kind.class() {
             return;
         }
+        let Some(process) = self.admit(acquired.process, acquired.time) else {
+            return;
+        };
+        let table = process.table_at(acquired.time);
+        let memory = process.memory_at(acquired.time);
         let site = self.site_of(acquired);
         let mut entry = Entry {
             acquired: acquired.time,
@@ -41,17 +46,17 @@ impl Ledger {
         let value = acquired.handle.value();
         match class {
             Class::Descriptor => {
-                entry.space = self.table_of(acquired.process, acquired.time);
+                entry.space = table;
                 self.know_unknown(entry.space, true, &entry);
                 self.place_descriptor(value, entry);
             }
             Class::Heap => {
-                entry.space = self.memory_of(acquired.process, acquired.time);
+                entry.space = memory;
                 self.know_unknown(entry.space, false, &entry);
                 self.place_block(value, entry);
             }
             Class::Mapping => {
-                entry.space = self.memory_of(acquired.process, acquired.time);
+                entry.space = memory;
                 self.know_unknown(entry.space, false, &entry);
                 // An attachment may come without a length.
                 let end = value.saturating_add(acquired.size.max(1));
@@ -73,7 +78,7 @@ impl Ledger {
         } = *acquired;
         if site != SiteId::UNKNOWN
             && self
-                .ensure_site(SiteKey::Site(site), process, kind, time)
+                .record_site(SiteKey::Site(site), process, kind, time)
                 .is_some()
         {
             if !acquired.kind_guessed {
@@ -82,7 +87,7 @@ impl Ledger {
             return site;
         }
         // Where this fails too, the entry is counted with its process only.
-        let _ = self.ensure_site(SiteKey::Unknown(process, kind), process, kind, time);
+        let _ = self.record_site(SiteKey::Unknown(process, kind), process, kind, time);
         SiteId::UNKNOWN
     }
 
@@ -104,22 +109,11 @@ impl Ledger {
         }
     }
 
-    fn table_of(&self, process: ProcessId, time: Nanos) -> SpaceId {
-        self.processes
-            .get(&process)
-            .map_or(SpaceId::NONE, |process| process.table_at(time))
-    }
-
-    fn memory_of(&self, process: ProcessId, time: Nanos) -> SpaceId {
-        self.processes
-            .get(&process)
-            .map_or(SpaceId::NONE, |process| process.memory_at(time))
-    }
-
     fn place_descriptor(&mut self, slot: u64, entry: Entry) {
         let keep = self.config.keep_exited;
-        let mut pending = vec![(entry.space, entry.acquired, entry)];
-        while let Some((id, from, entry)) = pending.pop() {
+        let mut pending = Vec::new();
+        let mut next = Some((entry.space, entry.acquired, entry));
+        while let Some((id, from, entry)) = next.take().or_else(|| pending.pop()) {
             let Some(space) = self.tables.get_mut(id) else {
                 continue;
             };
@@ -146,8 +140,9 @@ impl Ledger {
 
     fn place_block(&mut self, slot: u64, entry: Entry) {
         let keep = self.config.keep_exited;
-        let mut pending = vec![(entry.space, entry.acquired, entry)];
-        while let Some((id, from, entry)) = pending.pop() {
+        let mut pending = Vec::new();
+        let mut next = Some((entry.space, entry.acquired, entry));
+        while let Some((id, from, entry)) = next.take().or_else(|| pending.pop()) {
             let Some(space) = self.memories.get_mut(id) else {
                 continue;
             };

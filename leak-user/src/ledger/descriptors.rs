@@ -102,15 +102,17 @@ impl Slots {
 
     pub(super) fn remove(&mut self, books: &mut Books<'_>, slot: u64, outcome: Outcome) -> bool {
         // Looking first: a copy must not come apart for a release of nothing.
-        if !self.entries.contains_key(&slot) {
-            return false;
-        }
-        let Some(entry) = Arc::make_mut(&mut self.entries).remove(&slot) else {
+        let Some(&entry) = self.get(slot) else {
             return false;
         };
-        let handle = Handle::new(self.class, slot);
-        books.leave(&mut self.tally, handle, &entry, outcome);
+        self.take_out(books, slot, &entry, outcome);
         true
+    }
+
+    fn take_out(&mut self, books: &mut Books<'_>, slot: u64, entry: &Entry, outcome: Outcome) {
+        Arc::make_mut(&mut self.entries).remove(&slot);
+        let handle = Handle::new(self.class, slot);
+        books.leave(&mut self.tally, handle, entry, outcome);
     }
 
     /// Puts an acquisition, whose fate since is known, where it belongs.
@@ -166,12 +168,14 @@ impl Slots {
         time: Nanos,
         acquired: Option<Nanos>,
     ) -> bool {
-        match self.get(slot) {
-            Some(entry) if entry.ends_by(time, acquired) => {
-                self.remove(books, slot, Outcome::Released)
-            }
-            _ => false,
+        let Some(&entry) = self.get(slot) else {
+            return false;
+        };
+        if !entry.ends_by(time, acquired) {
+            return false;
         }
+        self.take_out(books, slot, &entry, Outcome::Released);
+        true
     }
 
     /// Ends all entries that `goes` says. Returns how many.

@@ -239,6 +239,17 @@ impl Ledger {
         time: Nanos,
     ) -> Option<()> {
         self.admit(process, time)?;
+        self.record_site(key, process, kind, time)
+    }
+
+    /// The same for a process that is known.
+    fn record_site(
+        &mut self,
+        key: SiteKey,
+        process: ProcessId,
+        kind: Kind,
+        time: Nanos,
+    ) -> Option<()> {
         let Some(new) = self.sites.ensure(key, process, kind, time) else {
             self.totals.sites_refused += 1;
             return None;
