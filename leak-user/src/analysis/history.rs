@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use leak_common::ProcessId;
 
-use crate::{event::Nanos, ledger::Ledger};
+use crate::{
+    event::Nanos,
+    ledger::{Ledger, ProcessView},
+};
 
 /// Points of a history at most; a full one keeps every other of them.
 const POINTS: usize = 64;
@@ -17,20 +20,14 @@ const MAX_PROCESSES: usize = 16_384;
 pub(super) struct Histories(HashMap<ProcessId, Vec<(Nanos, u64)>>);
 
 impl Histories {
-    /// Takes note of what every process holds.
-    pub(super) fn sample(&mut self, time: Nanos, ledger: &Ledger) {
-        self.0.retain(|&id, _| ledger.process(id).is_some());
-        let mut views: Vec<(ProcessId, u64)> = ledger
-            .processes()
-            .filter(|view| view.exited.is_none())
-            .map(|view| (view.id, view.outstanding.total() + view.preexisting.total()))
-            .filter(|&(id, held)| held > 0 || self.0.contains_key(&id))
-            .collect();
-        // The same ones find room whatever the order of the ledger's tables.
-        views.sort_unstable();
-        for (id, held) in views {
-            if self.0.contains_key(&id) || self.0.len() < MAX_PROCESSES {
-                push(self.0.entry(id).or_default(), time, held);
+    /// Takes note of what each of the processes that run holds.
+    pub(super) fn sample(&mut self, time: Nanos, ledger: &Ledger, running: &[ProcessView]) {
+        self.0.retain(|&id, _| ledger.knows(id));
+        for view in running {
+            let held = view.outstanding.total() + view.preexisting.total();
+            let has_room = held > 0 && self.0.len() < MAX_PROCESSES;
+            if has_room || self.0.contains_key(&view.id) {
+                push(self.0.entry(view.id).or_default(), time, held);
             }
         }
     }

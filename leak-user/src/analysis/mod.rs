@@ -139,9 +139,10 @@ impl Analysis {
 
     fn sample(&mut self, time: Nanos) {
         self.latest = self.latest.max(time);
-        self.judge.sample(time, &self.ledger);
-        self.histories.sample(time, &self.ledger);
-        self.uses.sample(time, &self.ledger);
+        let running = self.ledger.running();
+        self.judge.sample(time, &self.ledger, &running);
+        self.histories.sample(time, &self.ledger, &running);
+        self.uses.sample(time, &running);
         self.knowledge.prune(time, &self.ledger);
     }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     event::Nanos,
-    ledger::{Ledger, ProcessView},
+    ledger::ProcessView,
     report::model::{Limit, SharedLimit},
 };
 
@@ -40,18 +40,11 @@ pub(super) struct AllUses {
 }
 
 impl AllUses {
-    /// Notes what running processes use.
-    pub(super) fn sample(&mut self, time: Nanos, ledger: &Ledger) {
-        let views: HashMap<ProcessId, ProcessView> = ledger
-            .processes()
-            .filter(|view| view.exited.is_none())
-            .map(|view| (view.id, view))
-            .collect();
-        self.processes.retain(|id, _| views.contains_key(id));
-        // The same ones find room whatever the order of the ledger's tables.
-        let mut order: Vec<&ProcessView> = views.values().collect();
-        order.sort_unstable_by_key(|view| view.id);
-        for view in order {
+    /// Notes what the processes that run use, given in the order of their identities.
+    pub(super) fn sample(&mut self, time: Nanos, running: &[ProcessView]) {
+        let runs = |id: &ProcessId| running.binary_search_by_key(id, |view| view.id).is_ok();
+        self.processes.retain(|id, _| runs(id));
+        for view in running {
             if self.processes.len() < MAX_PROCESSES || self.processes.contains_key(&view.id) {
                 self.processes.entry(view.id).or_default().push(time, view);
             }

@@ -33,7 +33,7 @@ use std::{cmp::Reverse, collections::HashMap};
 use leak_common::{Kind, ProcessId};
 
 use crate::event::{Nanos, seconds};
-use crate::ledger::{Ledger, Sample, SiteDetail, SiteKey};
+use crate::ledger::{Ledger, ProcessView, Sample, SiteDetail, SiteKey};
 use crate::report::model::Verdict;
 use confidence::Trust;
 use facts::Facts;
@@ -165,9 +165,10 @@ impl Judge {
         }
     }
 
-    /// Notes what is outstanding at every site. To be called at every interval; a
-    /// time that does not come after the last one is ignored.
-    pub fn sample(&mut self, now: Nanos, ledger: &Ledger) {
+    /// Notes what is outstanding at every site, and what each of the processes that run
+    /// holds. To be called at every interval; a time that does not come after the last
+    /// one is ignored.
+    pub fn sample(&mut self, now: Nanos, ledger: &Ledger, running: &[ProcessView]) {
         self.series.retain(|&key, _| ledger.site(key).is_some());
         for (key, record) in ledger.sites() {
             if let Some(series) = self.series.get_mut(&key) {
@@ -182,13 +183,13 @@ impl Judge {
                 self.series.insert(key, series);
             }
         }
-        self.sample_totals(now, ledger);
+        self.sample_totals(now, running);
         self.seen.forget(ledger);
     }
 
-    fn sample_totals(&mut self, now: Nanos, ledger: &Ledger) {
+    fn sample_totals(&mut self, now: Nanos, running: &[ProcessView]) {
         let mut all = std::mem::take(&mut self.totals);
-        for view in ledger.processes().filter(|view| view.exited.is_none()) {
+        for view in running {
             for kind in Kind::ALL {
                 let total = view.outstanding.get(kind) + view.preexisting.get(kind);
                 let before = all.remove(&(view.id, kind));

@@ -108,6 +108,17 @@ impl Ledger {
             .map(|(&id, process)| self.view(id, process))
     }
 
+    /// The processes that have not exited, in the order of their identities.
+    #[must_use]
+    pub fn running(&self) -> Vec<ProcessView> {
+        let mut running: Vec<ProcessView> = self
+            .processes()
+            .filter(|view| view.exited.is_none())
+            .collect();
+        running.sort_unstable_by_key(|view| view.id);
+        running
+    }
+
     /// One process.
     #[must_use]
     pub fn process(&self, id: ProcessId) -> Option<ProcessView> {

@@ -51,7 +51,7 @@ fn a_process_that_has_run_for_long_needs_less_growth() {
         while let Some((_, event)) = events.next_if(|(time, _)| *time <= now) {
             ledger.apply(&event);
         }
-        judge.sample(now, &ledger);
+        judge.sample(now, &ledger, &ledger.running());
         let found = judge.findings(now, 90_000 * MILLI, &ledger);
         verdicts.extend(check(&found).first().map(|found| found.verdict));
     }
@@ -104,7 +104,7 @@ fn what_replaces_as_many_from_before_is_steady() {
             };
             ledger.apply(&Event::Released(released));
         }
-        judge.sample(now, &ledger);
+        judge.sample(now, &ledger, &ledger.running());
         found = check(&judge.findings(now, hour * MILLI, &ledger));
     }
     assert_eq!(found[0].verdict, Verdict::Steady, "{:?}", found[0]);

@@ -101,7 +101,7 @@ fn finding(lives: &[Life], end: u64, interval: u64) -> Option<Judged> {
         while let Some((_, event)) = events.next_if(|(time, _)| *time <= now * MILLI) {
             ledger.apply(&event);
         }
-        judge.sample(now * MILLI, &ledger);
+        judge.sample(now * MILLI, &ledger, &ledger.running());
     }
     check(&judge.findings(end * MILLI, 0, &ledger)).pop()
 }

@@ -157,7 +157,7 @@ proptest! {
             }
         }
         for (now, start) in clock {
-            judge.sample(now, &ledger);
+            judge.sample(now, &ledger, &ledger.running());
             check(&judge.findings(now, start, &ledger));
         }
         ledger.apply(&Event::Exited { time: 5, process: PROCESS });
