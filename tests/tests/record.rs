@@ -24,6 +24,25 @@ fn leaktrace(arguments: &[&str]) -> Ran {
     tracer::run(tracer::command().args(arguments))
 }
 
+/// Records with options that have no spaces in them, until it is done.
+fn record(options: &str, output: &Path) -> Ran {
+    tracer::run(tracer::command().args(recording(options, output)))
+}
+
+/// The words of a command that records.
+fn recording<'a>(options: &'a str, output: &'a Path) -> Vec<&'a str> {
+    let mut words = vec!["record", "-o", text(output)];
+    words.extend(options.split_whitespace());
+    words
+}
+
+/// A directory for a recording, and the recording's place in it.
+fn place() -> (TempDir, PathBuf) {
+    let directory = TempDir::new().unwrap();
+    let recording = directory.path().join("a.lkt");
+    (directory, recording)
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -32,11 +51,17 @@ fn text(path: &Path) -> &str {
 fn reported(file: &Path, more: &[&str]) -> Report {
     let directory = TempDir::new().unwrap();
     let output = directory.path().join("report.json");
-    let mut arguments = vec!["report", text(file), "-f", "json", "-o", text(&output)];
+    let said = report(file, &output, more);
+    Report::read(&output, &said)
+}
+
+/// Has `report` write what it makes of a file; what it said.
+fn report(file: &Path, output: &Path, more: &[&str]) -> String {
+    let mut arguments = vec!["report", text(file), "-f", "json", "-o", text(output)];
     arguments.extend(more);
     let ran = leaktrace(&arguments);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    Report::read(&output, &ran.stderr)
+    ran.stderr
 }
 
 /// A recorder that is recording.
@@ -47,12 +72,11 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn start(arguments: &[&str]) -> Recorder {
+    fn start(options: &str, output: &Path) -> Recorder {
         let directory = TempDir::new().unwrap();
         let said = directory.path().join("stderr");
         let child = tracer::command()
-            .arg("record")
-            .args(arguments)
+            .args(recording(options, output))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&said).unwrap())
@@ -112,14 +136,16 @@ fn verdicts(report: &Report, pid: u32) -> Vec<&str> {
     of.map(|found| found.verdict.as_str()).collect()
 }
 
+fn uncovers(report: &Report, words: &str) -> bool {
+    let mut uncovered = report.health.uncovered.iter();
+    uncovered.any(|one| one.contains(words))
+}
+
 #[test]
 fn a_recording_reports_what_the_trace_reported() {
     let _alone = alone();
-    let directory = TempDir::new().unwrap();
-    let (recording, live) = (
-        directory.path().join("a.lkt"),
-        directory.path().join("live.json"),
-    );
+    let (directory, recording) = place();
+    let live = directory.path().join("live.json");
     // One that leaks and exits before the rest, one that leaks, one that does not.
     let brief = LEAKS.replace("60", "20");
     let script = format!("({brief}) & ({CLEAN}) & {LEAKS}; wait");
@@ -138,15 +164,7 @@ fn a_recording_reports_what_the_trace_reported() {
     ]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let replayed = directory.path().join("replayed.json");
-    let ran = leaktrace(&[
-        "report",
-        text(&recording),
-        "-f",
-        "json",
-        "-o",
-        text(&replayed),
-    ]);
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    report(&recording, &replayed, &[]);
     let live_text = fs::read_to_string(&live).unwrap();
     assert!(
         live_text == fs::read_to_string(&replayed).unwrap(),
@@ -186,11 +204,8 @@ fn a_recording_reports_what_the_trace_reported() {
 #[test]
 fn a_recording_of_running_processes_reports_what_the_trace_reported() {
     let _alone = alone();
-    let directory = TempDir::new().unwrap();
-    let (recording, live) = (
-        directory.path().join("a.lkt"),
-        directory.path().join("live.json"),
-    );
+    let (directory, recording) = place();
+    let live = directory.path().join("live.json");
     let leaking = Shell::run(LEAKS);
     let ran = leaktrace(&[
         "trace",
@@ -223,21 +238,11 @@ fn a_recording_of_running_processes_reports_what_the_trace_reported() {
 /// Kills a recorder at different moments: what it wrote is readable and right.
 fn killed(times: u64) {
     let _alone = alone();
-    let directory = TempDir::new().unwrap();
-    let recording = directory.path().join("a.lkt");
+    let (_directory, recording) = place();
     let clean = Shell::run(&CLEAN.replace("seq 60", "seq 6000"));
-    let pid = clean.pid().to_string();
+    let pid = clean.pid();
     for round in 0..times {
-        let recorder = Recorder::start(&[
-            "-p",
-            &pid,
-            "--nursery",
-            "50ms",
-            "-i",
-            "100ms",
-            "-o",
-            text(&recording),
-        ]);
+        let recorder = Recorder::start(&format!("-p {pid} --nursery 50ms -i 100ms"), &recording);
         // The moment is what is varied, so it is no condition.
         std::thread::sleep(Duration::from_millis(round * 137 % 1500));
         recorder.signal(libc::SIGKILL);
@@ -249,13 +254,7 @@ fn killed(times: u64) {
             "{report:?}"
         );
         assert!(report.health.lost_by_cause.contains_key("capture_damaged"));
-        assert!(
-            report
-                .health
-                .uncovered
-                .iter()
-                .any(|one| one.contains("did not end"))
-        );
+        assert!(uncovers(&report, "did not end"));
         assert_eq!(leaktrace(&["verify", text(&recording)]).code, 1);
     }
 }
@@ -274,11 +273,10 @@ fn fifty_killed_recorders_leave_recordings() {
 #[test]
 fn a_killed_recorder_leaves_names() {
     let _alone = alone();
-    let directory = TempDir::new().unwrap();
-    let recording = directory.path().join("a.lkt");
+    let (_directory, recording) = place();
     let leaking = Shell::run(&LEAKS.replace("seq 60", "seq 6000"));
-    let pid = leaking.pid().to_string();
-    let recorder = Recorder::start(&["-p", &pid, "--nursery", "200ms", "-o", text(&recording)]);
+    let pid = leaking.pid();
+    let recorder = Recorder::start(&format!("-p {pid} --nursery 200ms"), &recording);
     let named = eventually(|| {
         let report = reported(&recording, &[]);
         let mut files = report.findings.iter().filter(|found| found.kind == "file");
@@ -310,19 +308,11 @@ fn a_full_disk_ends_the_recording_and_loses_nothing_before() {
     assert!(mounted.success());
     let recording = directory.path().join("a.lkt");
     let leaking = Shell::run(&LEAKS.replace("seq 60", "seq 6000"));
-    let pid = leaking.pid().to_string();
-    let ran = leaktrace(&[
-        "record",
-        "-p",
-        &pid,
-        "-d",
-        "50s",
-        "-i",
-        "200ms",
-        "--all-events",
-        "-o",
-        text(&recording),
-    ]);
+    let pid = leaking.pid();
+    let ran = record(
+        &format!("-p {pid} -d 50s -i 200ms --all-events"),
+        &recording,
+    );
     let kept = fs::metadata(&recording).map(|file| file.len());
     let report = (ran.code == 1).then(|| reported(&recording, &[]));
     let _ = Command::new("umount").arg(directory.path()).status();
@@ -330,14 +320,7 @@ fn a_full_disk_ends_the_recording_and_loses_nothing_before() {
     assert!(ran.stderr.contains("No space left"), "{}", ran.stderr);
     assert!(ran.stderr.contains("are kept"), "{}", ran.stderr);
     assert!(kept.unwrap() > 0);
-    assert!(
-        report
-            .unwrap()
-            .health
-            .uncovered
-            .iter()
-            .any(|one| one.contains("did not end"))
-    );
+    assert!(uncovers(&report.unwrap(), "did not end"));
 }
 
 #[test]
@@ -345,23 +328,12 @@ fn each_part_of_a_rotation_tells_all_there_is() {
     let _alone = alone();
     let directory = TempDir::new().unwrap();
     let leaking = Shell::run(&LEAKS.replace("seq 60", "seq 6000"));
-    let pid = leaking.pid().to_string();
+    let pid = leaking.pid();
     let pattern = directory.path().join("a.lkt");
-    let ran = leaktrace(&[
-        "record",
-        "-p",
-        &pid,
-        "-d",
-        "7s",
-        "--nursery",
-        "200ms",
-        "--rotate",
-        "2s",
-        "--keep",
-        "2",
-        "-o",
-        text(&pattern),
-    ]);
+    let ran = record(
+        &format!("-p {pid} -d 7s --nursery 200ms --rotate 2s --keep 2"),
+        &pattern,
+    );
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let mut files: Vec<PathBuf> = fs::read_dir(directory.path())
         .unwrap()
@@ -408,24 +380,14 @@ fn each_part_of_a_rotation_tells_all_there_is() {
 #[test]
 fn a_recording_ends_at_its_size_and_is_whole() {
     let _alone = alone();
-    let directory = TempDir::new().unwrap();
-    let recording = directory.path().join("a.lkt");
+    let (_directory, recording) = place();
     let leaking = LEAKS.replace("seq 60", "seq 6000").replace("0.1", "0.02");
     let leaking = Shell::run(&leaking);
-    let pid = leaking.pid().to_string();
-    let ran = leaktrace(&[
-        "record",
-        "-p",
-        &pid,
-        "--max-size",
-        "64K",
-        "-i",
-        "200ms",
-        "-d",
-        "50s",
-        "-o",
-        text(&recording),
-    ]);
+    let pid = leaking.pid();
+    let ran = record(
+        &format!("-p {pid} --max-size 64K -i 200ms -d 50s"),
+        &recording,
+    );
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stderr.contains("has its size"), "{}", ran.stderr);
     assert_eq!(leaktrace(&["verify", text(&recording)]).code, 0);
@@ -441,23 +403,15 @@ fn a_recording_ends_at_its_size_and_is_whole() {
 #[test]
 fn a_trigger_writes_what_led_to_it() {
     let _alone = alone();
-    let directory = TempDir::new().unwrap();
-    let recording = directory.path().join("a.lkt");
+    let (_directory, recording) = place();
     let limited = format!("ulimit -n 64; {}", LEAKS.replace("seq 60", "seq 45"));
     // With something behind it: of the last command the shell would make itself.
     let leaking = Shell::run(&format!("{limited}; sleep 60; true"));
-    let pid = leaking.pid().to_string();
-    let recorder = Recorder::start(&[
-        "-p",
-        &pid,
-        "--nursery",
-        "200ms",
-        "--on-trigger",
-        "nofile>50%|ENFILE",
-        "--redact",
-        "-o",
-        text(&recording),
-    ]);
+    let pid = leaking.pid();
+    let recorder = Recorder::start(
+        &format!("-p {pid} --nursery 200ms --on-trigger nofile>50%|ENFILE --redact"),
+        &recording,
+    );
     assert!(!recording.exists(), "nothing has happened yet");
     assert!(eventually(|| recording.exists()), "{}", recorder.said());
     recorder.signal(libc::SIGINT);
@@ -484,21 +438,10 @@ fn a_trigger_writes_what_led_to_it() {
 #[test]
 fn a_trigger_that_does_not_fire_writes_nothing() {
     let _alone = alone();
-    let directory = TempDir::new().unwrap();
-    let recording = directory.path().join("a.lkt");
+    let (_directory, recording) = place();
     let idle = Shell::run("sleep 60");
-    let pid = idle.pid().to_string();
-    let ran = leaktrace(&[
-        "record",
-        "-p",
-        &pid,
-        "-d",
-        "1s",
-        "--on-trigger",
-        "EMFILE",
-        "-o",
-        text(&recording),
-    ]);
+    let pid = idle.pid();
+    let ran = record(&format!("-p {pid} -d 1s --on-trigger EMFILE"), &recording);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stderr.contains("no trigger fired"), "{}", ran.stderr);
     assert!(!recording.exists());
@@ -555,8 +498,7 @@ fn what_is_no_recording_is_refused() {
 #[test]
 fn a_damaged_recording_says_what_is_missing() {
     let _alone = alone();
-    let directory = TempDir::new().unwrap();
-    let recording = directory.path().join("a.lkt");
+    let (_directory, recording) = place();
     let ran = leaktrace(&[
         "record",
         "-o",
@@ -573,13 +515,7 @@ fn a_damaged_recording_says_what_is_missing() {
     fs::write(&recording, bytes).unwrap();
     let report = reported(&recording, &[]);
     assert!(report.health.lost_by_cause["capture_damaged"] > 0);
-    assert!(
-        report
-            .health
-            .uncovered
-            .iter()
-            .any(|one| one.contains("at byte "))
-    );
+    assert!(uncovers(&report, "at byte "));
     assert!(
         report
             .findings
