@@ -317,10 +317,7 @@ static void churn(void)
             close(open_entry());
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} programs[] = {
+static const pattern programs[] = {
     {"start-up-burst", start_up_burst},
     {"pool-slow", pool_slow},
     {"pool-fast", pool_fast},
@@ -349,12 +346,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-    for (size_t i = 0; argc == 2 && i < sizeof programs / sizeof *programs; i++)
-        if (!strcmp(argv[1], programs[i].name)) {
-            begin();
-            programs[i].run();
-            return 0;
-        }
-    fprintf(stderr, "usage: %s PATTERN\n", argv[0]);
-    return 2;
+    return BEGIN(programs);
 }

@@ -131,4 +131,25 @@ static inline int dispatch(const program *programs, size_t count, int argc, char
     return 2;
 }
 #define DISPATCH(programs) dispatch(programs, sizeof(programs) / sizeof(*programs), argc, argv)
+
+/* Begins the pattern that is named by the only argument. With another word behind it, it
+ * was run by itself and has begun. */
+typedef struct {
+    const char *name;
+    void (*run)(void);
+} pattern;
+
+static inline int begin_pattern(const pattern *patterns, size_t count, int argc, char **argv)
+{
+    for (size_t i = 0; argc >= 2 && i < count; i++)
+        if (!strcmp(argv[1], patterns[i].name)) {
+            if (argc == 2)
+                begin();
+            patterns[i].run();
+            return 0;
+        }
+    fprintf(stderr, "usage: %s PATTERN\n", argv[0]);
+    return 2;
+}
+#define BEGIN(patterns) begin_pattern(patterns, sizeof(patterns) / sizeof(*patterns), argc, argv)
 #endif

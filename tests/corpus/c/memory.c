@@ -64,10 +64,7 @@ static void half_unmapped(void)
     }
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} programs[] = {
+static const pattern programs[] = {
     {"arenas", arenas},
     {"memory-cache", memory_cache},
     {"allocator", allocator},
@@ -76,12 +73,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-    for (size_t i = 0; argc == 2 && i < sizeof programs / sizeof *programs; i++)
-        if (!strcmp(argv[1], programs[i].name)) {
-            begin();
-            programs[i].run();
-            return 0;
-        }
-    fprintf(stderr, "usage: %s PATTERN\n", argv[0]);
-    return 2;
+    return BEGIN(programs);
 }

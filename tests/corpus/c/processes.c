@@ -344,10 +344,7 @@ static void joined_threads(void)
     }
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} programs[] = {
+static const pattern programs[] = {
     {"leak-in-child", leak_in_child},
     {"zombies", zombies},
     {"some-zombies", some_zombies},
@@ -371,14 +368,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-    for (size_t i = 0; argc >= 2 && i < sizeof programs / sizeof *programs; i++)
-        if (!strcmp(argv[1], programs[i].name)) {
-            /* With another word it was run by itself and has begun. */
-            if (argc == 2)
-                begin();
-            programs[i].run();
-            return 0;
-        }
-    fprintf(stderr, "usage: %s PATTERN\n", argv[0]);
-    return 2;
+    return BEGIN(programs);
 }

@@ -248,10 +248,7 @@ static void reconnecting(void)
     }
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} programs[] = {
+static const pattern programs[] = {
     {"close-wait", close_wait},
     {"close-wait-seldom", close_wait_seldom},
     {"half-open", half_open},
@@ -266,12 +263,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-    for (size_t i = 0; argc == 2 && i < sizeof programs / sizeof *programs; i++)
-        if (!strcmp(argv[1], programs[i].name)) {
-            begin();
-            programs[i].run();
-            return 0;
-        }
-    fprintf(stderr, "usage: %s PATTERN\n", argv[0]);
-    return 2;
+    return BEGIN(programs);
 }
