@@ -49,12 +49,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    const HELD: Held = Held {
-        pid: 7,
-        ended: None,
-        descriptors: 8,
-    };
+    use crate::vm::HELD;
 
     #[test]
     fn a_failure_is_held_against_what_was_done() {

@@ -276,12 +276,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::vm::HELD;
 
-    const HELD: Held = Held {
-        pid: 7,
-        ended: None,
-        descriptors: 8,
-    };
     const PIPE: Row = row("pipe2", &[("pipe", 2)], ANY);
 
     fn report(site: &str, outstanding: u64, verdict: &str) -> Value {

@@ -317,6 +317,14 @@ fn check(name: Name, done: &Done, answers: &Answers, accelerator: Accelerator) -
     })
 }
 
+/// A victim that said its word and lives.
+#[cfg(test)]
+const HELD: plan::Held = plan::Held {
+    pid: 7,
+    ended: None,
+    descriptors: 8,
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
