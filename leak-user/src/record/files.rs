@@ -57,12 +57,7 @@ impl Files {
 
     /// Fails where no file can be made, before there is anything to write.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        let path = expand(
-            &self.pattern,
-            &self.host,
-            std::process::id(),
-            SystemTime::now(),
-        );
+        let path = self.path_now();
         if path == Path::new("-") {
             return Ok(());
         }
@@ -72,15 +67,16 @@ impl Files {
             .with_context(|| cannot(&path))
     }
 
+    /// The path that the pattern gives at this moment.
+    fn path_now(&self) -> PathBuf {
+        let now = SystemTime::now();
+        expand(&self.pattern, &self.host, std::process::id(), now)
+    }
+
     /// Makes the file of a part. An older one of its name is replaced, a link not
     /// followed: anyone may have put it into a shared directory.
     pub(super) fn open(&mut self, part: u32) -> anyhow::Result<Opened> {
-        let path = expand(
-            &self.pattern,
-            &self.host,
-            std::process::id(),
-            SystemTime::now(),
-        );
+        let path = self.path_now();
         if path == Path::new("-") {
             return stdout();
         }
