@@ -75,55 +75,44 @@ fn what_is_suppressed_is_counted_by_its_reason() {
     assert_eq!(report.worst(), Some(Verdict::Leak));
 }
 
+/// Asserts that a list is refused, with its line and what is wrong named.
+fn refused(text: &str, line: &str, named: &str) {
+    let error = Suppressions::default().add(text).unwrap_err();
+    let error = format!("{error:#}");
+    assert!(
+        error.contains(line) && error.contains(named),
+        "{text}: {error}"
+    );
+}
+
 #[test]
 fn mistakes_are_named_with_their_line() {
-    let why = "why = \"x\"\n";
-    let cases = [
+    for (lines, line, named) in [
+        ("comm = \"a\"\nwhat = 1", "line 3", "what"),
+        ("kind = \"file\"", "line 1", "frames and comm"),
+        ("comm = \"a\"\nkind = \"fil\"", "line 1", "\"fil\""),
+        ("comm = \"a\"\nkind = []", "line 1", "kind"),
+        ("frames = [\"a\", \"\"]", "line 2", "empty"),
+        ("comm = a", "line 2", ""),
+    ] {
+        let text = format!("[[suppress]]\n{lines}\nwhy = \"x\"\n");
+        refused(&text, line, named);
+    }
+    for (text, line, named) in [
         (
-            "[[suppress]]\ncomm = \"a\"\nwhat = 1\n".to_owned() + why,
-            "line 3",
-            "what",
-        ),
-        (
-            "\n[[suppress]]\nkind = \"file\"\n".to_owned() + why,
+            "\n[[suppress]]\nkind = \"file\"\nwhy = \"x\"\n",
             "line 2",
             "frames and comm",
         ),
-        ("[[suppress]]\ncomm = \"a\"\n".to_owned(), "line 1", "why"),
+        ("[[suppress]]\ncomm = \"a\"\n", "line 1", "why"),
+        ("[[suppress]]\ncomm = \"a\"\nwhy = \" \"\n", "line 1", "why"),
         (
-            "[[suppress]]\ncomm = \"a\"\nwhy = \" \"\n".to_owned(),
-            "line 1",
-            "why",
-        ),
-        (
-            "[[suppress]]\ncomm = \"a\"\nkind = \"fil\"\n".to_owned() + why,
-            "line 1",
-            "\"fil\"",
-        ),
-        (
-            "[[suppress]]\ncomm = \"a\"\nkind = []\n".to_owned() + why,
-            "line 1",
-            "kind",
-        ),
-        (
-            "[[suppress]]\nframes = [\"a\", \"\"]\n".to_owned() + why,
-            "line 2",
-            "empty",
-        ),
-        (
-            "[[suppres]]\ncomm = \"a\"\n".to_owned() + why,
+            "[[suppres]]\ncomm = \"a\"\nwhy = \"x\"\n",
             "line 1",
             "suppres",
         ),
-        ("[[suppress]]\ncomm = a\n".to_owned() + why, "line 2", ""),
-    ];
-    for (text, line, named) in cases {
-        let error = Suppressions::default().add(&text).unwrap_err();
-        let error = format!("{error:#}");
-        assert!(
-            error.contains(line) && error.contains(named),
-            "{text}: {error}"
-        );
+    ] {
+        refused(text, line, named);
     }
 }
 
