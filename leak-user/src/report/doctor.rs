@@ -137,6 +137,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+    use crate::report::sample;
 
     fn report() -> DoctorReport {
         let check = |name: &str, status, detail: &str, fix: Option<&str>| Check {
@@ -163,9 +164,7 @@ mod tests {
     }
 
     fn text(report: &DoctorReport, color: bool) -> String {
-        let mut out = Vec::new();
-        write_text(report, 60, color, &mut out).unwrap();
-        String::from_utf8(out).unwrap()
+        sample::text(|out| write_text(report, 60, color, out))
     }
 
     #[test]

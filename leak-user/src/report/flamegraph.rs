@@ -60,9 +60,7 @@ mod tests {
     use crate::report::sample;
 
     fn written(report: &Report) -> String {
-        let mut out = Vec::new();
-        write(report, &mut out).unwrap();
-        String::from_utf8(out).unwrap()
+        sample::text(|out| write(report, out))
     }
 
     /// Elements with the names of their attributes, in order; and all texts in them, as

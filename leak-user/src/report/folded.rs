@@ -82,9 +82,7 @@ mod tests {
     use crate::report::{escape::is_unsafe, sample};
 
     fn written(report: &Report) -> String {
-        let mut out = Vec::new();
-        write(report, &mut out).unwrap();
-        String::from_utf8(out).unwrap()
+        sample::text(|out| write(report, out))
     }
 
     #[test]

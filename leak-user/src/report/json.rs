@@ -40,17 +40,25 @@ pub(super) fn write_line<T: Serialize>(document: &T, out: &mut dyn io::Write) ->
 /// ASCII, so all others are within strings; ASCII control characters are line
 /// ends of the structure, except DEL.
 fn terminal_safe(json: &str) -> String {
-    let mut safe = String::with_capacity(json.len());
+    with_escapes(json, |character| {
+        character >= '\x7f' && is_unsafe(character)
+    })
+}
+
+/// The same document with some characters, none of them of its structure, as `\u`
+/// escapes.
+pub(super) fn with_escapes(json: &str, escapes: impl Fn(char) -> bool) -> String {
+    let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
-        if character >= '\x7f' && is_unsafe(character) {
+        if escapes(character) {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                write!(safe, "\\u{unit:04x}").expect("a string takes all");
+                write!(escaped, "\\u{unit:04x}").expect("a string takes all");
             }
         } else {
-            safe.push(character);
+            escaped.push(character);
         }
     }
-    safe
+    escaped
 }
 
 #[cfg(test)]
@@ -62,9 +70,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn written(report: &Report) -> String {
-        let mut out = Vec::new();
-        write(report, &mut out).unwrap();
-        String::from_utf8(out).unwrap()
+        sample::text(|out| write(report, out))
     }
 
     #[test]

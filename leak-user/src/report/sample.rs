@@ -2,7 +2,7 @@
 
 mod events;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use super::model::{
     Example, Failure, Finding, Frame, Health, Holder, Host, Limit, Process, Report, SCHEMA,
@@ -10,6 +10,13 @@ use super::model::{
 };
 
 pub(crate) use events::{CALENDAR, events};
+
+/// What is written, as text.
+pub(crate) fn text(write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> String {
+    let mut out = Vec::new();
+    write(&mut out).expect("memory takes all");
+    String::from_utf8(out).expect("the format is text")
+}
 
 /// Ten quiet seconds.
 pub(crate) fn empty() -> Report {

@@ -186,9 +186,7 @@ fn text(diff: &Diff, all: bool) -> String {
         top: 10,
         all,
     };
-    let mut out = Vec::new();
-    write_text(diff, &options, &mut out).unwrap();
-    String::from_utf8(out).unwrap()
+    sample::text(|out| write_text(diff, &options, out))
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! JSON that can stand in a script element, with every string shown safely.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value};
 
-use crate::report::escape::{escape, is_unsafe, shorten_end};
+use crate::report::{
+    escape::{escape, is_unsafe, shorten_end},
+    json::with_escapes,
+};
 
 /// Characters of the longest string that is kept whole, and columns once it is escaped.
 const LONGEST: usize = 2048;
@@ -34,18 +35,9 @@ fn inert_text(text: &str) -> String {
 /// The document as text that can neither end the script element nor open a comment in it (`<`, `>`), means the same
 /// where entities are decoded (`&`), and has no line ends but JSON's (U+2028, U+2029 and all else that is unsafe).
 pub(super) fn in_script(document: &Value) -> String {
-    let json = document.to_string();
-    let mut safe = String::with_capacity(json.len());
-    for character in json.chars() {
-        if matches!(character, '<' | '>' | '&') || is_unsafe(character) {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                write!(safe, "\\u{unit:04x}").expect("a string takes all");
-            }
-        } else {
-            safe.push(character);
-        }
-    }
-    safe
+    with_escapes(&document.to_string(), |character| {
+        matches!(character, '<' | '>' | '&') || is_unsafe(character)
+    })
 }
 
 #[cfg(test)]

@@ -12,9 +12,7 @@ use crate::report::{
 };
 
 fn page(report: &Report) -> String {
-    let mut out = Vec::new();
-    write(report, &mut out).unwrap();
-    String::from_utf8(out).unwrap()
+    sample::text(|out| write(report, out))
 }
 
 /// The text between two others, of which the first is there once.

@@ -71,9 +71,7 @@ mod tests {
     use crate::report::sample::{self, CALENDAR};
 
     fn written(row: &EventRow, host: &str) -> String {
-        let mut out = Vec::new();
-        write_line(row, host, &mut out).unwrap();
-        String::from_utf8(out).unwrap()
+        sample::text(|out| write_line(row, host, out))
     }
 
     #[test]

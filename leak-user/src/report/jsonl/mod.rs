@@ -18,16 +18,23 @@ pub const FINDING: &str = "leaktrace.finding/1";
 /// Schema of the last line.
 pub const SUMMARY: &str = "leaktrace.summary/1";
 
-/// A finding with what it takes to read it apart from its report. Its own keys are
-/// those of the report's contract.
+/// How each line begins.
 #[derive(Serialize)]
-struct FindingLine<'a> {
+struct Head<'a> {
     schema: &'static str,
     host: &'a str,
     boot_id: &'a str,
     /// End of the window, RFC 3339.
     time: &'a str,
     window_seconds: f64,
+}
+
+/// A finding with what it takes to read it apart from its report. Its own keys are
+/// those of the report's contract.
+#[derive(Serialize)]
+struct FindingLine<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
     exe: &'a str,
     container_id: Option<&'a str>,
     #[serde(flatten)]
@@ -36,11 +43,8 @@ struct FindingLine<'a> {
 
 #[derive(Serialize)]
 struct SummaryLine<'a> {
-    schema: &'static str,
-    host: &'a str,
-    boot_id: &'a str,
-    time: &'a str,
-    window_seconds: f64,
+    #[serde(flatten)]
+    head: Head<'a>,
     leaks: usize,
     suspects: usize,
     steady: usize,
@@ -63,14 +67,20 @@ pub fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     json::write_line(&summary(report), out)
 }
 
-fn finding_line<'a>(report: &'a Report, finding: &'a Finding) -> FindingLine<'a> {
-    let process = report.process_of(finding);
-    FindingLine {
-        schema: FINDING,
+fn head<'a>(report: &'a Report, schema: &'static str) -> Head<'a> {
+    Head {
+        schema,
         host: &report.host.hostname,
         boot_id: &report.host.boot_id,
         time: &report.window.end,
         window_seconds: report.window.seconds,
+    }
+}
+
+fn finding_line<'a>(report: &'a Report, finding: &'a Finding) -> FindingLine<'a> {
+    let process = report.process_of(finding);
+    FindingLine {
+        head: head(report, FINDING),
         exe: process.map_or("", |process: &Process| &process.exe),
         container_id: process.and_then(|process| process.container_id.as_deref()),
         finding,
@@ -83,11 +93,7 @@ fn summary(report: &Report) -> SummaryLine<'_> {
         report.findings.iter().filter(of).count()
     };
     SummaryLine {
-        schema: SUMMARY,
-        host: &report.host.hostname,
-        boot_id: &report.host.boot_id,
-        time: &report.window.end,
-        window_seconds: report.window.seconds,
+        head: head(report, SUMMARY),
         leaks: count(Verdict::Leak),
         suspects: count(Verdict::Suspect),
         steady: count(Verdict::Steady),
@@ -110,9 +116,7 @@ mod tests {
     use crate::report::{escape::is_unsafe, sample};
 
     fn written(report: &Report) -> String {
-        let mut out = Vec::new();
-        write(report, &mut out).unwrap();
-        String::from_utf8(out).unwrap()
+        sample::text(|out| write(report, out))
     }
 
     fn parsed(text: &str) -> Vec<Value> {

@@ -6,9 +6,7 @@ use super::*;
 use crate::report::{escape::is_unsafe, sample};
 
 fn written(report: &Report) -> (String, Value) {
-    let mut out = Vec::new();
-    write(report, &mut out).unwrap();
-    let text = String::from_utf8(out).unwrap();
+    let text = sample::text(|out| write(report, out));
     let value = serde_json::from_str(&text).unwrap();
     (text, value)
 }

@@ -17,9 +17,7 @@ const PLAIN: TextOptions = TextOptions {
 };
 
 fn written(report: &Report, options: &TextOptions) -> String {
-    let mut out = Vec::new();
-    write(report, options, &mut out).unwrap();
-    String::from_utf8(out).unwrap()
+    sample::text(|out| write(report, options, out))
 }
 
 #[test]
