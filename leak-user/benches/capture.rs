@@ -1,14 +1,22 @@
 //! What a capture of all events costs: bytes and nanoseconds of an event written,
-//! events read in a second. `cargo bench -p leak-user --bench capture [-- EVENTS]`;
-//! `cargo xtask bench --only capture` puts the figures into the document.
+//! events read and reported in a second. `cargo bench -p leak-user --bench capture
+//! [-- EVENTS [FILE]]`; `cargo xtask bench --only capture` puts the figures into the
+//! document. With FILE, nothing is measured: the capture is written there, of any size
+//! (a gigabyte is some 140 million events), to be reported by `leaktrace report`.
 
-use std::collections::BTreeSet;
+use std::{
+    borrow::Borrow,
+    collections::{BTreeSet, VecDeque},
+    fs::File,
+    io::Write,
+};
 
-use leak_common::{Class, Handle, Kind, ProcessId};
+use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
 use leak_user::{
     analysis::{Beginning, Input},
     capture::{Item, Reader, Writer, verify},
-    event::{Acquired, Event, Released, SiteId},
+    event::{Acquired, Event, Nanos, Released, Site, SiteId},
+    replay::{Query, Source, replay},
 };
 
 /// Events, unless the command line says otherwise.
@@ -18,16 +26,27 @@ const ROUNDS: usize = 5;
 
 fn main() {
     // cargo passes `--bench`.
-    let wanted = std::env::args().skip(1).find_map(|word| word.parse().ok());
-    let churn = Churn::new().events(wanted.unwrap_or(EVENTS));
+    let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+    let wanted = words.next().map(|word| word.parse().expect("EVENTS"));
+    let churn = Churn::new().take(wanted.unwrap_or(EVENTS));
+    if let Some(path) = words.next() {
+        let file = File::create(path).expect("FILE");
+        written(churn, file);
+        return;
+    }
+    let churn: Vec<Input> = churn.collect();
     let count = churn.len() as f64;
 
     let mut file = Vec::new();
     let write = median(|| {
-        let sink = std::mem::take(&mut file);
+        let mut sink = std::mem::take(&mut file);
+        sink.clear();
         file = written(&churn, sink);
     });
-    let read = median(|| assert_eq!(events_in(&file), churn.len() as u64));
+    let events = acquired_and_released(&churn);
+    let read = median(|| assert_eq!(read_from(&file), events));
+    let outstanding = events.0 - events.1;
+    let reported = median(|| assert_eq!(outstanding_in(&file), outstanding));
     let verified = median(|| assert!(verify(&*file).is_ok_and(|verified| verified.intact())));
     assert!(
         as_written(&churn, &file),
@@ -37,36 +56,70 @@ fn main() {
     println!("bytes_per_event {:.2}", file.len() as f64 / count);
     println!("write_ns_per_event {:.1}", write * 1e9 / count);
     println!("read_events_per_second {:.0}", count / read);
+    println!("report_events_per_second {:.0}", count / reported);
     println!("verify_events_per_second {:.0}", count / verified);
 }
 
-fn written(churn: &[Input], sink: Vec<u8>) -> Vec<u8> {
-    let mut sink = sink;
-    sink.clear();
-    let mut writer = Writer::new(sink, &Beginning::default()).expect("memory does not fail");
-    for event in churn {
-        writer.input(event).expect("memory does not fail");
+fn written<W: Write>(churn: impl IntoIterator<Item: Borrow<Input>>, sink: W) -> W {
+    let beginning = Beginning {
+        started: Churn::STARTED,
+        from: Churn::STARTED,
+        nursery: 1_000_000_000,
+        all_events: true,
+        ..Beginning::default()
+    };
+    let mut writer = Writer::new(sink, &beginning).expect("the sink takes all");
+    for input in churn {
+        writer.input(input.borrow()).expect("the sink takes all");
     }
-    writer.finish().expect("memory does not fail").0
+    writer.finish().expect("the sink takes all").0
 }
 
-fn events_in(file: &[u8]) -> u64 {
-    let mut events = 0;
+/// How many events of a churn are acquisitions, and how many releases.
+fn acquired_and_released(churn: &[Input]) -> (u64, u64) {
+    let count = |is: fn(&Input) -> bool| churn.iter().filter(|&input| is(input)).count() as u64;
+    (
+        count(|input| matches!(input, Input::Event(Event::Acquired(_)))),
+        count(|input| matches!(input, Input::Event(Event::Released(_)))),
+    )
+}
+
+/// Makes the report; returns how many resources are outstanding in it.
+fn outstanding_in(file: &[u8]) -> u64 {
+    let source = Source {
+        name: "churn".to_owned(),
+        content: file,
+    };
+    let report = replay(vec![source], &Query::default()).expect("it was just written");
+    let processes = report.processes.iter();
+    processes
+        .flat_map(|process| process.outstanding.values())
+        .sum()
+}
+
+/// Reads everything; returns how many acquisitions and releases there are.
+fn read_from(file: &[u8]) -> (u64, u64) {
+    let (mut acquired, mut released) = (0, 0);
     let mut latest = 0;
     let mut reader = Reader::new(file).expect("it was just written");
     let read = reader.visit(|item| {
         // Something of each event must be looked at, or the compiler leaves it out.
         let time = match item {
-            Item::Input(Input::Event(Event::Acquired(acquired))) => acquired.time,
-            Item::Input(Input::Event(Event::Released(released))) => released.time,
+            Item::Input(Input::Event(Event::Acquired(event))) => {
+                acquired += 1;
+                event.time
+            }
+            Item::Input(Input::Event(Event::Released(event))) => {
+                released += 1;
+                event.time
+            }
             _ => return,
         };
-        events += 1;
         latest = latest.max(time);
     });
     read.expect("memory does not fail");
     assert!(latest > 0);
-    events
+    (acquired, released)
 }
 
 fn as_written(churn: &[Input], file: &[u8]) -> bool {
@@ -101,14 +154,17 @@ fn processor_seconds() -> f64 {
 }
 
 /// Processes that open and close: descriptors of several kinds, some mappings, from
-/// some tens of sites each, on two processors at 500,000 events a second.
+/// some tens of sites each, on two processors at 500,000 events a second. It never ends.
 struct Churn {
     random: u64,
-    time: u64,
+    time: Nanos,
+    /// Until when the horizon and the samples were told.
+    horizon: Nanos,
+    sample: Nanos,
     processes: Vec<Opener>,
     /// What is to be released, by time.
-    due: BTreeSet<(u64, usize, u64, u64)>,
-    events: Vec<Input>,
+    due: BTreeSet<(Nanos, usize, u64, Nanos)>,
+    next: VecDeque<Input>,
 }
 
 struct Opener {
@@ -122,32 +178,30 @@ struct Opener {
 impl Churn {
     const PROCESSES: u32 = 8;
     const SITES: u64 = 40;
+    const FRAMES: u64 = 12;
     /// Mean time between two acquisitions.
     const GAP_NS: f64 = 4000.0;
+    const STARTED: Nanos = 86_400_000_000_000;
+    /// As a trace tells them.
+    const HORIZON_EACH: Nanos = 200_000_000;
+    const SAMPLE_EACH: Nanos = 1_000_000_000;
 
     fn new() -> Churn {
         let mut churn = Churn {
             random: 0x2545_f491_4f6c_dd1d,
-            time: 86_400_000_000_000,
+            time: Self::STARTED,
+            horizon: Self::STARTED,
+            sample: Self::STARTED,
             processes: Vec::new(),
             due: BTreeSet::new(),
-            events: Vec::new(),
+            next: VecDeque::new(),
         };
         for number in 0..Self::PROCESSES {
-            let sites = (0..Self::SITES)
-                .map(|site| {
-                    let kind = match site % 8 {
-                        0 => Kind::Mapping,
-                        1 | 2 => Kind::Socket,
-                        3 => Kind::Pipe,
-                        _ => Kind::File,
-                    };
-                    (SiteId(churn.next() | 1), kind)
-                })
-                .collect();
-            let next_address = 0x7f00_0000_0000 + (churn.next() & 0xff_ffff_f000);
+            let id = ProcessId::new(1000 + 17 * number, 4_000_000 + u64::from(number) * 999);
+            let sites = (0..Self::SITES).map(|site| churn.site(id, site)).collect();
+            let next_address = 0x7f00_0000_0000 + (churn.random() & 0xff_ffff_f000);
             churn.processes.push(Opener {
-                id: ProcessId::new(1000 + 17 * number, 4_000_000 + u64::from(number) * 999),
+                id,
                 sites,
                 open: (0..10).collect(),
                 next_address,
@@ -156,8 +210,33 @@ impl Churn {
         churn
     }
 
+    /// Tells a site of a process.
+    fn site(&mut self, process: ProcessId, number: u64) -> (SiteId, Kind) {
+        let kind = match number % 8 {
+            0 => Kind::Mapping,
+            1 | 2 => Kind::Socket,
+            3 => Kind::Pipe,
+            _ => Kind::File,
+        };
+        let id = SiteId(self.random() | 1);
+        let frames = (0..Self::FRAMES)
+            .map(|_| 0x5555_0000_0000 + self.random() % (1 << 24))
+            .collect();
+        let site = Event::Site(Site {
+            time: self.time,
+            process,
+            kind,
+            id,
+            tid: process.pid(),
+            frames,
+            end: StackEnd::Complete,
+        });
+        self.next.push_back(Input::Event(site));
+        (id, kind)
+    }
+
     /// xorshift64*: the same churn each time.
-    fn next(&mut self) -> u64 {
+    fn random(&mut self) -> u64 {
         self.random ^= self.random >> 12;
         self.random ^= self.random << 25;
         self.random ^= self.random >> 27;
@@ -166,28 +245,34 @@ impl Churn {
 
     /// Between 0 and 1, both out of reach.
     fn uniform(&mut self) -> f64 {
-        ((self.next() >> 12) as f64 + 0.5) / (1u64 << 52) as f64
+        ((self.random() >> 12) as f64 + 0.5) / (1u64 << 52) as f64
     }
 
-    fn events(mut self, count: usize) -> Vec<Input> {
-        while self.events.len() < count {
-            self.time += (-self.uniform().ln() * Self::GAP_NS) as u64;
-            while let Some(&due) = self.due.first()
-                && due.0 <= self.time
-            {
-                self.due.remove(&due);
-                self.release(due);
-            }
-            self.acquire();
+    /// Goes on to the next acquisition.
+    fn step(&mut self) {
+        self.time += (-self.uniform().ln() * Self::GAP_NS) as u64;
+        while let Some(&due) = self.due.first()
+            && due.0 <= self.time
+        {
+            self.due.remove(&due);
+            self.release(due);
         }
-        self.events
+        if self.time >= self.horizon + Self::HORIZON_EACH {
+            self.horizon = self.time;
+            self.next.push_back(Input::Horizon(self.time));
+        }
+        if self.time >= self.sample + Self::SAMPLE_EACH {
+            self.sample = self.time;
+            self.next.push_back(Input::Sample(self.time));
+        }
+        self.acquire();
     }
 
     fn acquire(&mut self) {
         // Some processes and some sites are busier than others.
         let process = (self.uniform() * self.uniform() * f64::from(Self::PROCESSES)) as usize;
         let site = (self.uniform() * self.uniform() * Self::SITES as f64) as usize;
-        let length = (self.next() % 64 + 1) << 12;
+        let length = (self.random() % 64 + 1) << 12;
         // From 2 us to 20 ms, as likely short as long on a logarithmic scale.
         let life = (2000.0 * 10_000f64.powf(self.uniform())) as u64;
         let opener = &mut self.processes[process];
@@ -205,7 +290,7 @@ impl Churn {
         let handle = Handle::new(class, value);
         self.due
             .insert((self.time + life, process, handle.0, self.time));
-        self.events.push(Input::Event(Event::Acquired(Acquired {
+        self.next.push_back(Input::Event(Event::Acquired(Acquired {
             time: self.time,
             process: opener.id,
             kind,
@@ -218,16 +303,27 @@ impl Churn {
         })));
     }
 
-    fn release(&mut self, due: (u64, usize, u64, u64)) {
+    fn release(&mut self, due: (Nanos, usize, u64, Nanos)) {
         let (time, process, handle, acquired) = due;
         let handle = Handle(handle);
         let opener = &mut self.processes[process];
         opener.open.remove(&handle.value());
-        self.events.push(Input::Event(Event::Released(Released {
+        self.next.push_back(Input::Event(Event::Released(Released {
             time,
             process: opener.id,
             handle,
             acquired: Some(acquired),
         })));
+    }
+}
+
+impl Iterator for Churn {
+    type Item = Input;
+
+    fn next(&mut self) -> Option<Input> {
+        while self.next.is_empty() {
+            self.step();
+        }
+        self.next.pop_front()
     }
 }

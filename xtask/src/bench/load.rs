@@ -66,10 +66,10 @@ pub(super) fn stacks(options: &Options) -> Result<Vec<Load>> {
     .into())
 }
 
-/// Runs open + close at `pace` turns a second; returns the pace that was reached.
-pub(super) fn paced_open(options: &Options, pace: f64, seconds: f64) -> Result<f64> {
+/// Runs a loop at `pace` turns a second; returns the pace that was reached.
+pub(super) fn paced(options: &Options, word: &str, pace: f64, seconds: f64) -> Result<f64> {
     let output = output(Command::new(&options.bench_loop).args([
-        "open",
+        word,
         &seconds.to_string(),
         &pace.to_string(),
     ]))?;

@@ -63,7 +63,7 @@ impl Own {
         let attached = tracer::leaktrace(options, &[])?;
         attached.settle()?;
         let (before, start) = (processor_seconds(attached.id())?, Instant::now());
-        let reached = load::paced_open(options, STORM, options.loop_seconds() * 5.0)?;
+        let reached = load::paced(options, "open", STORM, options.loop_seconds() * 5.0)?;
         let used = processor_seconds(attached.id())? - before;
         self.storm_cpu.push(used / start.elapsed().as_secs_f64());
         self.storm.push(reached);

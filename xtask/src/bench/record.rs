@@ -1,4 +1,5 @@
-//! What it costs to record every event, beside what `perf record` costs that records the same calls.
+//! What it costs to record every event, beside what `perf record` costs that records the same calls; and how many events
+//! a second can be recorded.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -38,9 +39,21 @@ struct Round {
     added: f64,
 }
 
+/// What one round shows of a recording as fast as events come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rush {
+    /// Events a second that are in the recording.
+    recorded: f64,
+    /// Processor seconds of the recorder for each second.
+    processor: f64,
+    /// Records that it says it lost.
+    lost: f64,
+}
+
 /// Measures, and says it.
 pub(super) fn section(options: &Options) -> Result<String> {
     let mut rounds = [Vec::new(), Vec::new()];
+    let mut rushes = Vec::new();
     for round in 0..options.rounds() {
         eprintln!(
             "xtask: recording, round {} of {}",
@@ -56,12 +69,16 @@ pub(super) fn section(options: &Options) -> Result<String> {
                 ..recorder.measure(options)?
             });
         }
+        rushes.push(rush(options)?);
     }
     Ok(format!(
         "`cargo xtask bench --only record` measures this alone. One thread opens and closes /dev/null, {PACE:.0} times a second if it can; the whole host is recorded to a file by\n\
          `leaktrace record --all-events` (each acquisition with its stack, each release) and by `perf record -a -e 'syscalls:*open*' -e 'syscalls:*close*'` (both ends of each call, no stacks).\n\
-         What it costs the recorded thread is taken from a loop without a pace, less the same loop untraced.\n\n{}",
-        table(&rounds)
+         What it costs the recorded thread is taken from a loop without a pace, less the same loop untraced.\n\n{}\n\
+         There the loop is the limit. How much is recorded where events come faster: one thread duplicates a descriptor and closes it, without a pace,\n\
+         under `leaktrace record --all-events` on the whole host.\n\n{}",
+        table(&rounds),
+        rush_table(&rushes)
     ))
 }
 
@@ -104,7 +121,7 @@ impl Recorder {
         let attached = self.attach(options, &file)?;
         attached.settle()?;
         let (before, start) = (own::processor_seconds(attached.id())?, Instant::now());
-        let reached = load::paced_open(options, PACE, options.loop_seconds() * 5.0)?;
+        let reached = load::paced(options, "open", PACE, options.loop_seconds() * 5.0)?;
         let used = own::processor_seconds(attached.id())? - before;
         let seconds = start.elapsed().as_secs_f64();
         let words = attached.last_words()?;
@@ -151,9 +168,44 @@ impl Recorder {
     }
 }
 
+/// Records a loop of dup + close without a pace.
+fn rush(options: &Options) -> Result<Rush> {
+    let file = Scratch::new("recording");
+    let attached = Recorder::Leaktrace.attach(options, &file)?;
+    attached.settle()?;
+    let (before, start) = (own::processor_seconds(attached.id())?, Instant::now());
+    let length = options.loop_seconds() * 5.0;
+    let turns = load::paced(options, "dup", f64::INFINITY, length)?;
+    let used = own::processor_seconds(attached.id())? - before;
+    let seconds = start.elapsed().as_secs_f64();
+    attached.last_words()?;
+    let lost = lost_by_report(options, &file)?;
+    Ok(Rush {
+        recorded: 2.0 * turns - lost / length,
+        processor: used / seconds,
+        lost,
+    })
+}
+
+fn rush_table(rushes: &[Rush]) -> String {
+    let figure = |figure: fn(&Rush) -> f64| {
+        let figures: Vec<f64> = rushes.iter().map(figure).collect();
+        median(&figures)
+    };
+    format!(
+        "| leaktrace record --all-events | |\n|---|---:|\n\
+         | events a second recorded | {:.0} |\n\
+         | processors that the recorder takes | {:.2} |\n\
+         | records lost | {:.0} |\n",
+        figure(|rush| rush.recorded),
+        figure(|rush| rush.processor),
+        figure(|rush| rush.lost),
+    )
+}
+
 /// Nanoseconds of a turn without a pace.
 fn unpaced(options: &Options) -> Result<f64> {
-    let reached = load::paced_open(options, f64::INFINITY, options.loop_seconds())?;
+    let reached = load::paced(options, "open", f64::INFINITY, options.loop_seconds())?;
     Ok(1e9 / reached)
 }
 
@@ -207,5 +259,17 @@ mod tests {
                 .all(|row| table.contains(&format!("| {row} | 120 | 900 |"))),
             "{table}"
         );
+    }
+
+    #[test]
+    fn the_rush_tells_what_was_lost() {
+        let rush = Rush {
+            recorded: 974_000.4,
+            processor: 0.5,
+            lost: 12.0,
+        };
+        let table = rush_table(&[rush; 3]);
+        assert!(table.contains("recorded | 974000 |"), "{table}");
+        assert!(table.contains("lost | 12 |"), "{table}");
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const USAGE: &str = "usage: bench-loop open|socket|getppid|readwrite SECONDS [TURNS_PER_SECOND]\n       bench-loop hold COUNT";
+const USAGE: &str = "usage: bench-loop open|dup|socket|getppid|readwrite SECONDS [TURNS_PER_SECOND]\n       bench-loop hold COUNT";
 /// Turns between two looks at the clock.
 const BATCH: u32 = 256;
 
@@ -75,6 +75,14 @@ type Turn = Box<dyn FnMut() -> bool>;
 fn turn(name: &str) -> io::Result<Option<Turn>> {
     Ok(Some(match name {
         "open" => Box::new(|| close(open(c"/dev/null"))),
+        "dup" => {
+            let null = open(c"/dev/null");
+            if null < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // SAFETY: dup takes no pointers.
+            Box::new(move || close(unsafe { libc::dup(null) }))
+        }
         "socket" => Box::new(|| {
             // SAFETY: socket takes no pointers.
             close(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) })
