@@ -10,9 +10,10 @@ use leak_user::{
         TraceOptions, completion_script, exit_code,
     },
     doctor,
-    output::{Output, ReportOutput, Style},
+    output::{EventOutput, Output, ReportOutput, Style},
     proc::Proc,
     record::{self, Summary},
+    replay::Missing,
     report::{self, doctor::Status, escape::escape, model::Verdict},
     saved,
     trace::{Outcome, Plan, TraceError, trace},
@@ -127,7 +128,11 @@ enum Target<'a> {
 fn trace_command(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Result<u8, Failure> {
     let host = Proc::default().host_facts().hostname;
     // Before anything is traced: a place that can not be written is told at once.
-    let output = ReportOutput::open(options.looks.format, options.looks.output.as_deref(), &host)?;
+    let (format, path) = (options.looks.format, options.looks.output.as_deref());
+    let (output, events) = match options.events {
+        true => (None, Some(EventOutput::open(format, path, &host)?)),
+        false => (Some(ReportOutput::open(format, path, &host)?), None),
+    };
     let advice = Advice::read(
         &options.looks.advice.hints,
         &options.looks.advice.suppressions,
@@ -136,8 +141,11 @@ fn trace_command(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resul
         Target::Running(pids) => (pids.to_vec(), Vec::new(), None),
         Target::Command(command, fail_on) => (Vec::new(), command.to_vec(), fail_on),
     };
+    let is_shown = events.as_ref().is_some_and(EventOutput::is_terminal);
     let plan = Plan {
         all_events: options.all_events,
+        // A line that is kept up to date would be torn by those of the events.
+        progress: cli.verbose == 0 && !is_shown,
         record: options.record.as_ref().map(|path| record::Plan {
             path: path.clone(),
             host,
@@ -150,7 +158,8 @@ fn trace_command(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resul
         ..plan(cli, &options.selection, pids, command)
     };
     let runtime = runtime()?;
-    let mut outcome = runtime.block_on(trace(&plan))?;
+    let mut outcome = runtime.block_on(trace(&plan, events))?;
+    let mut recorded = outcome.events.take().is_none_or(told_events);
     advice.apply(&mut outcome.report);
     let worst = outcome.report.worst();
     if let Some(age) = options.looks.min_age() {
@@ -161,11 +170,12 @@ fn trace_command(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resul
         top: options.looks.top,
         show_steady: options.looks.all,
     };
-    output.write(&outcome.report, style)?;
-    let recorded = outcome
-        .recording
-        .as_ref()
-        .is_none_or(|summary| told(summary, false));
+    if let Some(output) = output {
+        output.write(&outcome.report, style)?;
+    }
+    if let Some(summary) = &outcome.recording {
+        recorded &= told(summary, false);
+    }
     let code = end(runtime, &mut outcome)?;
     Ok(match (fails(fail_on, worst), recorded) {
         (true, _) => exit_code::LEAKS,
@@ -199,7 +209,7 @@ fn record_command(cli: &Cli, options: &Record) -> Result<u8, Failure> {
         )
     };
     let runtime = runtime()?;
-    let mut outcome = runtime.block_on(trace(&plan))?;
+    let mut outcome = runtime.block_on(trace(&plan, None))?;
     let recorded = outcome
         .recording
         .as_ref()
@@ -209,6 +219,20 @@ fn record_command(cli: &Cli, options: &Record) -> Result<u8, Failure> {
         true => code.unwrap_or(exit_code::FINE),
         false => exit_code::ERROR,
     })
+}
+
+/// Says what is missing among the events, and whether they could be written.
+fn told_events(written: anyhow::Result<Missing>) -> bool {
+    match written {
+        Ok(missing) => {
+            reading::told_missing(&missing);
+            true
+        }
+        Err(error) => {
+            eprintln!("leaktrace: {}", escape_lines(&format!("{error:#}")));
+            false
+        }
+    }
 }
 
 /// Says what was recorded, and whether all of it was.

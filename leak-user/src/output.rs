@@ -6,7 +6,7 @@ mod events;
 mod partitions;
 mod report;
 
-pub use events::EventOutput;
+pub use events::{EventOutput, Rows};
 #[cfg(feature = "parquet")]
 pub use partitions::{EventTable, Partitions};
 pub use report::{ReportOutput, Style};

@@ -13,7 +13,7 @@ use leak_user::{
     cli::{Cli, Report, Verify, exit_code},
     output::{EventOutput, ReportOutput, Style},
     proc::Proc,
-    replay::{Events, Query, Source, replay},
+    replay::{Events, Missing, Query, Source, replay},
     report::escape::escape,
 };
 
@@ -33,14 +33,7 @@ pub(crate) fn report_command(cli: &Cli, options: &Report) -> anyhow::Result<u8> 
     if options.events {
         let output = EventOutput::open(format, path, &host)?;
         let missing = output.write(Events::new(sources, &query)?)?;
-        if missing.lost > 0 {
-            let first = missing.uncovered.first().map_or("", String::as_str);
-            eprintln!(
-                "leaktrace: {} records are missing: {}",
-                missing.lost,
-                escape(first)
-            );
-        }
+        told_missing(&missing);
         return Ok(exit_code::FINE);
     }
     let output = ReportOutput::open(format, path, &host)?;
@@ -64,6 +57,18 @@ pub(crate) fn report_command(cli: &Cli, options: &Report) -> anyhow::Result<u8> 
         true => exit_code::LEAKS,
         false => exit_code::FINE,
     })
+}
+
+/// Says what is missing among events that were written.
+pub(crate) fn told_missing(missing: &Missing) {
+    if missing.lost > 0 {
+        let first = missing.uncovered.first().map_or("", String::as_str);
+        eprintln!(
+            "leaktrace: {} records are missing: {}",
+            missing.lost,
+            escape(first)
+        );
+    }
 }
 
 pub(crate) fn verify_command(options: &Verify) -> anyhow::Result<u8> {

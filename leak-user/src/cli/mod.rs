@@ -109,8 +109,18 @@ impl Cli {
             return Some(contradiction);
         }
         let options = match &self.command {
-            Command::Trace(trace) => &trace.options.selection,
-            Command::Run(run) => &run.options.selection,
+            Command::Trace(trace) => {
+                if let Some(contradiction) = trace.options.contradiction(false) {
+                    return Some(contradiction);
+                }
+                &trace.options.selection
+            }
+            Command::Run(run) => {
+                if let Some(contradiction) = run.options.contradiction(run.fail_on.is_some()) {
+                    return Some(contradiction);
+                }
+                &run.options.selection
+            }
             Command::Record(record) => {
                 if let Some(contradiction) = record.contradiction() {
                     return Some(contradiction);

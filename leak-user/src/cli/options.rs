@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{Args, ValueEnum, ValueHint, error::ErrorKind};
 use leak_common::{Kind, limits};
 
 use super::{
@@ -62,9 +62,15 @@ pub struct TraceOptions {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 15)]
     pub record: Option<PathBuf>,
 
-    /// Send every acquisition and release through the ring, also those that would
-    /// cancel in the kernel: to look into leaktrace itself
-    #[arg(long, hide = true)]
+    /// Write each event while the trace goes on instead of a report at its end, with
+    /// -f jsonl (one a line) or -f parquet where leaktrace was built with it
+    #[arg(long, conflicts_with_all = ["hints", "suppressions"], display_order = 17)]
+    pub events: bool,
+
+    /// Send every acquisition and release to user space, also of what lives for a
+    /// moment only: for --events and --record, at more cost [default: what outlives
+    /// the nursery's age]
+    #[arg(long, display_order = 18)]
     pub all_events: bool,
 }
 
@@ -186,7 +192,30 @@ impl Selection {
     }
 }
 
+impl TraceOptions {
+    pub(super) fn contradiction(&self, judges: bool) -> Option<(ErrorKind, String)> {
+        if self.events && judges {
+            return Some((
+                ErrorKind::ArgumentConflict,
+                "--fail-on needs the report that --events leaves out".to_owned(),
+            ));
+        }
+        self.looks.contradiction(self.events)
+    }
+}
+
 impl Looks {
+    /// What is wrong with a format that is to hold events, or a report.
+    pub(super) fn contradiction(&self, events: bool) -> Option<(ErrorKind, String)> {
+        (events && !self.format.has_events()).then(|| {
+            (
+                ErrorKind::ArgumentConflict,
+                "--events are lines or tables: add -f jsonl, or -f parquet where there is one"
+                    .to_owned(),
+            )
+        })
+    }
+
     /// Age below which steady findings are left out of the report; `None` for none.
     #[must_use]
     pub fn min_age(&self) -> Option<Duration> {
@@ -288,6 +317,23 @@ pub enum Format {
 }
 
 impl Format {
+    /// Whether single events are written in it.
+    #[must_use]
+    pub fn has_events(self) -> bool {
+        match self {
+            Format::Jsonl => true,
+            #[cfg(feature = "parquet")]
+            Format::Parquet => true,
+            Format::Text
+            | Format::Json
+            | Format::Folded
+            | Format::Flamegraph
+            | Format::Pprof
+            | Format::Perfetto
+            | Format::Html => false,
+        }
+    }
+
     /// Whether it would make a mess of a terminal.
     #[must_use]
     pub fn is_binary(self) -> bool {

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, ValueHint, error::ErrorKind};
 
 use super::{
-    FailOn, Format, Looks, Selection, help,
+    FailOn, Looks, Selection, help,
     trigger::{self, Triggers},
     values::{self, KindChoice, Moment},
 };
@@ -140,19 +140,7 @@ pub struct Verify {
 
 impl Report {
     pub(super) fn contradiction(&self) -> Option<(ErrorKind, String)> {
-        let has_events = match self.looks.format {
-            Format::Jsonl => true,
-            #[cfg(feature = "parquet")]
-            Format::Parquet => true,
-            _ => false,
-        };
-        (self.events && !has_events).then(|| {
-            (
-                ErrorKind::ArgumentConflict,
-                "--events are lines or tables: add -f jsonl, or -f parquet where there is one"
-                    .to_owned(),
-            )
-        })
+        self.looks.contradiction(self.events)
     }
 
     /// The chosen kinds, each once, in the order of their numbers.

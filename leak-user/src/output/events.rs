@@ -1,4 +1,4 @@
-//! The events of a recording to their place, as they are read.
+//! Single events to their place, as they are read from a recording or happen.
 
 use std::{
     io::{self, Read, Write},
@@ -11,8 +11,45 @@ use super::Output;
 use crate::{
     cli::Format,
     replay::{Events, Missing},
-    report::jsonl,
+    report::{jsonl, model::Host, row::EventRow},
 };
+
+/// What gives the events.
+pub trait Rows {
+    /// The host that was traced.
+    fn host(&self) -> &Host;
+
+    /// How many there were so far, and what is missing.
+    fn missing(&self) -> &Missing;
+
+    /// Whether the next one is yet to come: what was written is to be seen meanwhile.
+    fn wait(&mut self) -> bool;
+
+    /// The next one; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be read.
+    fn next_row(&mut self) -> anyhow::Result<Option<EventRow>>;
+}
+
+impl<R: Read> Rows for Events<'_, R> {
+    fn host(&self) -> &Host {
+        Events::host(self)
+    }
+
+    fn missing(&self) -> &Missing {
+        Events::missing(self)
+    }
+
+    fn wait(&mut self) -> bool {
+        false
+    }
+
+    fn next_row(&mut self) -> anyhow::Result<Option<EventRow>> {
+        Ok(Events::next_row(self)?)
+    }
+}
 
 /// An open place for events.
 #[derive(Debug)]
@@ -40,12 +77,22 @@ impl EventOutput {
         }))
     }
 
+    /// Whether a person looks at it.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        match &self.0 {
+            Place::Lines(output) => output.is_terminal(),
+            #[cfg(feature = "parquet")]
+            Place::Tables(_) => false,
+        }
+    }
+
     /// Writes all events. Returns what was missing.
     ///
     /// # Errors
     ///
-    /// As [`Output::write`], and where the recording cannot be read to its end.
-    pub fn write<R: Read>(self, mut events: Events<'_, R>) -> anyhow::Result<Missing> {
+    /// As [`Output::write`], and where the events cannot be read to their end.
+    pub fn write(self, mut events: impl Rows) -> anyhow::Result<Missing> {
         match self.0 {
             Place::Lines(output) => {
                 let mut unread = None;
@@ -57,7 +104,7 @@ impl EventOutput {
                     })
                 });
                 if let Some(error) = unread {
-                    return Err(error.into());
+                    return Err(error);
                 }
                 written?;
             }
@@ -74,13 +121,16 @@ impl EventOutput {
     }
 }
 
-fn lines<R: Read>(
-    events: &mut Events<'_, R>,
+fn lines(
+    events: &mut impl Rows,
     out: &mut dyn Write,
-    unread: impl FnOnce(crate::replay::ReplayError) -> io::Error,
+    unread: impl FnOnce(anyhow::Error) -> io::Error,
 ) -> io::Result<()> {
     let host = events.host().hostname.clone();
     loop {
+        if events.wait() {
+            out.flush()?;
+        }
         match events.next_row() {
             Ok(Some(row)) => jsonl::events::write_line(&row, &host, out)?,
             Ok(None) => return jsonl::events::write_end(events.missing(), &host, out),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use leak_common::{Counter, ProcessId};
 
 use super::{
-    Plan, TraceError, failures::Failures, interpreted::Interpreted, observe::Looks,
+    Plan, TraceError, events::Stream, failures::Failures, interpreted::Interpreted, observe::Looks,
     recording::Recording, unfinished::Stacks, wall_clock,
 };
 use crate::{
@@ -30,6 +30,7 @@ pub(super) struct Engine {
     /// Only [`Engine::tell`] changes it.
     pub(super) analysis: Analysis,
     pub(super) recording: Option<Recording>,
+    pub(super) events: Option<Stream>,
     pub(super) proc: Proc,
     pub(super) shared_use: SharedUse,
     pub(super) symbolizer: Symbolizer,
@@ -168,6 +169,7 @@ impl Engine {
             reader,
             analysis,
             recording: None,
+            events: None,
             proc,
             shared_use: SharedUse::default(),
             symbolizer: Symbolizer::default(),

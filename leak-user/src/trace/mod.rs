@@ -5,6 +5,7 @@
 mod baseline;
 mod command;
 mod engine;
+mod events;
 mod failures;
 mod gather;
 mod interpreted;
@@ -28,8 +29,10 @@ use crate::{
     analysis::Wall,
     bpf::{self, LoadError, Tracer, monotonic_now},
     cli::Trigger,
+    output::EventOutput,
     proc::Proc,
     record::{self, Summary},
+    replay::Missing,
     report::Report,
 };
 use command::Child;
@@ -85,6 +88,8 @@ pub struct Outcome {
     pub report: Report,
     /// What was recorded.
     pub recording: Option<Summary>,
+    /// How many events were written and what is missing, or why it could not be.
+    pub events: Option<anyhow::Result<Missing>>,
     /// The command, if it still runs: its end is to be waited for.
     pub child: Option<Child>,
     /// The command's exit code, if it ended: 128 + signal where one ended it.
@@ -133,11 +138,12 @@ impl std::fmt::Display for TraceError {
     }
 }
 
-/// Traces as planned. Must run inside a tokio runtime.
+/// Traces as planned; writes each event to `events` meanwhile. Must run inside a tokio
+/// runtime.
 ///
 /// # Errors
 /// See [`TraceError`]; nothing stays behind in the kernel.
-pub async fn trace(plan: &Plan) -> Result<Outcome, TraceError> {
+pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, TraceError> {
     let proc = Proc::new("/proc");
     for &pid in &plan.pids {
         if proc.identity(pid).is_none() {
@@ -158,13 +164,17 @@ pub async fn trace(plan: &Plan) -> Result<Outcome, TraceError> {
         bpf::forward_logs(&mut tracer)?;
     }
     let mut engine = Engine::start(tracer, proc, plan)?;
+    let reports = !plan.only_record && events.is_none();
+    if let Some(output) = events {
+        engine.start_events(output)?;
+    }
     let mut child = match plan.command.as_slice() {
         [] => None,
         command => Some(Child::spawn(command, |pid| engine.learn_command(pid))?),
     };
     // The command has been started, with a priority of its own.
     bpf::run_before_others();
-    let progress = Progress::start(plan, engine.hooks());
+    let progress = Progress::start(plan, engine.hooks(), reports);
     let ended = follow(
         plan,
         &mut engine,
@@ -174,23 +184,31 @@ pub async fn trace(plan: &Plan) -> Result<Outcome, TraceError> {
     )
     .await?;
     progress.finish();
-    let report = tokio::select! {
+    let (report, events) = tokio::select! {
         biased;
         () = interrupts.again() => return Err(TraceError::Aborted),
-        report = engine.finish() => report?,
+        ended = end(&mut engine) => ended?,
     };
     let recording = engine.finish_recording();
     let exit_code = match ended {
         Ended::Command(code) => Some(code),
-        Ended::Duration | Ended::Interrupted | Ended::Recorded => None,
+        Ended::Duration | Ended::Interrupted | Ended::Written => None,
     };
     let child = child.filter(|_| exit_code.is_none());
     Ok(Outcome {
         report,
         recording,
+        events,
         child,
         exit_code,
     })
+}
+
+/// Makes the report, and writes the last of the events.
+async fn end(engine: &mut Engine) -> Result<(Report, Option<anyhow::Result<Missing>>), TraceError> {
+    let report = engine.finish().await?;
+    let events = engine.finish_events(&report.health).await;
+    Ok((report, events))
 }
 
 fn options(plan: &Plan) -> bpf::Options {
@@ -216,8 +234,8 @@ enum Ended {
     Duration,
     Interrupted,
     Command(u8),
-    /// The recording has its size, or can not go on.
-    Recorded,
+    /// The recording has its size, or it or the events can not go on.
+    Written,
 }
 
 /// The loop: batches as they come, ticks between them, until the end.
@@ -253,8 +271,9 @@ async fn follow(
             batch = engine.next_batch() => engine.take(&batch?),
             _ = ticks.tick() => {
                 engine.tick()?;
-                if plan.only_record && engine.recording_is_over() {
-                    return Ok(Ended::Recorded);
+                engine.send_events();
+                if plan.only_record && engine.recording_is_over() || engine.events_are_over() {
+                    return Ok(Ended::Written);
                 }
                 let now = monotonic_now();
                 if now >= sample_due {

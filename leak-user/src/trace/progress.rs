@@ -13,11 +13,11 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Says that every hook is in place.
-    pub(super) fn start(plan: &Plan, hooks: usize) -> Progress {
+    pub(super) fn start(plan: &Plan, hooks: usize, reports: bool) -> Progress {
         eprintln!(
             "tracing {} ({hooks} hooks in place); {}",
             scope(plan),
-            until(plan)
+            until(plan, reports)
         );
         let line = (plan.progress && std::io::stderr().is_terminal()).then(|| {
             let line = ProgressBar::new_spinner();
@@ -72,15 +72,14 @@ fn scope(plan: &Plan) -> String {
     }
 }
 
-fn until(plan: &Plan) -> String {
-    match (plan.duration, plan.command.is_empty()) {
-        (Some(duration), _) => {
-            format!(
-                "the report comes in {}",
-                humantime::format_duration(duration)
-            )
-        }
-        (None, true) => "Ctrl-C ends with the report".to_owned(),
-        (None, false) => "the report comes when it ends".to_owned(),
+fn until(plan: &Plan, reports: bool) -> String {
+    let duration = plan.duration.map(humantime::format_duration);
+    match (duration, plan.command.is_empty(), reports) {
+        (Some(duration), _, true) => format!("the report comes in {duration}"),
+        (Some(duration), _, false) => format!("for {duration}"),
+        (None, true, true) => "Ctrl-C ends with the report".to_owned(),
+        (None, true, false) => "until Ctrl-C".to_owned(),
+        (None, false, true) => "the report comes when it ends".to_owned(),
+        (None, false, false) => "until it ends".to_owned(),
     }
 }

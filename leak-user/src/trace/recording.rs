@@ -55,9 +55,13 @@ impl Engine {
         Ok(())
     }
 
-    /// The one way by which anything reaches the analysis, and the recording.
+    /// The one way by which anything reaches the analysis, the recording and those
+    /// who read events.
     pub(super) fn tell(&mut self, input: Input) {
         self.analysis.take(&input);
+        if let Input::Event(event) = &input {
+            self.write_event(event);
+        }
         let Some(recording) = &mut self.recording else {
             return;
         };

@@ -1,0 +1,247 @@
+//! The events of a trace to where they are written while it goes on, on a thread of its
+//! own: the trace hands them over in batches and never waits long. What does not find
+//! room is counted, and the last line says so.
+
+use std::{
+    sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+    vec,
+};
+
+use super::engine::Engine;
+use crate::{
+    analysis::Beginning,
+    event::Event,
+    output::{EventOutput, Rows},
+    replay::Missing,
+    report::{
+        model::{Health, Host},
+        moment::Calendar,
+        row::EventRow,
+    },
+};
+
+/// Events of a batch, and batches that wait to be written: some 30 MiB at most.
+const BATCH: usize = 1024;
+const QUEUE: usize = 256;
+
+/// How long the trace waits for room, once for a batch.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Stacks that wait for room: no later event tells them again.
+const MAX_KEPT: usize = 16 * BATCH;
+
+/// How often the end looks whether all is written.
+const LOOK: Duration = Duration::from_millis(5);
+
+enum Message {
+    Events(Vec<Event>),
+    /// There are no more; what is missing.
+    End(Missing),
+}
+
+/// Takes events and has them written.
+pub(super) struct Stream {
+    queue: SyncSender<Message>,
+    batch: Vec<Event>,
+    lost: u64,
+    /// Nothing is written any more: the reader has closed its pipe, or writing failed.
+    is_over: bool,
+    thread: JoinHandle<anyhow::Result<Missing>>,
+}
+
+impl Stream {
+    fn start(output: EventOutput, beginning: &Beginning) -> std::io::Result<Stream> {
+        let (queue, messages) = sync_channel(QUEUE);
+        let zero = i128::from(beginning.started_at) - i128::from(beginning.started);
+        let live = Live {
+            messages,
+            events: Vec::new().into_iter(),
+            is_over: false,
+            host: beginning.host.clone(),
+            calendar: Calendar {
+                monotonic_zero: i64::try_from(zero).unwrap_or(0),
+            },
+            missing: Missing::default(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("events".to_owned())
+            .spawn(move || output.write(live))?;
+        Ok(Stream {
+            queue,
+            batch: Vec::new(),
+            lost: 0,
+            is_over: false,
+            thread,
+        })
+    }
+
+    fn take(&mut self, event: &Event) {
+        self.batch.push(event.clone());
+        if self.batch.len() >= BATCH {
+            self.send();
+        }
+    }
+
+    /// Hands over what was taken.
+    fn send(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let mut message = Message::Events(std::mem::take(&mut self.batch));
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.queue.try_send(message) {
+                Ok(()) => return,
+                Err(TrySendError::Disconnected(_)) => {
+                    self.is_over = true;
+                    return;
+                }
+                Err(TrySendError::Full(back)) if Instant::now() < end => {
+                    message = back;
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Err(TrySendError::Full(Message::Events(events))) => return self.lose(events),
+                Err(TrySendError::Full(Message::End(_))) => return,
+            }
+        }
+    }
+
+    fn lose(&mut self, events: Vec<Event>) {
+        let before = events.len();
+        self.batch = events;
+        self.batch.retain(|event| matches!(event, Event::Site(_)));
+        self.batch.truncate(MAX_KEPT);
+        let lost = (before - self.batch.len()) as u64;
+        self.lost += lost;
+        tracing::error!(lost, "whoever reads the events cannot keep up");
+    }
+
+    /// Writes the rest and the last line. Returns what was missing.
+    async fn finish(mut self, health: &Health) -> anyhow::Result<Missing> {
+        self.send();
+        let mut uncovered = health.uncovered.clone();
+        if self.lost > 0 {
+            uncovered.push(format!(
+                "{} events were not written: whoever reads them did not keep up",
+                self.lost
+            ));
+        }
+        let mut message = Message::End(Missing {
+            events: 0,
+            lost: health.lost.saturating_add(self.lost),
+            uncovered,
+        });
+        // There is nothing left to trace: this may wait, for a signal too.
+        while let Err(TrySendError::Full(back)) = self.queue.try_send(message) {
+            message = back;
+            tokio::time::sleep(LOOK).await;
+        }
+        while !self.thread.is_finished() {
+            tokio::time::sleep(LOOK).await;
+        }
+        self.thread
+            .join()
+            .map_err(|_| anyhow::anyhow!("the thread that writes events panicked"))?
+    }
+}
+
+/// What the thread reads.
+struct Live {
+    messages: Receiver<Message>,
+    events: vec::IntoIter<Event>,
+    is_over: bool,
+    host: Host,
+    calendar: Calendar,
+    missing: Missing,
+}
+
+impl Live {
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Events(events) => self.events = events.into_iter(),
+            Message::End(missing) => {
+                self.missing.lost = missing.lost;
+                self.missing.uncovered = missing.uncovered;
+                self.is_over = true;
+            }
+        }
+    }
+}
+
+impl Rows for Live {
+    fn host(&self) -> &Host {
+        &self.host
+    }
+
+    fn missing(&self) -> &Missing {
+        &self.missing
+    }
+
+    fn wait(&mut self) -> bool {
+        if self.is_over || self.events.len() > 0 {
+            return false;
+        }
+        match self.messages.try_recv() {
+            Ok(message) => self.take(message),
+            Err(TryRecvError::Empty) => return true,
+            Err(TryRecvError::Disconnected) => self.is_over = true,
+        }
+        false
+    }
+
+    fn next_row(&mut self) -> anyhow::Result<Option<EventRow>> {
+        loop {
+            if let Some(event) = self.events.next() {
+                if let Some(row) = EventRow::of(&event, self.calendar) {
+                    self.missing.events += 1;
+                    return Ok(Some(row));
+                }
+            } else if self.is_over {
+                return Ok(None);
+            } else {
+                match self.messages.recv() {
+                    Ok(message) => self.take(message),
+                    Err(_) => self.is_over = true,
+                }
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Begins to write events.
+    pub(super) fn start_events(&mut self, output: EventOutput) -> std::io::Result<()> {
+        self.events = Some(Stream::start(output, self.analysis.beginning())?);
+        Ok(())
+    }
+
+    /// Takes note of an event for those that are written.
+    pub(super) fn write_event(&mut self, event: &Event) {
+        if let Some(stream) = &mut self.events {
+            stream.take(event);
+        }
+    }
+
+    /// Has written what happened until now.
+    pub(super) fn send_events(&mut self) {
+        if let Some(stream) = &mut self.events {
+            stream.send();
+        }
+    }
+
+    /// Whether events were to be written and cannot be any more.
+    pub(super) fn events_are_over(&self) -> bool {
+        self.events.as_ref().is_some_and(|stream| stream.is_over)
+    }
+
+    /// Writes what is left. `None` where no events are written.
+    pub(super) async fn finish_events(
+        &mut self,
+        health: &Health,
+    ) -> Option<anyhow::Result<Missing>> {
+        let stream = self.events.take()?;
+        Some(stream.finish(health).await)
+    }
+}
