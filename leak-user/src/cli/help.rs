@@ -54,6 +54,9 @@ Examples:
   A service's cgroup, as JSON, into a file named by host and time:
   leaktrace trace --cgroup /sys/fs/cgroup/system.slice/web.service -d 5m -f json -o %h-%t.json
 
+  What a process acquires and releases, as it happens, what lives for a moment too:
+  leaktrace trace -p 1234 --events --all-events -f jsonl
+
 Exit codes:
   0 fine, 1 error, 2 wrong usage, 4 the kernel lacks something, 5 a privilege is missing";
 

@@ -380,14 +380,21 @@ fn events_are_lines_or_tables_without_a_verdict() {
         panic!("not report")
     };
     assert!(report.events);
+    let cli = parse("leaktrace trace --events -f jsonl --all-events").unwrap();
+    let Command::Trace(trace) = cli.command else {
+        panic!("not trace")
+    };
+    assert!(trace.options.events && trace.options.all_events);
     for (wrong, message) in [
         ("--events", "add -f jsonl"),
         ("--events -f json", "add -f jsonl"),
         ("--events -f jsonl --fail-on leak", "--fail-on"),
         ("--events -f jsonl --suppressions x", "--suppressions"),
     ] {
-        let error = parse(&format!("leaktrace report a.lkt {wrong}")).expect_err(wrong);
-        assert!(error.to_string().contains(message), "{wrong}: {error}");
-        assert_eq!(error.exit_code(), i32::from(exit_code::USAGE));
+        for command in ["report a.lkt", "run"] {
+            let error = parse(&format!("leaktrace {command} {wrong} -- x")).expect_err(wrong);
+            assert!(error.to_string().contains(message), "{wrong}: {error}");
+            assert_eq!(error.exit_code(), i32::from(exit_code::USAGE));
+        }
     }
 }
