@@ -75,12 +75,8 @@ fn a_leak_as_old_as_its_process_is_known_by_what_was_there_before() {
     let judge = Judge::new(Config::default());
     let found = judge.findings((hour + 11_500) * MILLI, hour * MILLI, &ledger);
     assert_eq!(found[0].verdict, Verdict::Leak, "{:?}", found[0]);
-    assert!(
-        found[0]
-            .evidence
-            .iter()
-            .any(|line| line.starts_with("3600 were there before"))
-    );
+    let told = |line: &String| line.starts_with("3600 were there before");
+    assert!(found[0].evidence.iter().any(told), "{:?}", found[0]);
 }
 
 #[test]
@@ -96,24 +92,13 @@ fn what_replaces_as_many_from_before_is_steady() {
             let new = descriptor((second * 10 + n) as usize);
             ledger.apply(&acquired(now - 900 * MILLI, Kind::File, new));
             let handle = descriptor((10_000 + second * 10 + n) as usize);
-            let released = Released {
-                time: now,
-                process: PROCESS,
-                handle,
-                acquired: None,
-            };
-            ledger.apply(&Event::Released(released));
+            ledger.apply(&released(now, handle));
         }
         judge.sample(now, &ledger, &ledger.running());
         found = check(&judge.findings(now, hour * MILLI, &ledger));
     }
     assert_eq!(found[0].verdict, Verdict::Steady, "{:?}", found[0]);
-    assert!(
-        found[0]
-            .evidence
-            .iter()
-            .any(|line| line.contains("holds no more"))
-    );
+    says(&found[0], "holds no more");
 }
 
 #[test]
@@ -121,31 +106,16 @@ fn one_leak_by_many_ways_is_found_and_the_largest_speaks() {
     let mut ledger = ledger(false);
     for n in 0..120_u64 {
         let site = SiteId(1000 + n % 40);
-        ledger.apply(&Event::Site(crate::event::Site {
-            time: n * 200 * MILLI,
-            process: PROCESS,
-            kind: Kind::File,
-            id: site,
-            tid: 7,
-            frames: [10, 20, 30, 1000 + n % 40, 50].into(),
-            end: leak_common::wire::StackEnd::Complete,
-        }));
-        let Event::Acquired(mut one) =
-            acquired(n * 200 * MILLI, Kind::File, descriptor(n as usize))
-        else {
-            unreachable!()
-        };
-        one.site = site;
-        ledger.apply(&Event::Acquired(one));
+        acquired_at(
+            &mut ledger,
+            n * 200 * MILLI,
+            (site, &[10, 20, 30, 1000 + n % 40, 50]),
+            descriptor(n as usize),
+        );
     }
     let found = check(&Judge::new(Config::default()).findings(25_000 * MILLI, 0, &ledger));
-    assert_eq!(found[0].verdict, Verdict::Leak, "{:?}", found[0]);
+    one_leak(&found);
     assert_eq!(found[0].rule, "growth-by-many-ways");
-    assert!(
-        found[1..]
-            .iter()
-            .all(|found| found.verdict != Verdict::Leak)
-    );
 }
 
 #[test]
@@ -166,145 +136,16 @@ fn a_program_that_executes_itself_leaks_as_one() {
     let mut ledger = ledger(false);
     for n in 0..240_u64 {
         let site = SiteId(1000 + n);
-        ledger.apply(&Event::Site(crate::event::Site {
-            time: n * 200 * MILLI,
-            process: PROCESS,
-            kind: Kind::File,
-            id: site,
-            tid: 7,
-            frames: [10 + n, 20 + n, 30 + n].into(),
-            end: leak_common::wire::StackEnd::Complete,
-        }));
-        let one = acquired(n * 200 * MILLI, Kind::File, descriptor(n as usize));
-        if let Event::Acquired(one) = one {
-            ledger.apply(&Event::Acquired(Acquired { site, ..one }));
-        }
+        acquired_at(
+            &mut ledger,
+            n * 200 * MILLI,
+            (site, &[10 + n, 20 + n, 30 + n]),
+            descriptor(n as usize),
+        );
     }
     let found = check(&Judge::new(Config::default()).findings(49_000 * MILLI, 0, &ledger));
-    assert_eq!(found[0].verdict, Verdict::Leak, "{:?}", found[0]);
-    assert!(
-        found[0]
-            .evidence
-            .iter()
-            .any(|line| line.contains("239 other places"))
-    );
-    assert!(
-        found[1..]
-            .iter()
-            .all(|found| found.verdict != Verdict::Leak)
-    );
-}
-
-#[test]
-fn sockets_that_wait_for_their_owners_close_are_a_leak_if_there_are_ever_more() {
-    for (number, verdict) in [(1, Verdict::Suspect), (6, Verdict::Leak)] {
-        let mut ledger = ledger(false);
-        let mut judge = Judge::new(Config::default());
-        for n in 0..number {
-            ledger.apply(&acquired(n * SECOND, Kind::Socket, descriptor(n as usize)));
-        }
-        for second in 1..=20 {
-            let closed = (0..number).filter(|&n| n < second);
-            judge.observe(&Observation {
-                time: second * SECOND,
-                process: PROCESS,
-                close_wait: closed
-                    .map(|n| (descriptor(n as usize), format!("10.0.0.7:{}", 4000 + n)))
-                    .collect(),
-                watches: Vec::new(),
-            });
-        }
-        let found = check(&judge.findings(20 * SECOND, 0, &ledger));
-        assert_eq!(
-            (found[0].verdict, found[0].rule),
-            (verdict, "close-wait"),
-            "{:?}",
-            found[0]
-        );
-        let told = |line: &String| line.contains("CLOSE_WAIT for up to 19.0 s: the peer (10.0.0.7");
-        assert!(found[0].evidence.iter().any(told), "{:?}", found[0]);
-    }
-}
-
-#[test]
-fn sockets_from_before_the_trace_that_nobody_closes_have_a_finding() {
-    let mut ledger = ledger(false);
-    let mut judge = Judge::new(Config::default());
-    before(&mut ledger, 5, 10..160, Kind::Socket);
-    for second in [1, 20] {
-        judge.observe(&Observation {
-            time: second * SECOND,
-            process: PROCESS,
-            close_wait: (10..160)
-                .map(|fd| (descriptor(fd), "192.0.2.1:80".to_owned()))
-                .collect(),
-            watches: Vec::new(),
-        });
-    }
-    let found = check(&judge.findings(20 * SECOND, 0, &ledger));
-    assert_eq!(
-        (found[0].verdict, found[0].outstanding),
-        (Verdict::Leak, 150),
-        "{found:?}"
-    );
-}
-
-#[test]
-fn an_inotify_descriptor_that_gets_ever_more_watches_is_a_leak() {
-    for (per_second, verdict) in [(0, Verdict::Steady), (5, Verdict::Leak)] {
-        let mut ledger = ledger(false);
-        let mut judge = Judge::new(Config::default());
-        ledger.apply(&acquired(0, Kind::Inotify, descriptor(3)));
-        for second in 1..=30 {
-            judge.observe(&Observation {
-                time: second * SECOND,
-                process: PROCESS,
-                close_wait: Vec::new(),
-                watches: vec![(descriptor(3), 10 + second * per_second)],
-            });
-        }
-        let found = check(&judge.findings(30 * SECOND, 0, &ledger));
-        assert_eq!(found[0].verdict, verdict, "{:?}", found[0]);
-    }
-}
-
-#[test]
-fn descriptors_that_started_programs_inherited_are_a_leak_if_there_are_ever_more() {
-    let mut ledger = ledger(false);
-    let mut now = 0;
-    for n in 0..10_u64 {
-        now = n * 2 * SECOND;
-        let child = ProcessId::new(100 + n as u32, 200);
-        let handle = descriptor(3);
-        ledger.apply(&acquired(now, Kind::File, handle));
-        ledger.apply(&Event::Forked(Forked {
-            time: now + MILLI,
-            parent: PROCESS,
-            child,
-            shares_files: false,
-            shares_memory: false,
-            comm: [0; 16],
-        }));
-        ledger.apply(&Event::Executed(Executed {
-            time: now + 2 * MILLI,
-            process: child,
-            comm: [0; 16],
-        }));
-        let released = Released {
-            time: now + 3 * MILLI,
-            process: PROCESS,
-            handle,
-            acquired: None,
-        };
-        ledger.apply(&Event::Released(released));
-    }
-    let found = check(&Judge::new(Config::default()).findings(now + 4 * SECOND, 0, &ledger));
-    assert_eq!(
-        (found[0].verdict, found[0].rule),
-        (Verdict::Leak, "inherited"),
-        "{found:?}"
-    );
-    assert_eq!(found[0].process, PROCESS);
+    one_leak(&found);
+    says(&found[0], "239 other places");
 }
 
 #[test]
@@ -312,13 +153,7 @@ fn a_burst_at_the_start_is_steady() {
     let found = finding(&ramp(100, 10, 50), 20_000, 1000).unwrap();
     assert_eq!(found.verdict, Verdict::Steady);
     assert_eq!(found.growth_per_second, 0.0);
-    assert!(
-        found
-            .evidence
-            .iter()
-            .any(|line| line.contains("none since")),
-        "{found:?}"
-    );
+    says(&found, "none since");
 }
 
 #[test]
@@ -420,40 +255,4 @@ fn a_burst_or_a_single_one_held_at_exit_is_steady() {
     assert_eq!(at_exit(&ramp(50, 5, 10), 2000).verdict, Verdict::Steady);
     assert_eq!(at_exit(&[(1000, None)], 2000).verdict, Verdict::Steady);
     assert_eq!(at_exit(&ramp(1100, 100, 9), 2000).verdict, Verdict::Suspect);
-}
-
-/// The finding on children that died at these seconds and were not reaped.
-fn zombies(died: &[u64], now: u64) -> Judged {
-    let mut ledger = ledger(false);
-    for (number, &second) in died.iter().enumerate() {
-        let child = ProcessId::new(100 + number as u32, 1);
-        let time = second * SECOND;
-        ledger.apply(&Event::Forked(Forked {
-            time,
-            parent: PROCESS,
-            child,
-            shares_files: false,
-            shares_memory: false,
-            comm: [0; 16],
-        }));
-        let handle = Handle::task(Class::Process, child);
-        ledger.apply(&acquired(time, Kind::Process, handle));
-        ledger.apply(&Event::Exited {
-            time: time + MILLI,
-            process: child,
-        });
-    }
-    let judge = Judge::new(Config::default());
-    check(&judge.findings(now * SECOND, 0, &ledger)).remove(0)
-}
-
-#[test]
-fn ever_more_zombies_are_a_leak_one_is_a_suspicion_a_young_one_is_nothing() {
-    assert_eq!(zombies(&[1], 5).verdict, Verdict::Steady);
-    assert_eq!(zombies(&[1], 12).verdict, Verdict::Suspect);
-    // A batch that nobody has come to wait for yet.
-    assert_eq!(zombies(&[1, 1, 1, 1], 20).verdict, Verdict::Suspect);
-    assert_eq!(zombies(&[1, 1], 90).verdict, Verdict::Leak);
-    let found = zombies(&[1, 2, 3, 4], 20);
-    assert_eq!((found.verdict, found.rule), (Verdict::Leak, "zombies"));
 }

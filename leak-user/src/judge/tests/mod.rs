@@ -2,14 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod claims;
+mod facts;
 mod properties;
 
 use std::ops::Range;
 
-use leak_common::{Class, Handle, Kind, ProcessId};
+use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
 
 use super::*;
-use crate::event::{Acquired, Event, Executed, Forked, Released, SiteId};
+use crate::event::{Acquired, Event, Executed, Forked, Released, Site, SiteId};
 use crate::ledger::{self, BaselineProcess};
 
 const PROCESS: ProcessId = ProcessId::new(7, 70);
@@ -62,6 +63,42 @@ fn acquired(time: Nanos, kind: Kind, handle: Handle) -> Event {
     })
 }
 
+/// Acquires from a site, which is told first, with its frames.
+fn acquired_at(ledger: &mut Ledger, time: Nanos, (id, frames): (SiteId, &[u64]), handle: Handle) {
+    ledger.apply(&Event::Site(Site {
+        time,
+        process: PROCESS,
+        kind: Kind::File,
+        id,
+        tid: 7,
+        frames: frames.into(),
+        end: StackEnd::Complete,
+    }));
+    if let Event::Acquired(one) = acquired(time, Kind::File, handle) {
+        ledger.apply(&Event::Acquired(Acquired { site: id, ..one }));
+    }
+}
+
+fn released(time: Nanos, handle: Handle) -> Event {
+    Event::Released(Released {
+        time,
+        process: PROCESS,
+        handle,
+        acquired: None,
+    })
+}
+
+fn forked(time: Nanos, child: ProcessId) -> Event {
+    Event::Forked(Forked {
+        time,
+        parent: PROCESS,
+        child,
+        shares_files: false,
+        shares_memory: false,
+        comm: [0; 16],
+    })
+}
+
 fn descriptor(number: usize) -> Handle {
     Handle::new(Class::Descriptor, number as u64)
 }
@@ -77,13 +114,7 @@ fn told(lives: &[Life]) -> Vec<(Nanos, Event)> {
         }
         events.push((time + LATE, acquired(time, Kind::File, handle)));
         if let Some(to) = to {
-            let released = Released {
-                time: to,
-                process: PROCESS,
-                handle,
-                acquired: None,
-            };
-            events.push((to, Event::Released(released)));
+            events.push((to, released(to, handle)));
         }
     }
     events.sort_by_key(|(time, _)| *time);
@@ -116,6 +147,25 @@ fn check(findings: &[Judged]) -> Vec<Judged> {
     }
     assert!(findings.is_sorted_by(|a, b| order(a, b).is_le()));
     findings.to_vec()
+}
+
+/// Asserts that a finding's evidence holds these words.
+fn says(finding: &Judged, words: &str) {
+    let told = finding.evidence.iter().any(|line| line.contains(words));
+    assert!(told, "{finding:?}");
+}
+
+/// Asserts that the first finding is a leak and no other is.
+fn one_leak(findings: &[Judged]) {
+    let leaks = findings
+        .iter()
+        .filter(|found| found.verdict == Verdict::Leak);
+    let leaks = leaks.count();
+    assert_eq!(
+        (findings[0].verdict, leaks),
+        (Verdict::Leak, 1),
+        "{findings:?}"
+    );
 }
 
 fn verdict(lives: &[Life], end: u64, interval: u64) -> Verdict {

@@ -152,8 +152,7 @@ proptest! {
             ledger.apply(&acquired(from, Kind::File, descriptor(number)));
             if let Some(time) = to {
                 let handle = descriptor(number);
-                let released = Released { time, process: PROCESS, handle, acquired: None };
-                ledger.apply(&Event::Released(released));
+                ledger.apply(&released(time, handle));
             }
         }
         for (now, start) in clock {

@@ -1,0 +1,131 @@
+//! Claims on what speaks beside growth.
+
+use super::*;
+
+#[test]
+fn sockets_that_wait_for_their_owners_close_are_a_leak_if_there_are_ever_more() {
+    for (number, verdict) in [(1, Verdict::Suspect), (6, Verdict::Leak)] {
+        let mut ledger = ledger(false);
+        let mut judge = Judge::new(Config::default());
+        for n in 0..number {
+            ledger.apply(&acquired(n * SECOND, Kind::Socket, descriptor(n as usize)));
+        }
+        for second in 1..=20 {
+            let closed = (0..number).filter(|&n| n < second);
+            judge.observe(&Observation {
+                time: second * SECOND,
+                process: PROCESS,
+                close_wait: closed
+                    .map(|n| (descriptor(n as usize), format!("10.0.0.7:{}", 4000 + n)))
+                    .collect(),
+                watches: Vec::new(),
+            });
+        }
+        let found = check(&judge.findings(20 * SECOND, 0, &ledger));
+        assert_eq!(
+            (found[0].verdict, found[0].rule),
+            (verdict, "close-wait"),
+            "{:?}",
+            found[0]
+        );
+        let told = |line: &String| line.contains("CLOSE_WAIT for up to 19.0 s: the peer (10.0.0.7");
+        assert!(found[0].evidence.iter().any(told), "{:?}", found[0]);
+    }
+}
+
+#[test]
+fn sockets_from_before_the_trace_that_nobody_closes_have_a_finding() {
+    let mut ledger = ledger(false);
+    let mut judge = Judge::new(Config::default());
+    before(&mut ledger, 5, 10..160, Kind::Socket);
+    for second in [1, 20] {
+        judge.observe(&Observation {
+            time: second * SECOND,
+            process: PROCESS,
+            close_wait: (10..160)
+                .map(|fd| (descriptor(fd), "192.0.2.1:80".to_owned()))
+                .collect(),
+            watches: Vec::new(),
+        });
+    }
+    let found = check(&judge.findings(20 * SECOND, 0, &ledger));
+    assert_eq!(
+        (found[0].verdict, found[0].outstanding),
+        (Verdict::Leak, 150),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn an_inotify_descriptor_that_gets_ever_more_watches_is_a_leak() {
+    for (per_second, verdict) in [(0, Verdict::Steady), (5, Verdict::Leak)] {
+        let mut ledger = ledger(false);
+        let mut judge = Judge::new(Config::default());
+        ledger.apply(&acquired(0, Kind::Inotify, descriptor(3)));
+        for second in 1..=30 {
+            judge.observe(&Observation {
+                time: second * SECOND,
+                process: PROCESS,
+                close_wait: Vec::new(),
+                watches: vec![(descriptor(3), 10 + second * per_second)],
+            });
+        }
+        let found = check(&judge.findings(30 * SECOND, 0, &ledger));
+        assert_eq!(found[0].verdict, verdict, "{:?}", found[0]);
+    }
+}
+
+#[test]
+fn descriptors_that_started_programs_inherited_are_a_leak_if_there_are_ever_more() {
+    let mut ledger = ledger(false);
+    let mut now = 0;
+    for n in 0..10_u64 {
+        now = n * 2 * SECOND;
+        let child = ProcessId::new(100 + n as u32, 200);
+        let handle = descriptor(3);
+        ledger.apply(&acquired(now, Kind::File, handle));
+        ledger.apply(&forked(now + MILLI, child));
+        ledger.apply(&Event::Executed(Executed {
+            time: now + 2 * MILLI,
+            process: child,
+            comm: [0; 16],
+        }));
+        ledger.apply(&released(now + 3 * MILLI, handle));
+    }
+    let found = check(&Judge::new(Config::default()).findings(now + 4 * SECOND, 0, &ledger));
+    assert_eq!(
+        (found[0].verdict, found[0].rule),
+        (Verdict::Leak, "inherited"),
+        "{found:?}"
+    );
+    assert_eq!(found[0].process, PROCESS);
+}
+
+/// The finding on children that died at these seconds and were not reaped.
+fn zombies(died: &[u64], now: u64) -> Judged {
+    let mut ledger = ledger(false);
+    for (number, &second) in died.iter().enumerate() {
+        let child = ProcessId::new(100 + number as u32, 1);
+        let time = second * SECOND;
+        ledger.apply(&forked(time, child));
+        let handle = Handle::task(Class::Process, child);
+        ledger.apply(&acquired(time, Kind::Process, handle));
+        ledger.apply(&Event::Exited {
+            time: time + MILLI,
+            process: child,
+        });
+    }
+    let judge = Judge::new(Config::default());
+    check(&judge.findings(now * SECOND, 0, &ledger)).remove(0)
+}
+
+#[test]
+fn ever_more_zombies_are_a_leak_one_is_a_suspicion_a_young_one_is_nothing() {
+    assert_eq!(zombies(&[1], 5).verdict, Verdict::Steady);
+    assert_eq!(zombies(&[1], 12).verdict, Verdict::Suspect);
+    // A batch that nobody has come to wait for yet.
+    assert_eq!(zombies(&[1, 1, 1, 1], 20).verdict, Verdict::Suspect);
+    assert_eq!(zombies(&[1, 1], 90).verdict, Verdict::Leak);
+    let found = zombies(&[1, 2, 3, 4], 20);
+    assert_eq!((found.verdict, found.rule), (Verdict::Leak, "zombies"));
+}
