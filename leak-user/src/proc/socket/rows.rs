@@ -1,25 +1,15 @@
-//! Sockets: addresses and states, from the tables of a process's network name
-//! space in `/proc/PID/net`. Only rows that were asked for are kept.
+//! The tables of `/proc/PID/net`, and what a row of each says.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fs::File,
-    io::{BufRead, BufReader},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{Proc, into_text, link_text, numbers_in};
 use crate::report::model::Socket;
 
-/// Most rows read of one table.
-const MAX_ROWS: usize = 1 << 20;
-
 /// A table and the protocols (`system.sockprotoname`) whose sockets are in it.
-struct Table {
-    file: &'static str,
-    family: &'static str,
-    protocols: &'static [&'static str],
-    row: fn(&str, &'static str) -> Option<(u64, Socket)>,
+pub(super) struct Table {
+    pub(super) file: &'static str,
+    pub(super) family: &'static str,
+    pub(super) protocols: &'static [&'static str],
+    pub(super) row: fn(&str, &'static str) -> Option<(u64, Socket)>,
 }
 
 const fn inet(
@@ -35,7 +25,7 @@ const fn inet(
     }
 }
 
-const TABLES: &[Table] = &[
+pub(super) const TABLES: &[Table] = &[
     Table {
         file: "tcp",
         family: "inet",
@@ -75,153 +65,6 @@ const TABLES: &[Table] = &[
         row: packet_row,
     },
 ];
-
-/// A socket that was found, and the name of its protocol in lower case.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Found {
-    pub(super) socket: Socket,
-    pub(super) protocol: String,
-}
-
-/// The family of a protocol's sockets.
-fn family_of(protocol: &str) -> String {
-    let table = TABLES
-        .iter()
-        .find(|table| table.protocols.contains(&protocol));
-    match table {
-        Some(table) => table.family.to_owned(),
-        None => protocol.trim_start_matches("AF_").to_ascii_lowercase(),
-    }
-}
-
-/// The name people know a table's protocol by.
-fn protocol_name(protocol: &str) -> String {
-    let name = protocol.to_ascii_lowercase();
-    match name.as_str() {
-        "unix-stream" => "unix".to_owned(),
-        _ => name.trim_end_matches("v6").to_owned(),
-    }
-}
-
-impl Proc {
-    /// Finds sockets by inode in the tables of a process's network name space.
-    /// `wanted` has the name of each one's protocol where it is known; with all
-    /// names known, only their tables are read. A socket without a row (never
-    /// bound or connected, or of another name space) is `UNCONNECTED`.
-    pub(super) fn sockets(
-        &self,
-        pid: u32,
-        wanted: &[(u64, Option<String>)],
-    ) -> HashMap<u64, Found> {
-        let mut missing: HashSet<u64> = wanted.iter().map(|(inode, _)| *inode).collect();
-        let names: Option<HashSet<&str>> = wanted.iter().map(|(_, name)| name.as_deref()).collect();
-        let mut found = HashMap::new();
-        for table in TABLES {
-            let needed = names
-                .as_ref()
-                .is_none_or(|names| table.protocols.iter().any(|name| names.contains(name)));
-            if needed && !missing.is_empty() {
-                self.search(pid, table, &mut missing, &mut found);
-            }
-        }
-        for (inode, protocol) in wanted {
-            found.entry(*inode).or_insert_with(|| Found {
-                socket: Socket {
-                    family: protocol.as_deref().map(family_of).unwrap_or_default(),
-                    state: "UNCONNECTED".to_owned(),
-                    ..Socket::default()
-                },
-                protocol: protocol.as_deref().map(protocol_name).unwrap_or_default(),
-            });
-        }
-        found
-    }
-
-    /// TCP sockets of a process's network name space whose peer has closed and whose
-    /// owner has not: inode and peer. Reads all rows, and takes few apart.
-    #[must_use]
-    pub fn close_wait(&self, pid: u32) -> HashMap<u64, String> {
-        let mut found = HashMap::new();
-        for table in TABLES.iter().filter(|table| table.file.starts_with("tcp")) {
-            let Ok(file) = File::open(self.of(pid, "net").join(table.file)) else {
-                continue;
-            };
-            let mut lines = BufReader::with_capacity(64 * 1024, file);
-            let mut line = Vec::new();
-            for _ in 0..MAX_ROWS {
-                line.clear();
-                if !matches!(lines.read_until(b'\n', &mut line), Ok(1..)) {
-                    break;
-                }
-                if !line.windows(4).any(|word| word == b" 08 ") {
-                    continue;
-                }
-                let text = into_text(line.clone());
-                if let Some((inode, socket)) = (table.row)(text.trim_end(), table.family)
-                    && socket.state == "CLOSE_WAIT"
-                {
-                    found.insert(inode, socket.peer);
-                }
-            }
-        }
-        found
-    }
-
-    /// Which of these sockets, by inode, a process holds: descriptors, at most `limit`.
-    #[must_use]
-    pub fn descriptors_of_sockets<'a>(
-        &self,
-        pid: u32,
-        sockets: &'a HashMap<u64, String>,
-        limit: usize,
-    ) -> Vec<(u32, &'a str)> {
-        let directory = self.of(self.memory_of(pid), "fd");
-        let numbers = numbers_in(&directory).into_iter().flatten();
-        let of = |number: u32| {
-            let link = link_text(&directory.join(number.to_string())).ok()?;
-            let inode = link.strip_prefix("socket:[")?.strip_suffix(']')?;
-            let peer = sockets.get(&inode.parse().ok()?)?;
-            Some((number, peer.as_str()))
-        };
-        numbers.filter_map(of).take(limit).collect()
-    }
-
-    /// The network name space of a process, as a number.
-    #[must_use]
-    pub fn network_namespace(&self, pid: u32) -> Option<u64> {
-        let link = link_text(&self.of(pid, "ns/net")).ok()?;
-        link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
-    }
-
-    fn search(
-        &self,
-        pid: u32,
-        table: &Table,
-        missing: &mut HashSet<u64>,
-        found: &mut HashMap<u64, Found>,
-    ) {
-        let Ok(file) = File::open(self.of(pid, "net").join(table.file)) else {
-            return;
-        };
-        let mut lines = BufReader::with_capacity(64 * 1024, file);
-        let mut line = Vec::new();
-        for _ in 0..MAX_ROWS {
-            line.clear();
-            if !matches!(lines.read_until(b'\n', &mut line), Ok(1..)) || missing.is_empty() {
-                break;
-            }
-            let text = into_text(std::mem::take(&mut line));
-            let Some((inode, socket)) = (table.row)(text.trim_end_matches('\n'), table.family)
-            else {
-                continue;
-            };
-            if missing.remove(&inode) {
-                let protocol = table.file.trim_end_matches('6').to_owned();
-                found.insert(inode, Found { socket, protocol });
-            }
-        }
-    }
-}
 
 /// The kernel's word for a TCP state (include/net/tcp_states.h).
 fn tcp_state(number: u8) -> &'static str {
@@ -281,7 +124,7 @@ fn row_of_addresses(
 }
 
 /// Address words in the host's byte order as hexadecimal, a colon, the port.
-pub(super) fn address(field: &str) -> Option<SocketAddr> {
+pub(in crate::proc) fn address(field: &str) -> Option<SocketAddr> {
     let (address, port) = field.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
     let word = |index: usize| {
