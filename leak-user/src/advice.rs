@@ -1,15 +1,11 @@
 //! What people know beside what was traced: hints and suppressions, built in and from
 //! files, put on a finished report in one place.
 
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io::Read, path::Path};
 
 use anyhow::{Context, bail};
 
-use crate::{hints::Hints, report::Report, suppress::Suppressions};
+use crate::{cli::AdviceOptions, hints::Hints, report::Report, suppress::Suppressions};
 
 /// Most bytes of a file.
 const MAX_FILE: u64 = 4 << 20;
@@ -28,16 +24,19 @@ impl Advice {
     /// # Errors
     /// Where a file can not be read, or is not in its form: the file, the line and what
     /// is wrong there.
-    pub fn read(hints: &[PathBuf], suppressions: &[PathBuf]) -> anyhow::Result<Advice> {
+    pub fn read(options: &AdviceOptions) -> anyhow::Result<Advice> {
         let mut advice = Advice {
             hints: Hints::built_in(),
-            suppressions: Suppressions::default(),
+            suppressions: match options.no_default_suppressions {
+                true => Suppressions::default(),
+                false => Suppressions::built_in(),
+            },
         };
-        for path in hints {
+        for path in &options.hints {
             let added = advice.hints.add(&text_of(path)?);
             added.with_context(|| format!("hints {}", path.display()))?;
         }
-        for path in suppressions {
+        for path in &options.suppressions {
             let added = advice.suppressions.add(&text_of(path)?);
             added.with_context(|| format!("suppressions {}", path.display()))?;
         }

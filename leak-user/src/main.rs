@@ -133,10 +133,7 @@ fn trace_command(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resul
         true => (None, Some(EventOutput::open(format, path, &host)?)),
         false => (Some(ReportOutput::open(format, path, &host)?), None),
     };
-    let advice = Advice::read(
-        &options.looks.advice.hints,
-        &options.looks.advice.suppressions,
-    )?;
+    let advice = Advice::read(&options.looks.advice)?;
     let (pids, command, fail_on) = match target {
         Target::Running(pids) => (pids.to_vec(), Vec::new(), None),
         Target::Command(command, fail_on) => (Vec::new(), command.to_vec(), fail_on),

@@ -37,10 +37,7 @@ pub(crate) fn report_command(cli: &Cli, options: &Report) -> anyhow::Result<u8> 
         return Ok(exit_code::FINE);
     }
     let output = ReportOutput::open(format, path, &host)?;
-    let advice = Advice::read(
-        &options.looks.advice.hints,
-        &options.looks.advice.suppressions,
-    )?;
+    let advice = Advice::read(&options.looks.advice)?;
     let mut report = replay(sources, &query)?;
     advice.apply(&mut report);
     let worst = report.worst();

@@ -8,12 +8,13 @@ use anyhow::{Context as _, anyhow};
 use crate::{
     advice::Advice,
     capture,
+    cli::AdviceOptions,
     replay::{Query, Source, replay},
     report::{Report, escape::escape_bytes, read},
 };
 
 /// Reads the report in a file, or makes the one on a recording: all of it, with the
-/// hints that are built in.
+/// hints and suppressions that are built in.
 ///
 /// # Errors
 ///
@@ -32,7 +33,7 @@ pub fn load(path: &Path) -> anyhow::Result<Report> {
     if is_recording {
         let name = path.to_string_lossy().into_owned();
         let mut report = replay(vec![Source { name, content }], &Query::default())?;
-        Advice::read(&[], &[])?.apply(&mut report);
+        Advice::read(&AdviceOptions::default())?.apply(&mut report);
         return Ok(report);
     }
     read::read(content).map_err(|error| anyhow!("'{shown}' {error}"))

@@ -1,11 +1,14 @@
-//! Hints and suppressions from files, on what a traced command leaks.
+//! Hints and suppressions, from files and built in, on what a traced program leaks.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::PathBuf;
+use std::process::Command;
 
+use harness::compile::Recipe;
+use harness::report::Finding;
 use harness::victim::program;
-use harness::{Ran, Tracer, alone};
+use harness::{Ran, Report, Tracer, Victim, alone};
 use tempfile::TempDir;
 
 fn file(directory: &TempDir, name: &str, text: &str) -> String {
@@ -98,4 +101,59 @@ fn a_mistake_in_a_file_is_told_before_anything_runs() {
         assert!(ran.stderr.contains(named), "{}", ran.stderr);
         assert!(!witness.exists());
     }
+}
+
+/// A trace of a program with AddressSanitizer whose stack depot and list of globals grow.
+fn sanitized(arguments: &[&str], leaks: bool) -> Report {
+    const FLAGS: [&str; 3] = ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address"];
+    let [level, frames, sanitizer] = FLAGS;
+    let inside = "-static-libasan";
+    let library_flags = [level, sanitizer, inside, "-DLIBRARY", "-shared", "-fPIC"];
+    let library = Recipe::gcc("sanitized.so", "../sanitized.c", &library_flags).program();
+    // With its run-time library inside, whose symbols no package has stripped.
+    let flags = [level, frames, sanitizer, inside, "-rdynamic"];
+    let mut command = Command::new(Recipe::gcc("sanitized", "../sanitized.c", &flags).program());
+    command.arg(library).args(leaks.then_some("leak"));
+    let mut victim = Victim::spawn(&mut command);
+    victim.expect("ready");
+    let pid = victim.pid().to_string();
+    let options = ["-p", &pid, "-k", "mapping", "-i", "500ms"];
+    let tracer = Tracer::start(&[&options, arguments].concat());
+    victim.tell();
+    victim.expect("grown");
+    tracer.stop()
+}
+
+fn is_the_sanitizers(finding: &Finding) -> bool {
+    finding.passes("__asan_register_globals") || finding.passes("take_and_give")
+}
+
+#[test]
+fn what_a_sanitizer_keeps_by_design_is_suppressed_by_itself_and_no_leak_beside_it() {
+    let _alone = alone();
+    let report = sanitized(&["--no-default-suppressions"], false);
+    let accused = report.findings.iter().filter(|f| f.verdict != "steady");
+    let (depot, globals): (Vec<_>, Vec<_>) = accused
+        .filter(|finding| is_the_sanitizers(finding))
+        .partition(|finding| finding.passes("take_and_give"));
+    assert!(!depot.is_empty(), "the stack depot does not grow");
+    assert!(!globals.is_empty(), "the list of globals does not grow");
+    assert_eq!(report.document["suppressed"], serde_json::json!([]));
+
+    let report = sanitized(&[], true);
+    let accused = || report.findings.iter().filter(|f| f.verdict != "steady");
+    let left: Vec<_> = accused().filter(|f| is_the_sanitizers(f)).collect();
+    assert_eq!(left.len(), 0, "{left:?}");
+    let leaks = accused().filter(|f| f.passes("leak_page"));
+    assert_eq!(leaks.count(), 1, "{}", report.document["findings"]);
+    let suppressed = report.document["suppressed"].as_array().unwrap();
+    let told = |word: &str| {
+        suppressed.iter().any(|one| {
+            one["why"].as_str().unwrap().contains(word)
+                && one["built_in"] == true
+                && one["findings"].as_u64() >= Some(1)
+                && one["outstanding"].as_u64() >= Some(10)
+        })
+    };
+    assert!(told("stack depot") && told("dlclose"), "{suppressed:?}");
 }

@@ -10,7 +10,7 @@ use super::{
     names::{by_name, points, rfc3339},
 };
 use crate::{
-    event::seconds,
+    event::{SiteId, seconds},
     judge::{self, Judged, Named},
     ledger::{ProcessView, SiteKey},
     report::{
@@ -95,6 +95,14 @@ fn weigh(analysis: &Analysis, judged: &mut Judged, stack: &[Frame], view: Option
     judge::weigh(judged, &named);
 }
 
+/// What tells the sites of a process and kind apart.
+fn number(key: SiteKey) -> u64 {
+    match key {
+        SiteKey::Site(site) => site.0,
+        SiteKey::Unknown(..) => SiteId::UNKNOWN.0,
+    }
+}
+
 struct Assembly<'a> {
     analysis: &'a Analysis,
     span: Span,
@@ -166,6 +174,8 @@ impl Assembly<'_> {
             stack,
             examples: self.examples(judged),
             history: points(&judged.history, self.span.start),
+            site: number(judged.key),
+            ways: judged.ways.iter().copied().map(number).collect(),
         }
     }
 

@@ -64,7 +64,7 @@ pub struct TraceOptions {
 
     /// Write each event while the trace goes on instead of a report at its end, with
     /// -f jsonl (one a line) or -f parquet where leaktrace was built with it
-    #[arg(long, conflicts_with_all = ["hints", "suppressions"], display_order = 17)]
+    #[arg(long, conflicts_with_all = ["hints", "suppressions", "no_default_suppressions"], display_order = 17)]
     pub events: bool,
 
     /// Send every acquisition and release to user space, also of what lives for a
@@ -166,6 +166,11 @@ pub struct AdviceOptions {
     /// docs/suppressions.md has its form (may be repeated)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 16)]
     pub suppressions: Vec<PathBuf>,
+
+    /// Show also what is suppressed by itself: memory that sanitizers and the Java virtual
+    /// machine keep by design
+    #[arg(long, display_order = 16)]
+    pub no_default_suppressions: bool,
 }
 
 const _: () = assert!(limits::RING_BYTES == 16 << 20);

@@ -121,7 +121,8 @@ pub struct Report {
 
     /// Write the single events of the recording instead of a report, with -f jsonl
     /// (one a line) or -f parquet where leaktrace was built with it
-    #[arg(long, conflicts_with_all = ["fail_on", "hints", "suppressions"], display_order = 17)]
+    #[arg(long, conflicts_with_all = ["fail_on", "hints", "suppressions", "no_default_suppressions"],
+          display_order = 17)]
     pub events: bool,
 
     /// End with code 3 if there are findings as bad as this or worse

@@ -390,6 +390,10 @@ fn events_are_lines_or_tables_without_a_verdict() {
         ("--events -f json", "add -f jsonl"),
         ("--events -f jsonl --fail-on leak", "--fail-on"),
         ("--events -f jsonl --suppressions x", "--suppressions"),
+        (
+            "--events -f jsonl --no-default-suppressions",
+            "--no-default-suppressions",
+        ),
     ] {
         for command in ["report a.lkt", "run"] {
             let error = parse(&format!("leaktrace {command} {wrong} -- x")).expect_err(wrong);

@@ -118,6 +118,8 @@ pub struct Judged {
     pub samples: Vec<Sample>,
     /// When the process exited, where this is what it held then.
     pub exited: Option<Nanos>,
+    /// The other sites that the verdict rests on, of the same process and kind.
+    pub ways: Vec<SiteKey>,
 }
 
 /// What a rule finds.
@@ -297,6 +299,7 @@ impl Judge {
             history: site.series.map_or_else(Vec::new, Series::history),
             samples,
             exited: held.map(|held| held.exit),
+            ways: Vec::new(),
         }
     }
 
@@ -341,6 +344,7 @@ impl Judge {
             history: Vec::new(),
             samples,
             exited: None,
+            ways: Vec::new(),
         })
     }
 
@@ -374,6 +378,7 @@ impl Judge {
                 judged.rule = opinion.rule;
                 judged.evidence = opinion.evidence;
                 judged.waits_for = None;
+                judged.ways = keys[1..].to_vec();
             }
         }
     }

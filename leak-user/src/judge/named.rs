@@ -182,6 +182,7 @@ mod tests {
             history: Vec::new(),
             samples: Vec::new(),
             exited: None,
+            ways: Vec::new(),
         }
     }
 

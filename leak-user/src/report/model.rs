@@ -87,6 +87,9 @@ pub struct Holder {
 pub struct Suppressed {
     /// The reason given.
     pub why: String,
+    /// Whether the program brought it; else it is from a file.
+    #[serde(default)]
+    pub built_in: bool,
     /// Findings, and what they have outstanding together.
     pub findings: u64,
     pub outstanding: u64,
@@ -221,6 +224,13 @@ pub struct Finding {
     /// What was outstanding over the window.
     #[serde(default)]
     pub history: Vec<Point>,
+    /// Tells the sites of a process and kind apart, while the report is made; not
+    /// written.
+    #[serde(skip)]
+    pub site: u64,
+    /// The other sites that the verdict rests on; not written.
+    #[serde(skip)]
+    pub ways: Vec<u64>,
 }
 
 /// A frame of a stack. An inlined function has its own entry, before the one it

@@ -111,14 +111,15 @@ pub(crate) fn failing() -> Report {
         limit("host", "pid_max", Some(9000.0)),
         limit("/system.slice/web.service", "memory", Some(170.0)),
     ];
-    let suppressed = |why: &str, findings, outstanding| Suppressed {
+    let suppressed = |why: &str, built_in, findings, outstanding| Suppressed {
         why: why.to_owned(),
+        built_in,
         findings,
         outstanding,
     };
     report.suppressed = vec![
-        suppressed("the connection pool is meant to grow to 50", 1, 50),
-        suppressed("fixed in 2.4, to be rolled out", 2, 11),
+        suppressed("the connection pool is meant to grow to 50", false, 1, 50),
+        suppressed("fixed in 2.4, to be rolled out", true, 2, 11),
     ];
     report
 }

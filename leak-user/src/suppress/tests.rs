@@ -5,13 +5,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::report::model::{Frame, Verdict};
 
-fn suppressions(text: &str) -> Suppressions {
+pub(super) fn suppressions(text: &str) -> Suppressions {
     let mut suppressions = Suppressions::default();
     suppressions.add(text).unwrap();
     suppressions
 }
 
-fn finding(kind: &str, comm: &str, symbols: &[&str]) -> Finding {
+pub(super) fn finding(kind: &str, comm: &str, symbols: &[&str]) -> Finding {
     Finding {
         verdict: Verdict::Leak,
         kind: kind.to_owned(),
@@ -28,7 +28,7 @@ fn finding(kind: &str, comm: &str, symbols: &[&str]) -> Finding {
     }
 }
 
-fn report(findings: Vec<Finding>) -> Report {
+pub(super) fn report(findings: Vec<Finding>) -> Report {
     Report {
         findings,
         ..Report::default()
@@ -62,6 +62,7 @@ fn what_is_suppressed_is_counted_by_its_reason() {
     assert_eq!(left, ["socket", "file"]);
     let suppressed = |why: &str, findings, outstanding| Suppressed {
         why: why.to_owned(),
+        built_in: false,
         findings,
         outstanding,
     };

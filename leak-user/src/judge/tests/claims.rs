@@ -116,6 +116,11 @@ fn one_leak_by_many_ways_is_found_and_the_largest_speaks() {
     let found = check(&Judge::new(Config::default()).findings(25_000 * MILLI, 0, &ledger));
     one_leak(&found);
     assert_eq!(found[0].rule, "growth-by-many-ways");
+    let mut others: Vec<SiteKey> = found[1..].iter().map(|judged| judged.key).collect();
+    let mut ways = found[0].ways.clone();
+    others.sort();
+    ways.sort();
+    assert_eq!(ways, others);
 }
 
 #[test]

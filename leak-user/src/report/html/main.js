@@ -150,8 +150,8 @@ function start() {
   fill(byId("finding-list"), make("p.empty", { id: "no-finding" }, "No finding to show."), cards, leftOut());
   section("shared", report.shared_limits, () => sharedTable(report.shared_limits));
   section("failures", report.failures, () => report.failures.map(failureCard));
-  section("suppressed", report.suppressed, () => make("ul", report.suppressed.map(({ why, findings, outstanding }) =>
-    make("li", `${why}: ${counted(findings, "finding", "findings")}, ${number(outstanding)} outstanding`))));
+  section("suppressed", report.suppressed, () => make("ul", report.suppressed.map(({ why, built_in, findings, outstanding }) =>
+    make("li", `${why}${built_in ? " (built in)" : ""}: ${counted(findings, "finding", "findings")}, ${number(outstanding)} outstanding`))));
   readFragment();
   byId("filter").value = state.filter;
   draw();

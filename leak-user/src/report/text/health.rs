@@ -117,7 +117,11 @@ fn suppressed(suppressed: &[Suppressed], page: &mut Page) -> io::Result<()> {
         ),
     )?;
     for one in suppressed.iter().take(REASONS) {
-        page.paragraph(2, &format!("- {} {}", one.findings, escape(&one.why)))?;
+        let origin = if one.built_in { " (built in)" } else { "" };
+        page.paragraph(
+            2,
+            &format!("- {} {}{origin}", one.findings, escape(&one.why)),
+        )?;
     }
     match suppressed.len().saturating_sub(REASONS) {
         0 => Ok(()),

@@ -249,7 +249,7 @@ web1,",
         "
 3 findings are suppressed, with 61 resources outstanding:
   - 1 the connection pool is meant to grow to 50
-  - 2 fixed in 2.4, to be rolled out
+  - 2 fixed in 2.4, to be rolled out (built in)
 Nothing was lost.
 ",
     ] {
@@ -349,6 +349,7 @@ fn hostile(text: &str, number: u64, real: f64) -> Report {
     report.suppressed = vec![
         Suppressed {
             why: text(),
+            built_in: true,
             findings: number,
             outstanding: number,
         };
