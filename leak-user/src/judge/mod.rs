@@ -6,7 +6,8 @@
 //!
 //! The judge reads the ledger and knows no clock. Nothing it says is certain: a
 //! long life is not a leak, and every verdict carries its evidence in words. How sure
-//! each is: `confidence`; how much growth it takes: `needed`.
+//! each is: `confidence`; how much growth it takes: `needed`. What they look at: `site`
+//! and, beside growth, `facts`.
 
 mod close_wait;
 mod confidence;
