@@ -23,6 +23,7 @@ pub mod text;
 pub use doctor::DoctorReport;
 pub use model::Report;
 pub use text::TextOptions;
+pub(crate) use text::meaning_of_loss;
 
 use model::{Finding, Frame, Process, Verdict};
 

@@ -3,6 +3,7 @@
 //! room is counted, and the last line says so.
 
 use std::{
+    collections::BTreeMap,
     sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -15,18 +16,14 @@ use crate::{
     event::Event,
     output::{EventOutput, Rows},
     replay::Missing,
-    report::{
-        model::{Health, Host},
-        moment::Calendar,
-        row::EventRow,
-    },
+    report::{meaning_of_loss, model::Host, moment::Calendar, row::EventRow},
 };
 
 /// Events of a batch, and batches that wait to be written: some 30 MiB at most.
 const BATCH: usize = 1024;
 const QUEUE: usize = 256;
 
-/// How long the trace waits for room, once for a batch.
+/// How long the trace waits for room where there was some before.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Stacks that wait for room: no later event tells them again.
@@ -46,6 +43,8 @@ pub(super) struct Stream {
     queue: SyncSender<Message>,
     batch: Vec<Event>,
     lost: u64,
+    /// The last batch found no room.
+    is_behind: bool,
     /// Nothing is written any more: the reader has closed its pipe, or writing failed.
     is_over: bool,
     thread: JoinHandle<anyhow::Result<Missing>>,
@@ -72,6 +71,7 @@ impl Stream {
             queue,
             batch: Vec::new(),
             lost: 0,
+            is_behind: false,
             is_over: false,
             thread,
         })
@@ -93,12 +93,15 @@ impl Stream {
         let end = Instant::now() + PATIENCE;
         loop {
             match self.queue.try_send(message) {
-                Ok(()) => return,
+                Ok(()) => {
+                    self.is_behind = false;
+                    return;
+                }
                 Err(TrySendError::Disconnected(_)) => {
                     self.is_over = true;
                     return;
                 }
-                Err(TrySendError::Full(back)) if Instant::now() < end => {
+                Err(TrySendError::Full(back)) if !self.is_behind && Instant::now() < end => {
                     message = back;
                     std::thread::sleep(Duration::from_millis(2));
                 }
@@ -115,23 +118,28 @@ impl Stream {
         self.batch.truncate(MAX_KEPT);
         let lost = (before - self.batch.len()) as u64;
         self.lost += lost;
-        tracing::error!(lost, "whoever reads the events cannot keep up");
+        if !self.is_behind {
+            tracing::error!("whoever reads the events cannot keep up: some are not written");
+        }
+        self.is_behind = true;
     }
 
-    /// Writes the rest and the last line. Returns what was missing.
-    async fn finish(mut self, health: &Health) -> anyhow::Result<Missing> {
+    /// Writes the rest and the last line, which says how much was lost before, by cause.
+    async fn finish(mut self, before: BTreeMap<String, u64>) -> anyhow::Result<Missing> {
         self.send();
-        let mut uncovered = health.uncovered.clone();
-        if self.lost > 0 {
-            uncovered.push(format!(
-                "{} events were not written: whoever reads them did not keep up",
-                self.lost
-            ));
-        }
+        let mut lost = before;
+        lost.insert("not_read".to_owned(), self.lost);
+        lost.retain(|_, count| *count > 0);
         let mut message = Message::End(Missing {
             events: 0,
-            lost: health.lost.saturating_add(self.lost),
-            uncovered,
+            lost: lost.values().sum(),
+            uncovered: lost
+                .iter()
+                .map(|(cause, count)| match meaning_of_loss(cause) {
+                    Some(meaning) => format!("{cause} {count}: {meaning}"),
+                    None => format!("{cause} {count}"),
+                })
+                .collect(),
         });
         // There is nothing left to trace: this may wait, for a signal too.
         while let Err(TrySendError::Full(back)) = self.queue.try_send(message) {
@@ -237,11 +245,11 @@ impl Engine {
     }
 
     /// Writes what is left. `None` where no events are written.
-    pub(super) async fn finish_events(
-        &mut self,
-        health: &Health,
-    ) -> Option<anyhow::Result<Missing>> {
+    pub(super) async fn finish_events(&mut self) -> Option<anyhow::Result<Missing>> {
         let stream = self.events.take()?;
-        Some(stream.finish(health).await)
+        // What the ledger has lost, the lines have.
+        let mut lost = self.health().lost_by_cause;
+        lost.remove("recording");
+        Some(stream.finish(lost).await)
     }
 }

@@ -207,7 +207,7 @@ pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, 
 /// Makes the report, and writes the last of the events.
 async fn end(engine: &mut Engine) -> Result<(Report, Option<anyhow::Result<Missing>>), TraceError> {
     let report = engine.finish().await?;
-    let events = engine.finish_events(&report.health).await;
+    let events = engine.finish_events().await;
     Ok((report, events))
 }
 

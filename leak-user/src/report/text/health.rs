@@ -175,7 +175,7 @@ fn loss(health: &Health, page: &mut Page) -> io::Result<()> {
 
 /// What a cause of loss means, and what to do: the names are those of
 /// [`leak_common::Counter::loss`].
-pub(in crate::report) fn meaning_of_loss(cause: &str) -> Option<&'static str> {
+pub(crate) fn meaning_of_loss(cause: &str) -> Option<&'static str> {
     Some(match cause {
         "ring_full" => "the ring buffer was full; a larger --ring-size or fewer kinds (-k) help",
         "sites_full" => "the table of sites was full; later sites have no stack",
@@ -190,6 +190,8 @@ pub(in crate::report) fn meaning_of_loss(cause: &str) -> Option<&'static str> {
         "log_overflow" => "more was released at once than is remembered for late acquisitions",
         "sites_refused" => "there were more sites than are kept; later ones have no stack",
         "processes_refused" => "there were more processes than are kept; some were not followed",
+        "recording" => "the recording could not keep up; the trace itself has them",
+        "not_read" => "whoever reads the events did not keep up",
         _ => return None,
     })
 }
