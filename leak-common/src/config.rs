@@ -12,8 +12,6 @@ pub const ABSENT: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Config {
-    /// Age in nanoseconds from which a resource is old.
-    pub nursery_ns: u64,
     /// The tracer's own process id: never traced.
     pub own_tgid: u32,
     /// A set of [`flags`].
@@ -185,7 +183,6 @@ impl Config {
     /// What the programs hold until user space overrides it. The odd values keep
     /// the compiler from folding these fields into other constants.
     pub const UNSET: Config = Config {
-        nursery_ns: 0x5ead_0001_5ead_0001,
         own_tgid: 0x5ead_0002,
         flags: 0x5ead_0003,
         kinds: 0x5ead_0004,
@@ -196,4 +193,4 @@ impl Config {
 }
 
 const _: () = assert!(size_of::<Offsets>() == 48 * 4);
-const _: () = assert!(size_of::<Config>() == 24 + 16 * MAX_COMMS + size_of::<Offsets>());
+const _: () = assert!(size_of::<Config>() == 16 + 16 * MAX_COMMS + size_of::<Offsets>());

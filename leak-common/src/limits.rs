@@ -1,8 +1,11 @@
 //! Sizes of the kernel-side tables, with what they cost.
 
 /// Entries of the young table. A preallocated hash element costs 48 bytes plus
-/// key (16) and value (40), and 16 bytes of bucket: 120 bytes an entry, 15 MiB.
+/// key (16) and value (48), and 16 bytes of bucket: 128 bytes an entry, 16 MiB.
 pub const YOUNG_ENTRIES: u32 = 131_072;
+
+/// A site that has acquired so often is busy.
+pub const BUSY_SITE: u64 = 64;
 
 /// Sites known to the kernel: 48 + 8 + 16 bytes and a bucket of 16 each, 5.5 MiB.
 pub const SITE_ENTRIES: u32 = 65_536;
@@ -57,3 +60,6 @@ pub const UNFINISHED_STACKS: u64 = 64;
 
 /// Stack rules that a processor remembers by address, 24 bytes each.
 pub const REMEMBERED_RULES: usize = 1024;
+
+/// Whole stacks that a processor remembers, 2.1 KiB each: 135 KiB. A power of two.
+pub const REMEMBERED_STACKS: u32 = 64;

@@ -178,6 +178,9 @@ pub mod acquired {
     pub const KIND_GUESSED: u32 = 1 << 1;
     /// shmget without `IPC_EXCL`: the segment may have existed before.
     pub const MAYBE_EXISTED: u32 = 1 << 2;
+    /// The site is busy: once the resource is gone, its entry in the young table waits
+    /// for the next one of the same key.
+    pub const BUSY: u32 = 1 << 3;
 }
 
 /// A resource that was not young any more was released. Its class is in the head.
@@ -427,18 +430,21 @@ pub struct YoungKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Young {
-    /// When it was acquired.
+    /// When it was acquired; 0 in a vacant entry, whose resource is gone and which waits
+    /// for the next one of the same key.
     pub time: u64,
     /// The site, 0 where it is unknown.
     pub site: u64,
     /// The acquiring process.
     pub process: ProcessId,
-    /// Bytes of a mapping or segment, else 0.
+    /// Bytes of a mapping or segment, else 0; in a vacant entry the last resource's time.
     pub size: u64,
     /// A [`Kind`](crate::Kind).
     pub kind: u32,
     /// A set of [`acquired`] bits.
     pub flags: u32,
+    /// How many acquisitions laid claim to the entry when it was vacant.
+    pub claims: u64,
 }
 
 const _: () = assert!(size_of::<Head>() == 24);
@@ -459,4 +465,4 @@ const _: () = assert!(size_of::<Unfinished>() == 128 + UNFINISHED_BYTES);
 const _: () = assert!(size_of::<Failed>() == 56);
 const _: () = assert!(size_of::<FailureKey>() == 16);
 const _: () = assert!(size_of::<YoungKey>() == 16);
-const _: () = assert!(size_of::<Young>() == 40);
+const _: () = assert!(size_of::<Young>() == 48);

@@ -152,17 +152,13 @@ pub(crate) fn acquired(
     emit(&record, process);
 }
 
-/// Sends a release. `acquired` is 0 where the young table did not hold it.
+/// Sends a release that happens now. `acquired` is 0 where the young table did not hold
+/// it.
 #[inline(always)]
-pub(crate) fn released(process: ProcessId, time: u64, handle: Handle, acquired: u64) {
+pub(crate) fn released(process: ProcessId, handle: Handle, acquired: u64) {
     let class = (handle.0 >> 56) as u32;
     let record = Released {
-        head: Head {
-            record: RecordType::Released as u32,
-            kind: class,
-            time,
-            process,
-        },
+        head: head(RecordType::Released, class, process),
         handle,
         acquired,
     };

@@ -10,8 +10,8 @@ use leak_common::{
     Counter, ProcessId,
     limits::{
         CODE_PAGE_ENTRIES, FAILURE_ENTRIES, FILE_ENTRIES, INFLIGHT_ENTRIES, LOSS_ENTRIES,
-        MAX_FRAMES, MAX_PYTHON_FRAMES, MAX_RECEIVED, RING_BYTES, SITE_ENTRIES, SPACE_ENTRIES,
-        TARGET_ENTRIES, YOUNG_ENTRIES,
+        MAX_FRAMES, MAX_PYTHON_FRAMES, MAX_RECEIVED, REMEMBERED_STACKS, RING_BYTES, SITE_ENTRIES,
+        SPACE_ENTRIES, TARGET_ENTRIES, YOUNG_ENTRIES,
     },
     unwind::{
         CHUNK_PAGES, CHUNK_ROWS, FileCode, FileKey, MAX_PYTHON_LAYOUTS, MAX_RULES, Page,
@@ -22,7 +22,7 @@ use leak_common::{
 
 use crate::{
     operations::Acquiring,
-    stack::{CodePage, Remembered, Space, Stack, StackScratch},
+    stack::{CodePage, Recalled, Remembered, Space, Stack, StackScratch},
     unfinished::Budget,
 };
 
@@ -135,6 +135,11 @@ pub(crate) static UNFINISHED: PerCpuArray<Budget> = PerCpuArray::with_max_entrie
 /// Rules that a processor remembers; slots as in `SCRATCH`.
 #[map]
 pub(crate) static REMEMBERED: PerCpuArray<Remembered> = PerCpuArray::with_max_entries(2, 0);
+
+/// Whole stacks that a processor remembers.
+#[map]
+pub(crate) static STACKS: PerCpuArray<Recalled> =
+    PerCpuArray::with_max_entries(REMEMBERED_STACKS + 1, 0);
 
 /// User space writes the tables through a mapping of the maps (5.5).
 const MAPPABLE: u32 = aya_ebpf::bindings::BPF_F_MMAPABLE;

@@ -4,6 +4,7 @@ use leak_common::{
     Counter, ProcessId,
     config::flags,
     identity,
+    limits::BUSY_SITE,
     wire::{Interpreted, RecordType, Site, StackEnd},
 };
 
@@ -47,26 +48,41 @@ pub(crate) fn take<M: Mappings>(
     if has(flags::SNAPSHOTS)
         && let Some(registers) = registers
     {
+        stack::write_frames(scratch);
         snapshot::send(scratch, registers, process);
     }
     Some(Taken { slot })
 }
 
-/// Counts `amount` acquisitions of `kind` at a stack, and returns the site's
-/// identity: 0 where there is none.
+/// The site of an acquisition.
+#[derive(Clone, Copy)]
+pub(crate) struct Visited {
+    /// Its identity, 0 where there is none.
+    pub(crate) site: u64,
+    /// 1 if it has acquired often, else 0.
+    pub(crate) busy: u32,
+}
+
+/// Counts `amount` acquisitions of `kind` at a stack, and returns the site.
 #[inline(always)]
-pub(crate) fn visit(taken: Taken, process: ProcessId, kind: u32, amount: u64) -> u64 {
+pub(crate) fn visit(taken: Taken, process: ProcessId, kind: u32, amount: u64) -> Visited {
     if !young::wanted(kind) {
-        return 0;
+        return Visited { site: 0, busy: 0 };
     }
-    visit_site(taken.slot as u64, process.0, u64::from(kind), amount)
+    let visited = visit_site(taken.slot as u64, process.0, u64::from(kind), amount);
+    // Bit 0 of an identity is always set; in between it says whether the site is busy.
+    Visited {
+        site: visited | u64::from(visited != 0),
+        busy: visited as u32 & 1,
+    }
 }
 
 global! {
     fn visit_site(slot, process, kind, amount) = visit_taken;
 }
 
-/// The same for the stack in a slot of the scratch.
+/// The same for the stack in a slot of the scratch. Bit 0 of the result is set only if
+/// the site is busy.
 #[inline(always)]
 fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
     let process = ProcessId(process);
@@ -81,12 +97,15 @@ fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
     let site = identity::site(hash, kind as u32);
     if let Some(total) = SITES.get_ptr_mut(site) {
         increase(total, amount);
-        return site;
+        // SAFETY: an aligned word of a map value; any recent count will do.
+        let busy = unsafe { core::ptr::read_volatile(total) } >= BUSY_SITE;
+        return site & !1 | u64::from(busy);
     }
     if SITES.insert(site, amount, 0).is_err() {
         lost(Counter::SitesFull, process);
         return 0;
     }
+    stack::write_frames(scratch);
     if end != StackEnd::Complete as u64 {
         count_at(Counter::StackBroken as u64 + end - StackEnd::Broken as u64);
     }
@@ -111,8 +130,8 @@ fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
     if !emit_site(scratch, frames, process) {
         // Not known to user space: the next acquisition tries again.
         let _ = SITES.remove(site);
-        return site;
+        return site & !1;
     }
     unfinished::send(scratch, kind, process, site);
-    site
+    site & !1
 }

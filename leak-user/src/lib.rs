@@ -14,12 +14,13 @@
 //!   another thread may own the number already. What a call does is a row of a table
 //!   ([`leak_common::syscalls::TABLE`]); two programs serve all rows.
 //! * **The young table** (a hash map in the kernel) takes each acquisition. A release that finds it there within the
-//!   nursery's age (1 s) deletes it, and nobody hears of it. [`trace`] looks through the table every 200 ms, passes
+//!   nursery's age (1 s) ends it, and nobody hears of it. [`trace`] looks through the table every 200 ms, passes
 //!   what is older to the ledger, and has the kernel take it out again unless the key has been acquired anew. So the
-//!   ring carries survivors and their releases, not the churn.
-//! * **A release is silent only if user space can not know the resource**: it is younger than the nursery's age, and
-//!   was acquired after the last time that `/proc` was read (the time in the map `EMIT_BEFORE`). That one rule makes
-//!   promotion, baseline and reconciliation free of races with the programs.
+//!   ring carries survivors and their releases, not the churn. Descriptors of sites that acquire all the time leave
+//!   their entry vacant for the next of the same number: to insert and to delete would be half of their cost.
+//! * **A release is silent only if user space can not know the resource**: it was acquired after the time in the map
+//!   `EMIT_BEFORE`, which user space moves on before it passes on what is older, and past every reading of `/proc`.
+//!   That one rule makes promotion, baseline and reconciliation free of races with the programs.
 //! * **Sites travel once.** The kernel hashes process, kind and frames; the first sight of a site sends its frames,
 //!   after that it only counts. A site whose record did not fit the ring is sent again.
 //! * **Stacks are walked in the kernel** by tables that [`tables`] keeps in the programs' maps, built by [`unwind`] from

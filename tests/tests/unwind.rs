@@ -520,3 +520,24 @@ fn of_a_program_that_is_gone_in_30_ms() {
         assert_stack(&run(&["sh", "-c", &command]), "file", 6, &expected);
     }
 }
+
+/// A processor knows a stack again that it has just taken: the way that led there must
+/// be the one that is told, although everything else is the same.
+#[test]
+fn of_two_callers_in_turn() {
+    let _alone = alone();
+    for (name, flag) in [
+        ("again", "-fomit-frame-pointer"),
+        ("again-fp", "-fno-omit-frame-pointer"),
+    ] {
+        let program = Recipe::gcc(name, "again.c", &["-O2", flag]).program();
+        let report = run(&[text(&program), "12"]);
+        for caller in ["left", "right"] {
+            let expected = ["[libc]", "leak_again", caller, "main", "[libc]", "_start"];
+            for finding in assert_stack(&report, "file", COUNT, &expected) {
+                let lines = [caller].map(|caller| (caller, line_of("again.c", caller)));
+                assert_lines(finding, "again.c", &lines);
+            }
+        }
+    }
+}

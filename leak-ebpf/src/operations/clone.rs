@@ -1,7 +1,7 @@
 //! Threads and child processes. The fork tracepoint makes the entry; the end of
 //! the parent's call adds the stack, which only it can take on every kernel.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
 use leak_common::{Counter, Handle, Kind, ProcessId, config::flags, wire::acquired};
 
 use super::{Acquiring, Call, descriptor};
@@ -105,14 +105,14 @@ pub(crate) fn returned(call: Call, taken: Taken) {
     } else {
         Kind::Thread
     } as u32;
-    let site = site::visit(taken, call.process, kind, 1);
+    let site = site::visit(taken, call.process, kind, 1).site;
     if let Some(young) = YOUNG.get_ptr_mut(key) {
         // SAFETY: an entry of this very task; user space reads the word whole.
         unsafe { (*young).site = site };
         if has(flags::ALL_EVENTS) {
             young::promote(key);
         }
-    } else if is_process && !young::is_silent(time, unsafe { bpf_ktime_get_ns() }) {
+    } else if is_process && !young::is_silent(time) {
         emit::acquired(kind, call.process, time, key.handle, site, 0, 0);
     }
 }

@@ -1,6 +1,6 @@
 //! Descriptors: acquired at the end of a call, released at its beginning.
 
-use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_probe_read_user};
+use aya_ebpf::helpers::bpf_probe_read_user;
 use leak_common::{
     Class, Counter, Handle, Kind, ProcessId,
     syscalls::{Action, CloseOnExec},
@@ -193,13 +193,12 @@ pub(crate) fn landlock(call: Call, action: Action) -> Option<Acquiring> {
 pub(crate) fn close(process: ProcessId, descriptor: u64) {
     let descriptor = descriptor & 0xffff_ffff;
     let handle = Handle::new(Class::Descriptor, descriptor);
-    let time = unsafe { bpf_ktime_get_ns() };
-    match young::take(process, handle, time) {
+    match young::take(process, handle) {
         Found::Young => {}
-        Found::Old { acquired } => emit::released(process, time, handle, acquired),
+        Found::Old { acquired } => emit::released(process, handle, acquired),
         Found::Nothing => {
             if Task::current().file(descriptor).is_some() {
-                emit::released(process, time, handle, 0);
+                emit::released(process, handle, 0);
             }
         }
     }

@@ -162,7 +162,7 @@ fn key(process: ProcessId, error: u64) -> FailureKey {
 #[inline(always)]
 pub(super) fn record(acquiring: Acquiring, call: Call, taken: Taken) {
     // Nothing was acquired at the site.
-    let site = site::visit(taken, call.process, acquiring.kind, 0);
+    let site = site::visit(taken, call.process, acquiring.kind, 0).site;
     send(
         (call.process, acquiring.kind),
         site,

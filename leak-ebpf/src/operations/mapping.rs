@@ -82,9 +82,8 @@ pub(crate) fn unmaps(process: ProcessId, address: u64, length: u64) {
         unmapped(process, address, length);
         return;
     }
-    let time = unsafe { bpf_ktime_get_ns() };
-    if let Found::Old { acquired } = young::take(process, handle, time) {
-        emit::released(process, time, handle, acquired);
+    if let Found::Old { acquired } = young::take(process, handle) {
+        emit::released(process, handle, acquired);
     }
 }
 
@@ -153,10 +152,9 @@ pub(crate) fn detaches(process: ProcessId, address: u64) {
         return;
     }
     let handle = Handle::new(Class::Mapping, address);
-    let time = unsafe { bpf_ktime_get_ns() };
-    match young::take(process, handle, time) {
+    match young::take(process, handle) {
         Found::Young => {}
-        Found::Old { acquired } => emit::released(process, time, handle, acquired),
+        Found::Old { acquired } => emit::released(process, handle, acquired),
         Found::Nothing => {
             let record = RangeReleased {
                 head: head(RecordType::RangeReleased, Class::Mapping as u32, process),

@@ -190,7 +190,7 @@ fn send(call: Call, taken: Taken, site: u64, flags: u32, address: u64, number: u
     }
     let kind = Task::current().descriptor_kind(u64::from(scratch.numbers[0]));
     let site = if site == 0 {
-        site::visit(taken, call.process, kind, number)
+        site::visit(taken, call.process, kind, number).site
     } else {
         site
     };

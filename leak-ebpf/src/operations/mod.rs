@@ -8,11 +8,11 @@ pub(crate) mod mapping;
 pub(crate) mod message;
 pub(crate) mod segment;
 
-use leak_common::{Handle, ProcessId};
+use leak_common::{Class, Handle, ProcessId, wire::acquired};
 
 use crate::{
     registers::Registers,
-    site::{self, Taken},
+    site::{self, Taken, Visited},
     young::{self, Acquisition},
 };
 
@@ -102,10 +102,11 @@ impl Acquiring {
             return;
         }
         let amount = if self.second == NO_HANDLE { 1 } else { 2 };
-        let site = site::visit(taken, call.process, self.kind, amount);
-        let Acquiring {
-            size, kind, flags, ..
-        } = self;
+        let Visited { site, busy } = site::visit(taken, call.process, self.kind, amount);
+        let Acquiring { size, kind, .. } = self;
+        // The lowest free number is given out: it will come again.
+        let is_descriptor = (self.first.0 >> 56) as u32 == Class::Descriptor as u32;
+        let flags = self.flags | acquired::BUSY * (busy & u32::from(is_descriptor));
         let process = call.process;
         young::acquire(Acquisition {
             process,

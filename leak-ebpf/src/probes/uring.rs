@@ -90,7 +90,8 @@ fn submit<M: Mappings>(ctx: &TracePointContext) -> Option<()> {
         process,
         kind,
         1,
-    );
+    )
+    .site;
     let key = if request != 0 {
         request
     } else {

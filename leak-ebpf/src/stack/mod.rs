@@ -8,6 +8,7 @@
 mod code;
 mod mapping;
 mod python;
+mod recall;
 mod rules;
 mod walk;
 mod window;
@@ -18,6 +19,7 @@ use leak_common::{ProcessId, config::flags, identity::stack_seed, wire::StackEnd
 pub(crate) use self::{
     code::{CodePage, Space, begins, changed, maps},
     mapping::{ByLock, ByTree, Mapping, Mappings},
+    recall::{Recalled, write_frames},
     rules::Remembered,
 };
 use self::{walk::Walk, window::Window};
@@ -32,6 +34,9 @@ pub(crate) struct Stack {
     pub(crate) end: u64,
     /// Hash of the frames, from the given seed.
     pub(crate) hash: u64,
+    /// Not 0: the stack is the one that the processor remembers in the place before
+    /// this; its frames were not written to the scratch.
+    pub(crate) recalled: u64,
     /// Frames of an interpreter, and which layout they have.
     pub(crate) python_frames: u64,
     pub(crate) python_layout: u64,
@@ -92,6 +97,7 @@ pub(crate) fn take<M: Mappings>(
         frames: 0,
         end: StackEnd::NotTaken as u64,
         hash: stack_seed(process),
+        recalled: 0,
         python_frames: 0,
         python_layout: 0,
     };
@@ -101,7 +107,9 @@ pub(crate) fn take<M: Mappings>(
     {
         scratch.walk.walk.start(registers, process);
         M::walk(u64::from(slot), process.0);
-        python::walk_interpreter(u64::from(slot));
+        if scratch.walk.walk.python_layout != 0 {
+            python::walk_interpreter(u64::from(slot));
+        }
     }
 }
 

@@ -64,9 +64,6 @@ fn add(scratch: &mut SiteScratch) {
         walk: StackScratch { walk, python, .. },
         ..
     } = scratch;
-    if walk.python_layout == 0 {
-        return;
-    }
     let number = walk.python_layout;
     let Some(layout) = PYTHON_LAYOUTS.get(number as u32) else {
         return;

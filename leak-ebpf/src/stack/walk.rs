@@ -14,11 +14,12 @@ use super::{
     code::{self, Space},
     mapping::Mappings,
     mask_less,
+    recall::{self, RETURN, Recalled, SECOND},
     rules::{self, Remembered, Words},
     window::Window,
 };
 use crate::{
-    maps::{REMEMBERED, SCRATCH},
+    maps::{REMEMBERED, SCRATCH, STACKS},
     registers::{Registers, signal_frame, strip},
 };
 
@@ -33,6 +34,12 @@ pub(crate) struct Walk {
     /// what it held when this frame's function was entered.
     pub(crate) link: u64,
     pub(crate) has_link: u64,
+    /// All ones as long as `frame` is the register's; then where it was read.
+    pub(super) frame_untouched: u64,
+    pub(super) frame_from: u64,
+    /// Not 0: the walk went by something that is not noted, so that it can not be
+    /// remembered.
+    unnoted: u64,
     /// 1 where `instruction` follows a call: the call is what the rule is for.
     pub(crate) after_call: u64,
     /// How many of the last frames are in no code that is mapped, and the hash
@@ -67,11 +74,27 @@ impl Walk {
         self.frame = registers.frame();
         self.link = registers.link();
         self.has_link = 1;
+        self.frame_untouched = u64::MAX;
+        self.frame_from = 0;
+        self.unnoted = 0;
         self.doubtful = 0;
         // The address follows the system call's instruction.
         self.after_call = 1;
         self.hash = stack_seed(process);
         self.end = StackEnd::NotTaken as u64;
+    }
+
+    #[inline(always)]
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Takes the caller's frame pointer, which was read at an address.
+    #[inline(always)]
+    fn set_frame(&mut self, frame: u64, from: u64) {
+        self.frame = frame;
+        self.frame_from = from;
+        self.frame_untouched = 0;
     }
 }
 
@@ -94,8 +117,24 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
     code::space(ProcessId(process), walk);
     walk.end = StackEnd::TooDeep as u64;
     window.clear();
+    let place = recall::place(walk, slot);
+    let Some(recalled) = STACKS.get_ptr_mut(place) else {
+        return 0;
+    };
+    // SAFETY: this CPU's, and one program uses it.
+    let recalled = unsafe { &mut *recalled };
+    if recalled.is_again(walk, window) {
+        let (frames, hash) = recalled.result();
+        scratch.stack.frames = frames;
+        scratch.stack.hash = hash;
+        scratch.stack.end = StackEnd::Complete as u64;
+        scratch.stack.recalled = u64::from(place) + 1;
+        return 0;
+    }
     // The frames lie above the stack pointer: the first read takes what is there.
+    window.clear();
     let _ = window.pair(walk.stack & !7);
+    recalled.begin(walk);
     let mut index = 0;
     while index < MAX_FRAMES {
         let instruction = walk.instruction;
@@ -115,7 +154,13 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
         index += 1;
         walk.hash_before = walk.hash;
         walk.hash = mix(walk.hash, instruction);
-        if let Err(end) = caller::<M>(walk, window, remembered, (slot, process), index == 1) {
+        if let Err(end) = caller::<M>(
+            walk,
+            (window, recalled),
+            remembered,
+            (slot, process),
+            index == 1,
+        ) {
             if walk.doubtful != 0 {
                 walk.hash = walk.sure_hash;
             }
@@ -123,6 +168,9 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
             walk.end = end as u64;
             break;
         }
+    }
+    if walk.end == StackEnd::Complete as u64 && walk.unnoted == 0 {
+        recalled.complete(walk, index as u64);
     }
     scratch.stack.frames = index as u64;
     scratch.stack.end = walk.end;
@@ -134,7 +182,7 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
 #[inline(always)]
 fn caller<M: Mappings>(
     walk: &mut Walk,
-    window: &mut Window,
+    (window, recalled): (&mut Window, &mut Recalled),
     remembered: &mut Remembered,
     (slot, process): (u64, u64),
     innermost: bool,
@@ -149,6 +197,7 @@ fn caller<M: Mappings>(
     walk.cfa = if way & u64::from(cfa::RARE) == 0 {
         // All of this without a branch.
         let by_frame = (way & 1).wrapping_neg();
+        recalled.frame(walk, by_frame);
         let by_plt = (way >> 1 & 1).wrapping_neg();
         let base = walk
             .stack
@@ -159,9 +208,11 @@ fn caller<M: Mappings>(
     } else if way == u64::from(cfa::END) {
         return Err(StackEnd::Complete);
     } else if way == u64::from(cfa::SIGNAL) {
+        walk.unnoted = 1;
         return interrupted(walk);
     } else if way == u64::from(cfa::UNMAPPED) {
         // Believed only if a function that keeps the frame pointer called it.
+        walk.unnoted = 1;
         if innermost {
             return Err(StackEnd::Broken);
         }
@@ -172,7 +223,7 @@ fn caller<M: Mappings>(
         if walk.instruction < LOWEST_CODE {
             return Err(StackEnd::Broken);
         }
-        by_frame_pointer(walk, window)?;
+        by_frame_pointer(walk, window, recalled)?;
         let address = walk.instruction.wrapping_sub(1);
         if rules::find::<M>(walk, remembered, slot, process, address) != 0 {
             return Err(StackEnd::Broken);
@@ -194,12 +245,19 @@ fn caller<M: Mappings>(
             // SAFETY: as above.
             let way = unsafe { core::ptr::read_volatile(&raw const walk.rule[0]) } & 0xff;
             if end != StackEnd::Broken as u64 && way != u64::from(cfa::UNMAPPED) {
+                if PUSHED == 0 {
+                    recalled.link();
+                } else {
+                    recalled.word(walk.stack, RETURN, address, 1);
+                }
                 let stack = walk.stack.wrapping_add(PUSHED);
                 return go(walk, address, stack);
             }
+            walk.unnoted = 1;
         }
-        return by_frame_pointer(walk, window);
+        return by_frame_pointer(walk, window, recalled);
     } else {
+        walk.unnoted = 1;
         let base = if way & 1 == 0 { walk.stack } else { walk.frame };
         let at = base.wrapping_add(offset) as *const u64;
         let Ok(loaded) = (unsafe { bpf_probe_read_user(at) }) else {
@@ -215,8 +273,10 @@ fn caller<M: Mappings>(
             return Err(StackEnd::Broken);
         }
         if saved_frame == u64::from(frame_pointer::AT_CFA) {
-            walk.frame = window.word(cfa.wrapping_add(from));
+            let at = cfa.wrapping_add(from);
+            walk.set_frame(window.word(at), at);
         }
+        recalled.link();
         return go(walk, walk.link, cfa);
     }
     // The frame pointer is nearly always saved right below the return address.
@@ -225,17 +285,20 @@ fn caller<M: Mappings>(
     let Ok(pair) = window.pair(cfa.wrapping_add(below)) else {
         return Err(StackEnd::Unreadable);
     };
+    recalled.word(cfa.wrapping_add(below), RETURN | SECOND, pair[1], 1);
     if saved_frame != u64::from(frame_pointer::SAME) {
-        walk.frame = if saved_frame == u64::from(frame_pointer::AT_CFA) && from == below {
-            pair[0]
+        if saved_frame == u64::from(frame_pointer::AT_CFA) && from == below {
+            walk.set_frame(pair[0], cfa.wrapping_add(from));
         } else {
             let base = if saved_frame == u64::from(frame_pointer::AT_CFA) {
                 cfa
             } else {
+                recalled.frame(walk, u64::MAX);
                 walk.frame
             };
-            window.word(base.wrapping_add(from))
-        };
+            let at = base.wrapping_add(from);
+            walk.set_frame(window.word(at), at);
+        }
     }
     go(walk, pair[1], cfa)
 }
@@ -271,8 +334,13 @@ fn without_frame(walk: &Walk) -> Result<u64, StackEnd> {
 /// A function with a frame pointer: the caller's is stored there, and above it the
 /// return address, the same on both architectures.
 #[inline(always)]
-fn by_frame_pointer(walk: &mut Walk, window: &mut Window) -> Result<(), StackEnd> {
+fn by_frame_pointer(
+    walk: &mut Walk,
+    window: &mut Window,
+    recalled: &mut Recalled,
+) -> Result<(), StackEnd> {
     let frame = walk.frame;
+    recalled.frame(walk, u64::MAX);
     walk.has_link = 0;
     // The outermost frame by convention (System V ABI, AMD64, 3.4.1; AAPCS64, 6.2.3).
     if frame == 0 {
@@ -284,7 +352,8 @@ fn by_frame_pointer(walk: &mut Walk, window: &mut Window) -> Result<(), StackEnd
     let Ok(pair) = window.pair(frame) else {
         return Err(StackEnd::Unreadable);
     };
-    walk.frame = pair[0];
+    recalled.word(frame, RETURN | SECOND, pair[1], 1);
+    walk.set_frame(pair[0], frame);
     go(walk, pair[1], frame + 16)
 }
 

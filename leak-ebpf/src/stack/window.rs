@@ -6,7 +6,6 @@ use aya_ebpf::helpers::{bpf_probe_read_user, generated};
 use super::opaque;
 
 const WORDS: usize = 256;
-const BYTES: u64 = WORDS as u64 * 8;
 
 #[repr(C)]
 pub(super) struct Window {
@@ -21,8 +20,25 @@ pub(super) struct Window {
 pub(super) struct Unreadable;
 
 impl Window {
+    pub(super) const BYTES: u64 = WORDS as u64 * 8;
+
     pub(super) fn clear(&mut self) {
         self.length = 0;
+    }
+
+    /// Moves the window to an address, where so many bytes are needed; it may be
+    /// closed after.
+    #[inline(always)]
+    pub(super) fn open(&mut self, address: u64, bytes: u64) {
+        let bytes = opaque(bytes) & (2 * Self::BYTES - 1);
+        if bytes > Self::BYTES {
+            return;
+        }
+        self.base = address;
+        self.length = bytes.saturating_sub(8);
+        if self.read(bytes as u32) != 0 {
+            self.length = 0;
+        }
     }
 
     /// The two words at an address; moves the window there if need be.
@@ -31,8 +47,8 @@ impl Window {
         let mut offset = address.wrapping_sub(self.base);
         if offset >= self.length {
             self.base = address;
-            self.length = BYTES - 8;
-            if self.read(BYTES as u32) != 0 {
+            self.length = Self::BYTES - 8;
+            if self.read(Self::BYTES as u32) != 0 {
                 // Near the stack's upper end.
                 self.length = 8;
                 if self.read(16) != 0 {

@@ -34,6 +34,14 @@ pub struct YoungEntry {
     pub acquired: Acquired,
 }
 
+/// An entry of the young table whose resource is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VacantEntry {
+    pub key: YoungKey,
+    /// When the last resource was acquired, by the monotonic clock.
+    pub last: u64,
+}
+
 #[repr(transparent)]
 #[derive(Clone, Copy)]
 struct PodProcessId(ProcessId);
@@ -62,16 +70,30 @@ impl Tracer {
         }
     }
 
-    /// Every entry of the young table. An entry whose kind is not known is damaged
+    /// Every resource in the young table. An entry whose kind is not known is damaged
     /// and left out.
     ///
     /// # Errors
     /// The kernel refused the read.
     pub fn young(&self) -> anyhow::Result<Vec<YoungEntry>> {
+        Ok(self.young_and_vacant()?.0)
+    }
+
+    /// Every resource in the young table, and the entries that wait for one.
+    ///
+    /// # Errors
+    /// The kernel refused the read.
+    pub fn young_and_vacant(&self) -> anyhow::Result<(Vec<YoungEntry>, Vec<VacantEntry>)> {
         let mut entries = Vec::new();
+        let mut vacant = Vec::new();
         sys::read_map(
             self.hash_map_data("YOUNG").fd().as_fd(),
             |key: YoungKey, young: Young| {
+                if young.time == 0 {
+                    let last = young.size;
+                    vacant.push(VacantEntry { key, last });
+                    return;
+                }
                 let Some(kind) = Kind::from_wire(young.kind) else {
                     return;
                 };
@@ -91,7 +113,7 @@ impl Tracer {
             },
         )
         .context("cannot read the young table")?;
-        Ok(entries)
+        Ok((entries, vacant))
     }
 
     /// Takes promoted entries out of the young table, unless their keys have been
@@ -100,13 +122,30 @@ impl Tracer {
     /// # Errors
     /// The kernel refused the run.
     pub fn expire(&self, entries: &[YoungEntry]) -> anyhow::Result<()> {
+        self.take_out(
+            entries
+                .iter()
+                .map(|entry| (entry.key, [entry.acquired.time, 0])),
+        )
+        .context("cannot take out promoted entries")
+    }
+
+    /// Takes vacant entries out of the young table, unless they have been used since.
+    ///
+    /// # Errors
+    /// The kernel refused the run.
+    pub fn clear_out(&self, entries: &[VacantEntry]) -> anyhow::Result<()> {
+        self.take_out(entries.iter().map(|entry| (entry.key, [0, entry.last])))
+            .context("cannot take out vacant entries")
+    }
+
+    fn take_out(&self, entries: impl Iterator<Item = (YoungKey, [u64; 2])>) -> anyhow::Result<()> {
         let Some(program) = self.ebpf.program("expire") else {
             return Ok(());
         };
         let program = program.fd()?.as_fd();
-        for entry in entries {
-            let arguments = [entry.key.owner.0, entry.key.handle.0, entry.acquired.time];
-            sys::run_program(program, &arguments).context("cannot take out promoted entries")?;
+        for (key, [time, last]) in entries {
+            sys::run_program(program, &[key.owner.0, key.handle.0, time, last])?;
         }
         Ok(())
     }
@@ -224,7 +263,15 @@ impl Tracer {
     pub fn set_emit_before(&mut self, time: u64) -> Result<(), LoadError> {
         Array::<_, u64>::try_from(self.map_mut("EMIT_BEFORE"))
             .and_then(|mut array| array.set(0, time, 0))
-            .map_err(|error| LoadError::Other(error.into()))
+            .map_err(|error| LoadError::Other(error.into()))?;
+        self.emit_before = time;
+        Ok(())
+    }
+
+    /// What was given to [`Tracer::set_emit_before`] last.
+    #[must_use]
+    pub fn emit_before(&self) -> u64 {
+        self.emit_before
     }
 
     /// Selects a process: `bits` of `leak_common::config::target`.

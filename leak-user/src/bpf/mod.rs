@@ -23,7 +23,7 @@ pub use sys::{
 pub use tables::TableMaps;
 pub use tracefs::TraceFs;
 
-use std::{fs::File, os::fd::AsFd as _, path::PathBuf, time::Duration};
+use std::{fs::File, os::fd::AsFd as _, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -44,8 +44,6 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/le
 /// What to trace.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Age from which a resource is old.
-    pub nursery: Duration,
     /// Set of [`Kind::bit`](leak_common::Kind::bit).
     pub kinds: u32,
     /// Size of the ring buffer: a power of two, and a multiple of the page size.
@@ -75,7 +73,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            nursery: Duration::from_nanos(leak_common::limits::NURSERY_NS),
             kinds: u32::MAX,
             ring_bytes: RING_BYTES,
             by_pid: false,
@@ -102,6 +99,8 @@ pub struct Tracer {
     offsets: Offsets,
     tracefs: Option<TraceFs>,
     hooks: Vec<Attached>,
+    /// What the programs have in `EMIT_BEFORE`.
+    emit_before: u64,
 }
 
 impl std::fmt::Debug for Tracer {
@@ -168,6 +167,7 @@ impl Tracer {
             offsets,
             tracefs,
             hooks: Vec::new(),
+            emit_before: 0,
         };
         tracer.set_emit_before(u64::MAX)?;
         if let Some(path) = &options.cgroup {
@@ -255,7 +255,6 @@ fn config(options: &Options, offsets: Offsets) -> Config {
         slot[..length].copy_from_slice(&bytes[..length]);
     }
     Config {
-        nursery_ns: u64::try_from(options.nursery.as_nanos()).unwrap_or(u64::MAX),
         own_tgid: std::process::id(),
         flags: set,
         kinds: options.kinds,

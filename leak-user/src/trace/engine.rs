@@ -44,6 +44,8 @@ pub(super) struct Engine {
     pub(super) kinds: u32,
     /// Age in nanoseconds from which a resource is old.
     pub(super) nursery: Nanos,
+    /// Time between two looks through the young table.
+    pub(super) tick: Nanos,
     /// A command is traced: processes are looked at as soon as they show up, since
     /// they may not live long.
     pub(super) prompt: bool,
@@ -180,6 +182,7 @@ impl Engine {
             sharing_cut_short: false,
             kinds,
             nursery,
+            tick: u64::try_from(super::tick(plan.nursery).as_nanos()).unwrap_or(u64::MAX),
             prompt: run,
             chosen,
             described: Map::default(),

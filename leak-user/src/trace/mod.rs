@@ -43,6 +43,11 @@ use signals::Interrupts;
 /// How often the young table is looked through and losses are collected.
 const TICK: Duration = Duration::from_millis(200);
 
+/// The same for resources that count as young up to an age.
+fn tick(nursery: Duration) -> Duration {
+    TICK.min(nursery / 2).max(Duration::from_millis(10))
+}
+
 /// What to trace, and for how long.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -213,7 +218,6 @@ async fn end(engine: &mut Engine) -> Result<(Report, Option<anyhow::Result<Missi
 
 fn options(plan: &Plan) -> bpf::Options {
     bpf::Options {
-        nursery: plan.nursery,
         kinds: plan.kinds.iter().fold(0, |set, kind| set | kind.bit()),
         ring_bytes: plan.ring_bytes,
         by_pid: !plan.pids.is_empty(),
@@ -253,8 +257,7 @@ async fn follow(
         }
     };
     tokio::pin!(end);
-    let mut ticks =
-        tokio::time::interval(TICK.min(plan.nursery / 2).max(Duration::from_millis(10)));
+    let mut ticks = tokio::time::interval(tick(plan.nursery));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut sample_due = monotonic_now();
     loop {

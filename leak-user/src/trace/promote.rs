@@ -11,6 +11,9 @@ use crate::{
     ledger::SiteKey,
 };
 
+/// Nanoseconds that a vacant entry of the young table is kept, beyond the nursery's age.
+const VACANT: u64 = 1_000_000_000;
+
 /// Resources of a site that are described before they are asked for.
 const DESCRIBED_EARLY: usize = 3;
 
@@ -21,8 +24,14 @@ const KIND_ASKED: u64 = 16;
 impl Engine {
     /// Promotes what is old.
     pub(super) fn promote(&mut self) -> anyhow::Result<()> {
-        let old = monotonic_now().saturating_sub(self.nursery);
-        let entries = self.tracer.young()?;
+        let due = monotonic_now().saturating_sub(self.nursery);
+        // Since the last look, the programs tell every release of what was acquired
+        // before this: none of them is still about to pass in silence.
+        let old = due.min(self.tracer.emit_before());
+        let (entries, mut vacant) = self.tracer.young_and_vacant()?;
+        // Those in use are taken again at once.
+        vacant.retain(|entry| entry.last.saturating_add(VACANT) <= old);
+        self.tracer.clear_out(&vacant)?;
         let promoted: Vec<YoungEntry> = entries
             .into_iter()
             .filter(|entry| entry.acquired.time <= old || self.ended_with_its_process(entry))
@@ -34,6 +43,10 @@ impl Engine {
         // A release between the reading and the taking out was sent with the time of
         // its acquisition, and is in the ring behind this.
         self.tell(Input::Horizon(old));
+        let next = due.saturating_add(self.tick);
+        if next > self.tracer.emit_before() {
+            self.tracer.set_emit_before(next)?;
+        }
         Ok(())
     }
 
