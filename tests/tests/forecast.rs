@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use harness::{Report, Tracer, Victim, alone};
+use harness::compile::installed;
+use harness::{Report, Tracer, Victim, alone, victim};
 use serde_json::Value;
 
 /// Options of a trace of one process, with samples enough in a few seconds.
@@ -90,18 +93,22 @@ fn a_process_that_gives_back_what_it_takes_has_no_forecast() {
     assert_eq!(limit["exhaustion_seconds"], Value::Null, "{limit}");
 }
 
-/// A control group with a limit on tasks; removed at the end.
+/// A control group with a limit; removed at the end.
 struct Group {
     directory: PathBuf,
     scope: String,
 }
 
 impl Group {
+    const TASKS: [&str; 1] = ["pids.max"];
+    const MEMORY: [&str; 2] = ["memory.max", "memory.limit_in_bytes"];
+
     /// `None` where the machine has no such controller for us.
-    fn new(tasks: u64) -> Option<Group> {
+    fn new(files: &[&str], limit: u64) -> Option<Group> {
         let name = format!("leaktrace-test-{}", std::process::id());
         let roots = [
             "/sys/fs/cgroup/pids",
+            "/sys/fs/cgroup/memory",
             "/sys/fs/cgroup",
             "/sys/fs/cgroup/unified",
         ];
@@ -112,13 +119,18 @@ impl Group {
                 directory,
                 scope: format!("/{name}"),
             };
-            fs::write(group.directory.join("pids.max"), tasks.to_string()).ok()?;
-            Some(group)
+            let set = |file: &&str| fs::write(group.directory.join(file), limit.to_string());
+            files.iter().any(|file| set(file).is_ok()).then_some(group)
         });
         if found.is_none() {
-            eprintln!("skipped: no control group can have a limit on tasks here");
+            eprintln!("skipped: no control group can have {files:?} here");
         }
         found
+    }
+
+    fn take(&self, victim: &Victim) {
+        let pid = victim.pid().to_string();
+        fs::write(self.directory.join("cgroup.procs"), pid).unwrap();
     }
 }
 
@@ -133,12 +145,11 @@ impl Drop for Group {
 #[test]
 fn a_leak_of_threads_is_forecast_for_its_control_group() {
     let _alone = alone();
-    let Some(group) = Group::new(500) else {
+    let Some(group) = Group::new(&Group::TASKS, 500) else {
         return;
     };
     let victim = Victim::start("limits", &["threads", "600", "0"]);
-    let pid = victim.pid().to_string();
-    fs::write(group.directory.join("cgroup.procs"), pid).unwrap();
+    group.take(&victim);
     let traced = trace(victim);
     let limit = traced.shared(&group.scope, "pids");
     assert_eq!(limit["limit"], 500);
@@ -149,8 +160,72 @@ fn a_leak_of_threads_is_forecast_for_its_control_group() {
         "{growth}: {limit}"
     );
     traced.assert_lasts(limit, "limit");
+    // The process is told of it too, and of whose it is.
+    let own = traced.limit("pids");
+    assert_eq!(own["scope"], group.scope.as_str());
+    traced.assert_lasts(own, "soft");
     let host = traced.shared("host", "threads-max");
     assert!(host["used"].as_u64() >= limit["used"].as_u64(), "{host}");
     drop(traced);
     drop(group);
+}
+
+#[test]
+fn memory_that_grows_is_forecast_for_its_control_group() {
+    let _alone = alone();
+    let Some(group) = Group::new(&Group::MEMORY, 1 << 30) else {
+        return;
+    };
+    let victim = Victim::start("limits", &["memory", "600", "0"]);
+    group.take(&victim);
+    let mut traced = trace(victim);
+    // Bytes a second.
+    traced.pace *= f64::from(128 << 10);
+    traced.assert_lasts(traced.shared(&group.scope, "memory"), "limit");
+    let own = traced.limit("memory");
+    assert_eq!(own["scope"], group.scope.as_str());
+    traced.assert_lasts(own, "soft");
+    drop(traced);
+    drop(group);
+}
+
+#[test]
+fn a_leak_of_threads_is_forecast_for_its_user() {
+    const USER: u32 = 54_321;
+    let _alone = alone();
+    let Some(prlimit) = installed("prlimit") else {
+        return;
+    };
+    let mut command = Command::new(prlimit);
+    command
+        .arg("--nproc=600")
+        .arg(victim::program("limits"))
+        .args(["threads", "600", "0"])
+        .uid(USER);
+    let mut victim = Victim::spawn(&mut command);
+    victim.expect("ready");
+    let traced = trace(victim);
+    let scope = format!("user:{USER}");
+    let own = traced.limit("nproc");
+    assert_eq!(
+        (&own["scope"], &own["soft"]),
+        (&scope.as_str().into(), &600.into())
+    );
+    assert!(own["used"].as_u64() >= Some(100), "{own}");
+    traced.assert_lasts(own, "soft");
+    traced.assert_lasts(traced.shared(&scope, "nproc"), "limit");
+}
+
+#[test]
+fn mappings_are_forecast_by_those_that_the_kernel_has() {
+    let _alone = alone();
+    let apart = trace(Victim::start("limits", &["apart", "600", "0"]));
+    apart.assert_lasts(apart.limit("max_map_count"), "soft");
+    let joined = trace(Victim::start("limits", &["joined", "600", "0"]));
+    let limit = joined.limit("max_map_count");
+    assert!(limit["used"].as_u64() <= Some(60), "{limit}");
+    assert_eq!(limit["exhaustion_seconds"], Value::Null, "{limit}");
+    let pid = joined.victim.pid();
+    let process = joined.report.process(pid).unwrap();
+    assert!(process.outstanding["mapping"] >= 90, "{process:?}");
 }

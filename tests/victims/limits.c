@@ -1,9 +1,11 @@
-/* limits descriptors|threads|flat LIMIT BASE: has LIMIT descriptors at most and BASE of
- * them to begin with; then takes one descriptor or thread every 50 ms, or takes and gives
+/* limits descriptors|threads|memory|joined|apart|flat LIMIT BASE: has LIMIT descriptors at
+ * most and BASE of them to begin with; then takes one descriptor, thread, 128 KiB of memory or
+ * mapping (which the kernel joins with others, or does not) every 50 ms, or takes and gives
  * back. Says when it has done so 100 times, and how many it took a second; goes on. */
 #include "victim.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 enum { TOLD = 100, ROUNDS = 2000 };
@@ -22,6 +24,19 @@ SITE static void take_thread(void)
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, 1 << 16);
     must(-pthread_create(&thread, &attributes, sleeper, NULL), "pthread_create");
+}
+
+SITE static void take_memory(void)
+{
+    size_t size = 128 << 10;
+    long at = must(SYS(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+                   "mmap");
+    memset((void *)at, 1, size);
+}
+
+SITE static void take_mapping(int protection)
+{
+    must(SYS(SYS_mmap, 0, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), "mmap");
 }
 
 SITE static long take_descriptor(void)
@@ -50,6 +65,12 @@ int main(int argc, char **argv)
     for (int i = 1; i <= ROUNDS; i++) {
         if (!strcmp(argv[1], "threads"))
             take_thread();
+        else if (!strcmp(argv[1], "memory"))
+            take_memory();
+        else if (!strcmp(argv[1], "joined"))
+            take_mapping(PROT_READ);
+        else if (!strcmp(argv[1], "apart"))
+            take_mapping(i % 2 ? PROT_READ : PROT_NONE);
         else if (!strcmp(argv[1], "descriptors"))
             take_descriptor();
         else

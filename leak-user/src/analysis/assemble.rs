@@ -237,11 +237,12 @@ fn limits(
                     .map(|(_, pace)| pace)
                     .sum();
                 // What was measured, or the findings' pace where that is too slow to
-                // be seen in few samples.
+                // be seen in few samples, unless they show that others give back as much.
                 let left = limit.soft.saturating_sub(limit.used);
                 let by_findings = (pace > 0.0).then(|| left as f64 / pace);
-                let measured = analysis.uses.exhaustion(view.id, limit);
-                limit.exhaustion_seconds = measured.or(by_findings);
+                let measured = analysis.uses.measured(view.id, limit);
+                let by_findings = by_findings.filter(|_| !measured.does_not_rise);
+                limit.exhaustion_seconds = measured.exhaustion_seconds.or(by_findings);
             }
             (view.id, limits)
         })

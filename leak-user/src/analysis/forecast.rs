@@ -4,7 +4,7 @@
 use crate::{event::Nanos, judge::slope::Slopes};
 
 /// Fewer samples than this tell nothing.
-const LEAST_SAMPLES: usize = 5;
+pub(super) const LEAST_SAMPLES: usize = 5;
 
 /// Growth of something, and when it hits its limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -30,6 +30,15 @@ pub(super) fn forecast(samples: &[(Nanos, u64)], used: u64, limit: u64) -> Forec
             .then(|| left / growth)
             .filter(|seconds| seconds.is_finite()),
     }
+}
+
+/// Whether there are samples enough to say that use does not go up: what is always used
+/// is no more in the last quarter than it was in the first.
+pub(super) fn does_not_rise(samples: &[(Nanos, u64)]) -> bool {
+    let quarter = samples.len() / 4;
+    let floor = |part: &[(Nanos, u64)]| part.iter().map(|(_, used)| *used).min();
+    samples.len() >= LEAST_SAMPLES
+        && floor(&samples[samples.len() - quarter.max(1)..]) <= floor(&samples[..quarter.max(1)])
 }
 
 /// Units a second, 0 where it does not grow.
@@ -87,6 +96,21 @@ mod tests {
                 Forecast::default(),
                 "{samples:?}"
             );
+        }
+    }
+
+    #[test]
+    fn flat_falling_and_swinging_use_does_not_rise_and_a_slow_leak_does() {
+        let flat = every_second([7; 8]);
+        let falling = every_second((0..10).map(|n| 100 - n));
+        let teeth = every_second((0..40).map(|n| n % 10));
+        for samples in [flat, falling, teeth] {
+            assert!(does_not_rise(&samples), "{samples:?}");
+        }
+        let slow = every_second((0..40).map(|n| n % 10 + n / 9));
+        let few = every_second([7; 4]);
+        for samples in [slow, few, Vec::new()] {
+            assert!(!does_not_rise(&samples), "{samples:?}");
         }
     }
 

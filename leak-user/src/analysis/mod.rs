@@ -124,7 +124,10 @@ impl Analysis {
                 self.latest = self.latest.max(failure.time);
                 self.failures.take(failure);
             }
-            Input::Limits(process, limits) => self.knowledge.limits(*process, limits, self.latest),
+            Input::Limits(process, limits) => {
+                self.uses.counted(self.latest, *process, limits);
+                self.knowledge.limits(*process, limits, self.latest);
+            }
             Input::SharedLimits(limits) => {
                 self.uses.shared(self.latest, limits);
                 self.knowledge.shared_limits.clone_from(limits);

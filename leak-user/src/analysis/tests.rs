@@ -125,6 +125,7 @@ fn a_life() -> Vec<Input> {
                 used: 2,
                 soft: 1024,
                 exhaustion_seconds: None,
+                ..Limit::default()
             }],
         ),
     ];

@@ -8,7 +8,7 @@ use leak_common::{Class, ProcessId};
 
 use super::{
     Restored,
-    forecast::{Forecast, forecast},
+    forecast::{Forecast, LEAST_SAMPLES, does_not_rise, forecast},
     history::push,
 };
 use crate::{
@@ -24,6 +24,9 @@ const MAX_SHARED: usize = 8_192;
 /// A shared limit that was not told for this long is gone.
 const FORGET: Nanos = 600_000_000_000;
 
+/// The limit on mappings of a process.
+const MAPPINGS: &str = "max_map_count";
+
 type Samples = Vec<(Nanos, u64)>;
 
 /// What a process uses, of each class that is limited.
@@ -31,6 +34,15 @@ type Samples = Vec<(Nanos, u64)>;
 struct Uses {
     descriptors: Samples,
     mappings: Samples,
+}
+
+/// What samples of a use say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    /// `None` where it does not grow, or too little is known.
+    pub(super) exhaustion_seconds: Option<f64>,
+    /// Whether they show that it does not.
+    pub(super) does_not_rise: bool,
 }
 
 #[derive(Debug, Default)]
@@ -132,28 +144,63 @@ impl AllUses {
         }
     }
 
-    /// When a process's limit will be reached by the use that was measured; `None`
-    /// where that does not grow, or was not measured.
-    pub(super) fn exhaustion(&self, process: ProcessId, limit: &Limit) -> Option<f64> {
-        let Limit { used, soft, .. } = *limit;
+    /// Notes the mappings that a process was told to have: the kernel joins what is
+    /// mapped side by side, so that the ledger may know of more.
+    pub(super) fn counted(&mut self, time: Nanos, process: ProcessId, limits: &[Limit]) {
+        let is_it = |limit: &&Limit| limit.resource == MAPPINGS;
+        if let Some(limit) = limits.iter().find(is_it) {
+            let told = SharedLimit {
+                scope: scope_of(process),
+                resource: limit.resource.clone(),
+                used: limit.used,
+                ..SharedLimit::default()
+            };
+            self.shared(time, &[told]);
+        }
+    }
+
+    /// When a process's limit will be reached by the use that was measured.
+    pub(super) fn measured(&self, process: ProcessId, limit: &Limit) -> Measured {
+        let samples = self.samples(process, limit);
+        Measured {
+            exhaustion_seconds: forecast(samples, limit.used, limit.soft).exhaustion_seconds,
+            does_not_rise: does_not_rise(samples),
+        }
+    }
+
+    fn samples(&self, process: ProcessId, limit: &Limit) -> &[(Nanos, u64)] {
         let uses = self.processes.get(&process);
-        let found = match limit.resource.as_str() {
-            "nofile" => forecast(&uses?.descriptors, used, soft),
-            "max_map_count" => forecast(&uses?.mappings, used, soft),
-            "threads-max" | "pid_max" | "file-max" => {
-                self.forecast_shared("host", &limit.resource, used, soft)
+        match limit.resource.as_str() {
+            "nofile" => uses.map_or(&[], |uses| &uses.descriptors),
+            MAPPINGS => {
+                let counted = self.told(&scope_of(process), MAPPINGS);
+                let known = uses.map_or(&[][..], |uses| &uses.mappings);
+                let last = known.last().map_or(0, |(_, held)| *held);
+                let joined = limit.used < last / 2;
+                if counted.len() >= LEAST_SAMPLES || joined {
+                    counted
+                } else {
+                    known
+                }
             }
-            // Those of users and control groups: the group is in the shared limits.
-            _ => return None,
-        };
-        found.exhaustion_seconds
+            resource => self.told(&limit.scope, resource),
+        }
+    }
+
+    /// Samples of what was told.
+    fn told(&self, scope: &str, resource: &str) -> &[(Nanos, u64)] {
+        let key = (scope.to_owned(), resource.to_owned());
+        self.shared.get(&key).map_or(&[], Vec::as_slice)
     }
 
     fn forecast_shared(&self, scope: &str, resource: &str, used: u64, limit: u64) -> Forecast {
-        let key = (scope.to_owned(), resource.to_owned());
-        let samples = self.shared.get(&key).map_or(&[][..], Vec::as_slice);
-        forecast(samples, used, limit)
+        forecast(self.told(scope, resource), used, limit)
     }
+}
+
+/// Whose samples they are, among those of shared limits.
+fn scope_of(process: ProcessId) -> String {
+    format!("process:{}:{}", process.pid(), process.start_ticks())
 }
 
 /// Samples that come from a file: in order, and no more of them than are kept.

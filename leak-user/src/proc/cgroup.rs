@@ -40,6 +40,8 @@ pub fn cgroup_members(directory: &Path) -> Vec<u32> {
 pub(super) struct GroupLimit {
     /// The group's directory.
     pub(super) group: PathBuf,
+    /// Its path in the tree of groups.
+    pub(super) scope: String,
     pub(super) used: u64,
     pub(super) limit: u64,
 }
@@ -99,12 +101,17 @@ fn collect(mount: &Path, path: &str, files: [&str; 2], limits: &mut Vec<GroupLim
     if path.components().any(|part| part.as_os_str() == "..") {
         return;
     }
-    for group in path.ancestors() {
-        let group = mount.join(group);
+    for path in path.ancestors() {
+        let group = mount.join(path);
         // "max", or in version 1 a number near 2^63, is no limit.
         let limit = read_number(&group.join(files[0])).filter(|limit| *limit < 1 << 62);
         if let (Some(limit), Some(used)) = (limit, read_number(&group.join(files[1]))) {
-            limits.push(GroupLimit { group, used, limit });
+            limits.push(GroupLimit {
+                group,
+                scope: format!("/{}", path.display()),
+                used,
+                limit,
+            });
         }
     }
 }
@@ -157,6 +164,7 @@ mod tests {
             found,
             Some(GroupLimit {
                 group: root.path().join("a"),
+                scope: "/a".to_owned(),
                 used: 95,
                 limit: 100
             })
@@ -193,6 +201,7 @@ mod tests {
             proc.group_tasks(text),
             Some(GroupLimit {
                 group: root.path().join("pids/a"),
+                scope: "/a".to_owned(),
                 used: 1,
                 limit: 7
             })
@@ -201,6 +210,7 @@ mod tests {
             proc.group_memory(text),
             Some(GroupLimit {
                 group: root.path().join("memory/a"),
+                scope: "/a".to_owned(),
                 used: 1024,
                 limit: 4096
             })

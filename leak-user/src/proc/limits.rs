@@ -1,10 +1,10 @@
 //! The limits that a process runs into, and how much of each is used.
 
-use std::{collections::HashMap, os::unix::fs::MetadataExt};
+use std::collections::HashMap;
 
 use procfs::{FromRead, process::LimitValue};
 
-use super::{Proc, SHORT, read_number, read_start, read_text};
+use super::{Proc, SHORT, numbers_in, read_number, read_start, read_text, shared::cached_in};
 use crate::report::model::Limit;
 
 /// What all processes of the host use together. Taken once for a report: the
@@ -13,7 +13,7 @@ use crate::report::model::Limit;
 pub struct HostUse {
     /// Processes and threads of the host.
     pub tasks: u64,
-    /// The same by effective user.
+    /// The same by real user.
     pub tasks_of_user: HashMap<u32, u64>,
     /// Open files of the host (not descriptors: duplicates are one).
     pub files: u64,
@@ -39,10 +39,9 @@ impl Proc {
     #[must_use]
     pub fn host_use(&self) -> HostUse {
         let mut tasks_of_user = HashMap::new();
-        for stat in self.processes().unwrap_or_default() {
-            let directory = self.root.join(stat.id.pid().to_string());
-            if let Ok(metadata) = std::fs::metadata(directory) {
-                *tasks_of_user.entry(metadata.uid()).or_insert(0) += u64::from(stat.threads);
+        if let Ok(pids) = numbers_in(&self.root) {
+            for (user, tasks) in pids.filter_map(|pid| self.tasks_of(pid)) {
+                *tasks_of_user.entry(user).or_insert(0) += tasks;
             }
         }
         let sys = |name: &str| read_number(&self.root.join("sys").join(name));
@@ -81,10 +80,11 @@ impl Proc {
     #[must_use]
     pub fn limits(&self, pid: u32, host: &HostUse) -> Vec<Limit> {
         let mut limits = Vec::new();
-        let mut add = |resource: &str, used: Option<u64>, soft: Option<u64>| {
+        let mut add = |resource: &str, scope: &str, used: Option<u64>, soft: Option<u64>| {
             if let (Some(used), Some(soft)) = (used, soft) {
                 limits.push(Limit {
                     resource: resource.to_owned(),
+                    scope: scope.to_owned(),
                     used,
                     soft,
                     exhaustion_seconds: None,
@@ -95,26 +95,49 @@ impl Proc {
             return limits;
         };
         let SoftLimits { files, tasks, .. } = self.soft_limits(pid);
-        add("nofile", self.count_descriptors(pid), files);
+        add("nofile", "", self.count_descriptors(pid), files);
         add(
             "max_map_count",
+            "",
             self.count_mappings(pid),
             host.max_map_count,
         );
         if user != 0 {
-            add("nproc", host.tasks_of_user.get(&user).copied(), tasks);
+            let used = host.tasks_of_user.get(&user).copied();
+            add("nproc", &user_scope(user), used, tasks);
         }
         let groups = self.text_of(pid, "cgroup").unwrap_or_default();
         if let Some(group) = self.group_tasks(&groups) {
-            add("pids", Some(group.used), Some(group.limit));
+            add("pids", &group.scope, Some(group.used), Some(group.limit));
         }
         if let Some(group) = self.group_memory(&groups) {
-            add("memory", Some(group.used), Some(group.limit));
+            let used = group.used.saturating_sub(cached_in(&group.group));
+            add("memory", &group.scope, Some(used), Some(group.limit));
         }
-        add("threads-max", Some(host.tasks), host.threads_max);
-        add("pid_max", Some(host.tasks), host.pid_max);
-        add("file-max", Some(host.files), host.file_max);
+        add("threads-max", "host", Some(host.tasks), host.threads_max);
+        add("pid_max", "host", Some(host.tasks), host.pid_max);
+        add("file-max", "host", Some(host.files), host.file_max);
         limits
+    }
+
+    /// The limit on a process's mappings.
+    #[must_use]
+    pub fn mappings_limit(&self, pid: u32) -> Option<Limit> {
+        Some(Limit {
+            resource: "max_map_count".to_owned(),
+            used: self.count_mappings(pid)?,
+            soft: read_number(&self.root.join("sys/vm/max_map_count"))?,
+            ..Limit::default()
+        })
+    }
+
+    /// A process's real user, and how many tasks of that user it is.
+    pub(super) fn tasks_of(&self, pid: u32) -> Option<(u32, u64)> {
+        let status = self.text_of(pid, "status")?;
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
+        let user = field("Uid:")?.split_ascii_whitespace().next()?;
+        let tasks = field("Threads:")?.trim();
+        Some((user.parse().ok()?, tasks.parse().ok()?))
     }
 
     pub(super) fn real_user(&self, pid: u32) -> Option<u32> {
@@ -140,6 +163,11 @@ impl Proc {
             data: value(limits.max_data_size),
         }
     }
+}
+
+/// What tells a user's limits from others'.
+pub(super) fn user_scope(user: u32) -> String {
+    format!("user:{user}")
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub use describe::Description;
 pub use descriptor::{Inode, classify};
 pub use facts::Facts;
 pub use limits::HostUse;
+use limits::user_scope;
 pub use mapping::Mapping;
 pub use process::Stat;
 pub use shared::{BUDGET as SHARED_BUDGET, SharedUse};

@@ -1,18 +1,22 @@
-//! Limits that processes share: of the host, of control groups, and of the ports that
-//! connections are made from. Read at every interval of a trace, so what one reading
+//! Limits that processes share: of the host, of control groups, of users, and of the ports
+//! that connections are made from. Read at every interval of a trace, so what one reading
 //! costs is bounded: there is a budget of time, and what does not fit comes next.
 
 mod groups;
 mod ports;
+mod users;
 
 use std::time::{Duration, Instant};
 
 use super::{Proc, read_number};
 use crate::report::model::SharedLimit;
 use groups::Groups;
+pub(super) use groups::cached_in;
 use ports::Ports;
+use users::Users;
 
-/// What one reading may take, beyond the one file that is being read.
+/// What one reading may take, beyond the one file that is being read, and again for the
+/// tasks of users.
 pub const BUDGET: Duration = Duration::from_millis(1);
 
 /// Control groups and name spaces are looked for again after so many readings.
@@ -23,6 +27,7 @@ const LOOK_AGAIN: u32 = 60;
 pub struct SharedUse {
     groups: Groups,
     ports: Ports,
+    users: Users,
     readings: u32,
 }
 
@@ -39,6 +44,8 @@ impl SharedUse {
         let mut limits = proc.host_limits();
         self.ports.read(proc, end, &mut limits);
         self.groups.read(end, &mut limits);
+        let end = budget.map(|budget| Instant::now() + budget);
+        self.users.read(proc, end, &mut limits);
         limits
     }
 }

@@ -32,9 +32,10 @@ pub struct Report {
 /// A limit that several processes run into together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SharedLimit {
-    /// `host`, the path of a control group, or `netns:[INODE]`.
+    /// `host`, the path of a control group, `user:UID`, or `netns:[INODE] to PEER`.
     pub scope: String,
-    /// `file-max`, `threads-max`, `pid_max`, `pids`, `memory`, `ephemeral-ports`.
+    /// `file-max`, `threads-max`, `pid_max`, `pids`, `memory`, `nproc`,
+    /// `ephemeral-ports`.
     pub resource: String,
     pub used: u64,
     pub limit: u64,
@@ -167,10 +168,14 @@ pub struct Process {
 }
 
 /// A limit that the process runs into, and when.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limit {
-    /// `nofile`, `max_map_count`, `threads`, ...
+    /// `nofile`, `max_map_count`, `nproc`, ...
     pub resource: String,
+    /// Whose limit it is: `host`, the path of a control group, `user:UID`; empty for
+    /// the process's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub scope: String,
     pub used: u64,
     pub soft: u64,
     /// `None` where use does not grow.

@@ -169,12 +169,14 @@ pub(crate) fn nginx() -> Process {
                 used: 120,
                 soft: 65530,
                 exhaustion_seconds: None,
+                ..Limit::default()
             },
             Limit {
                 resource: "nofile".to_owned(),
                 used: 433,
                 soft: 1024,
                 exhaustion_seconds: Some(150.0),
+                ..Limit::default()
             },
         ],
         ..Process::default()

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use leak_common::{Counter, ProcessId};
 
 use super::{
-    Plan, TraceError, events::Stream, failures::Failures, interpreted::Interpreted, observe::Looks,
-    recording::Recording, unfinished::Stacks, wall_clock,
+    Plan, TraceError, events::Stream, failures::Failures, interpreted::Interpreted,
+    mappings::Counts, observe::Looks, recording::Recording, unfinished::Stacks, wall_clock,
 };
 use crate::{
     analysis::{Analysis, Beginning, Input},
@@ -69,6 +69,7 @@ pub(super) struct Engine {
     pub(super) learned: Map<ProcessId, Nanos>,
     /// What was seen of processes beside events.
     pub(super) looks: Looks,
+    pub(super) counts: Counts,
     /// Records that made no sense.
     pub(super) undecodable: u64,
     /// Runs of programs that the kernel skipped, as far as it was told the ledger.
@@ -193,6 +194,7 @@ impl Engine {
             seen_in_proc: Set::default(),
             learned: Map::default(),
             looks: Looks::default(),
+            counts: Counts::default(),
             undecodable: 0,
             missed: 0,
             missing_hooks,
@@ -405,6 +407,7 @@ impl Engine {
         self.count_sites()?;
         self.check_children();
         self.observe();
+        self.count_mappings();
         self.tell(Input::Sample(monotonic_now()));
         let shared = self.shared_use.read(&self.proc, Some(SHARED_BUDGET));
         self.tell(Input::SharedLimits(shared));

@@ -9,6 +9,7 @@ mod events;
 mod failures;
 mod gather;
 mod interpreted;
+mod mappings;
 mod observe;
 mod progress;
 mod promote;

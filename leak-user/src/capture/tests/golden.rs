@@ -300,6 +300,7 @@ fn others() -> Vec<Input> {
                 used: 12,
                 soft: 1024,
                 exhaustion_seconds: Some(0.1),
+                ..Limit::default()
             }],
         ),
         Input::SharedLimits(vec![SharedLimit {

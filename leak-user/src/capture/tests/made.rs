@@ -363,8 +363,7 @@ prop_compose! {
                 module_offset: None,
             }).collect() },
             2 => Input::Limits(process, vec![Limit {
-                resource: text, used: number, soft: time, exhaustion_seconds: flag.then_some(real),
-            }]),
+                resource: text, used: number, soft: time, exhaustion_seconds: flag.then_some(real), ..Limit::default() }]),
             3 => Input::SharedLimits(words.iter().map(|word| SharedLimit {
                 scope: word.clone(), resource: text.clone(), used: number, limit: time,
                 growth_per_second: real, exhaustion_seconds: flag.then_some(real),

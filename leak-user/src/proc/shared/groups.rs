@@ -21,29 +21,25 @@ struct Files {
     resource: &'static str,
     limit: &'static str,
     used: &'static str,
-    /// A file that says how much of what is used the kernel gives back when asked.
-    cached: Option<&'static str>,
 }
 
 const PIDS: Files = Files {
     resource: "pids",
     limit: "pids.max",
     used: "pids.current",
-    cached: None,
 };
 
 const MEMORY: Files = Files {
     resource: "memory",
     limit: "memory.max",
     used: "memory.current",
-    cached: Some("memory.stat"),
 };
 
 /// Version 1.
 const MEMORY_APART: Files = Files {
     limit: "memory.limit_in_bytes",
     used: "memory.usage_in_bytes",
-    ..MEMORY
+    resource: "memory",
 };
 
 /// A group with a limit of its own; those above it have theirs.
@@ -126,10 +122,10 @@ impl Group {
     fn read(&self) -> Option<SharedLimit> {
         let limit = limit_at(&self.directory, self.files)?;
         let used = read_number(&self.directory.join(self.files.used))?;
-        let cached = self.files.cached.map_or(0, |name| {
-            let text = read_text(&self.directory.join(name), 64 << 10).unwrap_or_default();
-            cached(&text)
-        });
+        let cached = match self.files.resource {
+            "memory" => cached_in(&self.directory),
+            _ => 0,
+        };
         let used = used.saturating_sub(cached);
         Some(limit_of(
             self.scope.clone(),
@@ -143,6 +139,12 @@ impl Group {
 /// "max", or in version 1 a number near 2^63, is no limit.
 fn limit_at(directory: &Path, files: Files) -> Option<u64> {
     read_number(&directory.join(files.limit)).filter(|limit| *limit < 1 << 62)
+}
+
+/// Bytes of what a group uses that the kernel gives back when asked.
+pub(in crate::proc) fn cached_in(group: &Path) -> u64 {
+    let text = read_text(&group.join("memory.stat"), 64 << 10).unwrap_or_default();
+    cached(&text)
 }
 
 /// Bytes of the page cache, which do not fill a group up: the kernel takes them back.

@@ -177,6 +177,7 @@ mod tests {
             used,
             soft,
             exhaustion_seconds,
+            ..Limit::default()
         }
     }
 

@@ -276,6 +276,7 @@ fn hostile(text: &str, number: u64, real: f64) -> Report {
             used: number,
             soft: number,
             exhaustion_seconds: Some(real),
+            ..Limit::default()
         }],
         ..Process::default()
     }];

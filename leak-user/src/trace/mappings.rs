@@ -1,0 +1,67 @@
+//! How many mappings the kernel counts of a process, while it maps more and more: those
+//! side by side are one to the kernel, so that what was mapped does not tell it.
+
+use std::collections::HashMap;
+
+use leak_common::{Kind, ProcessId};
+
+use super::engine::Engine;
+use crate::{analysis::Input, bpf::monotonic_now, event::Nanos};
+
+/// Counting is followed by a pause of so many times its own length: 1 % of a core.
+const PAUSE: u64 = 100;
+
+/// Processes counted: those that have mapped most since they were first seen, from so
+/// many mappings on.
+const MAX_PROCESSES: usize = 64;
+const LEAST_GROWTH: u64 = 5;
+
+/// When counting is due again, and how many mappings of each process were known first.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    due: Nanos,
+    first: HashMap<ProcessId, u64>,
+}
+
+impl Engine {
+    /// Counts, if it is time to.
+    pub(super) fn count_mappings(&mut self) {
+        let began = monotonic_now();
+        if began < self.counts.due {
+            return;
+        }
+        let views = self.ledger().processes();
+        let held: HashMap<ProcessId, u64> = views
+            .filter(|view| view.exited.is_none())
+            .map(|view| (view.id, view.outstanding.get(Kind::Mapping)))
+            .collect();
+        self.counts.first.retain(|id, _| held.contains_key(id));
+        let mut growing = Vec::new();
+        for (process, held) in held {
+            let first = self.counts.first.entry(process).or_insert(held);
+            let growth = held.saturating_sub(*first);
+            if growth >= LEAST_GROWTH {
+                growing.push((growth, process));
+            }
+        }
+        growing.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, process) in growing.into_iter().take(MAX_PROCESSES) {
+            self.tell_mappings_of(process);
+        }
+        let now = monotonic_now();
+        self.counts.due = now.saturating_add(now.saturating_sub(began).saturating_mul(PAUSE));
+    }
+
+    /// Tells the number among what is known of the process's limits.
+    fn tell_mappings_of(&mut self, process: ProcessId) {
+        let counted = self.proc.mappings_limit(process.pid());
+        let Some(limit) = counted.filter(|_| self.proc.identity(process.pid()) == Some(process))
+        else {
+            return;
+        };
+        let mut limits = self.analysis.limits_of(process).to_vec();
+        limits.retain(|known| known.resource != limit.resource);
+        limits.push(limit);
+        self.tell(Input::Limits(process, limits));
+    }
+}
