@@ -217,6 +217,27 @@ fn a_leak_of_threads_is_forecast_for_its_user() {
 }
 
 #[test]
+fn an_address_space_that_grows_is_forecast_for_its_limit() {
+    let _alone = alone();
+    let Some(prlimit) = installed("prlimit") else {
+        return;
+    };
+    let mut command = Command::new(prlimit);
+    command
+        .arg("--as=1073741824")
+        .arg(victim::program("limits"))
+        .args(["memory", "600", "0"]);
+    let mut victim = Victim::spawn(&mut command);
+    victim.expect("ready");
+    let mut traced = trace(victim);
+    // Bytes a second.
+    traced.pace *= f64::from(128 << 10);
+    let limit = traced.limit("as");
+    assert_eq!(limit["soft"], 1 << 30);
+    traced.assert_lasts(limit, "soft");
+}
+
+#[test]
 fn mappings_are_forecast_by_those_that_the_kernel_has() {
     let _alone = alone();
     let apart = trace(Victim::start("limits", &["apart", "600", "0"]));

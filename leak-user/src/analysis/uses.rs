@@ -24,8 +24,9 @@ const MAX_SHARED: usize = 8_192;
 /// A shared limit that was not told for this long is gone.
 const FORGET: Nanos = 600_000_000_000;
 
-/// The limit on mappings of a process.
+/// The limits on the number of a process's mappings, and on their size.
 const MAPPINGS: &str = "max_map_count";
+const SPACE: &str = "as";
 
 type Samples = Vec<(Nanos, u64)>;
 
@@ -144,19 +145,21 @@ impl AllUses {
         }
     }
 
-    /// Notes the mappings that a process was told to have: the kernel joins what is
-    /// mapped side by side, so that the ledger may know of more.
+    /// Notes the mappings that a process was told to have, and their size: the kernel
+    /// joins what is mapped side by side, so that the ledger may know of more.
     pub(super) fn counted(&mut self, time: Nanos, process: ProcessId, limits: &[Limit]) {
-        let is_it = |limit: &&Limit| limit.resource == MAPPINGS;
-        if let Some(limit) = limits.iter().find(is_it) {
-            let told = SharedLimit {
+        let counted = limits
+            .iter()
+            .filter(|limit| [MAPPINGS, SPACE].contains(&limit.resource.as_str()));
+        let told: Vec<SharedLimit> = counted
+            .map(|limit| SharedLimit {
                 scope: scope_of(process),
                 resource: limit.resource.clone(),
                 used: limit.used,
                 ..SharedLimit::default()
-            };
-            self.shared(time, &[told]);
-        }
+            })
+            .collect();
+        self.shared(time, &told);
     }
 
     /// When a process's limit will be reached by the use that was measured.
@@ -183,6 +186,7 @@ impl AllUses {
                     known
                 }
             }
+            SPACE => self.told(&scope_of(process), SPACE),
             resource => self.told(&limit.scope, resource),
         }
     }

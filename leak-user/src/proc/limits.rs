@@ -74,7 +74,7 @@ impl Proc {
     }
 
     /// The limits of a process, without an exhaustion time: `nofile`,
-    /// `max_map_count`, `nproc` (per user; root is exempt), `pids` and `memory`
+    /// `max_map_count`, `as` (bytes), `nproc` (per user; root is exempt), `pids` and `memory`
     /// (bytes) of its control group, and the host's `threads-max`, `pid_max` and
     /// `file-max`. What is unlimited or cannot be read is left out.
     #[must_use]
@@ -94,7 +94,12 @@ impl Proc {
         let Some(user) = self.real_user(pid) else {
             return limits;
         };
-        let SoftLimits { files, tasks, .. } = self.soft_limits(pid);
+        let SoftLimits {
+            files,
+            tasks,
+            address_space,
+            ..
+        } = self.soft_limits(pid);
         add("nofile", "", self.count_descriptors(pid), files);
         add(
             "max_map_count",
@@ -102,6 +107,9 @@ impl Proc {
             self.count_mappings(pid),
             host.max_map_count,
         );
+        if address_space.is_some() {
+            add("as", "", self.space(pid), address_space);
+        }
         if user != 0 {
             let used = host.tasks_of_user.get(&user).copied();
             add("nproc", &user_scope(user), used, tasks);
@@ -120,15 +128,40 @@ impl Proc {
         limits
     }
 
-    /// The limit on a process's mappings.
+    /// The limits on a process's mappings: their number, and the size of all (`as`).
     #[must_use]
-    pub fn mappings_limit(&self, pid: u32) -> Option<Limit> {
-        Some(Limit {
-            resource: "max_map_count".to_owned(),
-            used: self.count_mappings(pid)?,
-            soft: read_number(&self.root.join("sys/vm/max_map_count"))?,
-            ..Limit::default()
-        })
+    pub fn space_limits(&self, pid: u32) -> Vec<Limit> {
+        let most = read_number(&self.root.join("sys/vm/max_map_count"));
+        let size = self.soft_limits(pid).address_space;
+        let found = [
+            ("max_map_count", self.count_mappings(pid), most),
+            ("as", self.space(pid), size),
+        ];
+        let known = found.into_iter().filter_map(|(resource, used, soft)| {
+            Some(Limit {
+                resource: resource.to_owned(),
+                used: used?,
+                soft: soft?,
+                ..Limit::default()
+            })
+        });
+        known.collect()
+    }
+
+    /// Whether the size of a process's address space is limited.
+    #[must_use]
+    pub fn has_limited_space(&self, pid: u32) -> bool {
+        self.soft_limits(pid).address_space.is_some()
+    }
+
+    /// Bytes of a process's address space.
+    fn space(&self, pid: u32) -> Option<u64> {
+        let status = self.text_of(pid, "status")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmSize:"))?;
+        let kibibytes: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+        kibibytes.checked_mul(1024)
     }
 
     /// A process's real user, and how many tasks of that user it is.

@@ -1,5 +1,6 @@
 //! How many mappings the kernel counts of a process, while it maps more and more: those
-//! side by side are one to the kernel, so that what was mapped does not tell it.
+//! side by side are one to the kernel, so that what was mapped does not tell it. And how
+//! large the address space is of those that have a limit on it.
 
 use std::collections::HashMap;
 
@@ -16,11 +17,18 @@ const PAUSE: u64 = 100;
 const MAX_PROCESSES: usize = 64;
 const LEAST_GROWTH: u64 = 5;
 
-/// When counting is due again, and how many mappings of each process were known first.
+/// When counting is due again, and what was known first of each process.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     due: Nanos,
-    first: HashMap<ProcessId, u64>,
+    first: HashMap<ProcessId, First>,
+}
+
+#[derive(Debug)]
+struct First {
+    mappings: u64,
+    /// Whether its address space is limited.
+    limited: bool,
 }
 
 impl Engine {
@@ -37,31 +45,33 @@ impl Engine {
             .collect();
         self.counts.first.retain(|id, _| held.contains_key(id));
         let mut growing = Vec::new();
-        for (process, held) in held {
-            let first = self.counts.first.entry(process).or_insert(held);
-            let growth = held.saturating_sub(*first);
-            if growth >= LEAST_GROWTH {
+        for (process, mappings) in held {
+            let first = self.counts.first.entry(process).or_insert_with(|| First {
+                mappings,
+                limited: self.proc.has_limited_space(process.pid()),
+            });
+            let growth = mappings.saturating_sub(first.mappings);
+            if growth >= LEAST_GROWTH || first.limited {
                 growing.push((growth, process));
             }
         }
         growing.sort_unstable_by(|a, b| b.cmp(a));
         for (_, process) in growing.into_iter().take(MAX_PROCESSES) {
-            self.tell_mappings_of(process);
+            self.tell_space_of(process);
         }
         let now = monotonic_now();
         self.counts.due = now.saturating_add(now.saturating_sub(began).saturating_mul(PAUSE));
     }
 
-    /// Tells the number among what is known of the process's limits.
-    fn tell_mappings_of(&mut self, process: ProcessId) {
-        let counted = self.proc.mappings_limit(process.pid());
-        let Some(limit) = counted.filter(|_| self.proc.identity(process.pid()) == Some(process))
-        else {
+    /// Tells what is counted among what is known of the process's limits.
+    fn tell_space_of(&mut self, process: ProcessId) {
+        let counted = self.proc.space_limits(process.pid());
+        if counted.is_empty() || self.proc.identity(process.pid()) != Some(process) {
             return;
-        };
+        }
         let mut limits = self.analysis.limits_of(process).to_vec();
-        limits.retain(|known| known.resource != limit.resource);
-        limits.push(limit);
+        limits.retain(|known| counted.iter().all(|one| one.resource != known.resource));
+        limits.extend(counted);
         self.tell(Input::Limits(process, limits));
     }
 }

@@ -169,6 +169,11 @@ fn mappings_are_those_that_the_kernel_counts() {
         limit("max_map_count", "", 500),
     );
     assert_eq!(grows, Some(100.0));
+    let space = a_life_with(|second| {
+        let limit = limit("as", "", 5 * second);
+        vec![Input::Limits(CHILD, vec![limit])]
+    });
+    assert_eq!(lasts(space, limit("as", "", 500)), Some(100.0));
     let flat = lasts(counted(|_| 30), limit("max_map_count", "", 30));
     assert_eq!(flat, None);
 }

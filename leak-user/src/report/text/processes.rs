@@ -94,7 +94,7 @@ fn nearest(limits: &[Limit]) -> Option<&Limit> {
 
 fn limit(limit: &Limit) -> String {
     let amount = |number: u64| match limit.resource.as_str() {
-        "memory" => bytes(number).replace(' ', ""),
+        "memory" | "as" => bytes(number).replace(' ', ""),
         _ => number.to_string(),
     };
     let mut text = format!("{} {}", escape(&limit.resource), amount(limit.used));
