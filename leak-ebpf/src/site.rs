@@ -48,7 +48,7 @@ pub(crate) fn take<M: Mappings>(
     if has(flags::SNAPSHOTS)
         && let Some(registers) = registers
     {
-        stack::write_frames(scratch);
+        stack::write_frames(slot as u64);
         snapshot::send(scratch, registers, process);
     }
     Some(Taken { slot })
@@ -105,7 +105,7 @@ fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
         lost(Counter::SitesFull, process);
         return 0;
     }
-    stack::write_frames(scratch);
+    stack::write_frames(slot);
     if end != StackEnd::Complete as u64 {
         count_at(Counter::StackBroken as u64 + end - StackEnd::Broken as u64);
     }

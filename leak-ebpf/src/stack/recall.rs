@@ -3,11 +3,12 @@
 //! space: where all of these are what they were, it comes to the same end. To compare
 //! them costs a tenth of the walk, since no step waits for the one before.
 
-use leak_common::{identity::mix, limits::REMEMBERED_STACKS};
+use leak_common::{identity::mix, limits::REMEMBERED_STACKS, wire::StackEnd};
 
-use super::{mask_less, opaque, walk::Walk, window::Window};
+use super::{StackScratch, opaque, walk::Walk, window::Window};
 use crate::{
-    maps::{STACKS, SiteScratch},
+    global::global,
+    maps::{SCRATCH, STACKS},
     registers::strip,
 };
 
@@ -29,7 +30,7 @@ pub(crate) struct Recalled {
     /// What it came to.
     frames: u64,
     hash: u64,
-    /// How many words it went by, in its order, and how many bytes from the stack
+    /// How many words it went by, in its order, and about how many bytes from the stack
     /// pointer on they lie in.
     count: u64,
     bytes: u64,
@@ -64,10 +65,38 @@ pub(super) fn place(walk: &Walk, slot: u64) -> u32 {
     (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SHIFT) as u32
 }
 
+global! {
+    fn recall_stack(slot, place) = recall;
+    fn write_frames(slot) = write;
+}
+
+/// Whether the walk in a slot of the scratch would be the one in this place again:
+/// then the stack is taken.
+#[inline(always)]
+fn recall(slot: u64, place: u64) -> u64 {
+    let (Some(scratch), Some(recalled)) = (
+        SCRATCH.get_ptr_mut(slot as u32),
+        STACKS.get_ptr(place as u32),
+    ) else {
+        return 0;
+    };
+    // SAFETY: this CPU's, and one program uses each of them.
+    let (scratch, recalled) = unsafe { (&mut *scratch, &*recalled) };
+    let StackScratch { walk, window, .. } = &mut scratch.walk;
+    if !recalled.is_again(walk, window) {
+        return 0;
+    }
+    scratch.stack.frames = recalled.frames;
+    scratch.stack.hash = recalled.hash;
+    scratch.stack.end = StackEnd::Complete as u64;
+    scratch.stack.recalled = place + 1;
+    1
+}
+
 impl Recalled {
-    /// Whether the walk would be this one again; then it is at its end.
+    /// Whether the walk would be this one again.
     #[inline(always)]
-    pub(super) fn is_again(&self, walk: &mut Walk, window: &mut Window) -> bool {
+    fn is_again(&self, walk: &mut Walk, window: &mut Window) -> bool {
         let differs = (self.space ^ walk.space)
             | (self.instruction ^ walk.instruction)
             | (self.stack ^ walk.stack)
@@ -107,7 +136,6 @@ impl Recalled {
         self.frame_used = 0;
         self.link_used = 0;
         self.count = 0;
-        self.bytes = 0;
     }
 
     /// The walk goes by a word of the pair at an address, if `used` is 1; 0 if it does
@@ -119,10 +147,6 @@ impl Recalled {
         word.place = address.wrapping_sub(self.stack) << 2 | which;
         word.value = value;
         self.count += used;
-        let end = address.wrapping_sub(self.stack).wrapping_add(24);
-        // Only what the first window can hold counts; `mask_less` wants small numbers.
-        let end = opaque(end & used.wrapping_neg()) & (2 * Window::BYTES - 1);
-        self.bytes += end.wrapping_sub(self.bytes) & mask_less(self.bytes, end);
     }
 
     /// The walk goes by the frame pointer, if `used` is all ones.
@@ -147,32 +171,30 @@ impl Recalled {
     #[inline(always)]
     pub(super) fn complete(&mut self, walk: &Walk, frames: u64) {
         if self.count <= WORDS as u64 {
+            // The frames lie one above the other.
+            let last = opaque(self.count.wrapping_sub(1)) & (WORDS as u64 - 1);
+            self.bytes = (self.words[last as usize].place >> 2) + 24;
             self.space = walk.space;
             self.frames = frames;
             self.hash = walk.hash();
         }
     }
-
-    /// Number of frames, and their hash.
-    #[inline(always)]
-    pub(super) fn result(&self) -> (u64, u64) {
-        (self.frames, self.hash)
-    }
 }
 
-/// Writes out the frames of a stack that was recalled.
+/// Writes out the frames of the stack in a slot of the scratch, if it was recalled.
 #[inline(always)]
-pub(crate) fn write_frames(scratch: &mut SiteScratch) {
-    let number = scratch.stack.recalled;
-    if number == 0 {
-        return;
-    }
-    scratch.stack.recalled = 0;
-    let Some(recalled) = STACKS.get_ptr(number as u32 - 1) else {
-        return;
+fn write(slot: u64) -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(slot as u32) else {
+        return 0;
     };
     // SAFETY: this CPU's, and one program uses it.
+    let scratch = unsafe { &mut *scratch };
+    let Some(recalled) = STACKS.get_ptr((scratch.stack.recalled as u32).wrapping_sub(1)) else {
+        return 0;
+    };
+    // SAFETY: as above.
     let recalled = unsafe { &*recalled };
+    scratch.stack.recalled = 0;
     let frames = &mut scratch.frames;
     const LAST: u64 = leak_common::limits::MAX_FRAMES as u64;
     frames[0] = recalled.instruction;
@@ -188,4 +210,5 @@ pub(crate) fn write_frames(scratch: &mut SiteScratch) {
         frame += place / RETURN & 1;
         index += 1;
     }
+    0
 }

@@ -14,7 +14,7 @@ use super::{
     code::{self, Space},
     mapping::Mappings,
     mask_less,
-    recall::{self, RETURN, Recalled, SECOND},
+    recall::{self, RETURN, Recalled, SECOND, recall_stack},
     rules::{self, Remembered, Words},
     window::Window,
 };
@@ -118,19 +118,14 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
     walk.end = StackEnd::TooDeep as u64;
     window.clear();
     let place = recall::place(walk, slot);
+    if recall_stack(slot, u64::from(place)) != 0 {
+        return 0;
+    }
     let Some(recalled) = STACKS.get_ptr_mut(place) else {
         return 0;
     };
     // SAFETY: this CPU's, and one program uses it.
     let recalled = unsafe { &mut *recalled };
-    if recalled.is_again(walk, window) {
-        let (frames, hash) = recalled.result();
-        scratch.stack.frames = frames;
-        scratch.stack.hash = hash;
-        scratch.stack.end = StackEnd::Complete as u64;
-        scratch.stack.recalled = u64::from(place) + 1;
-        return 0;
-    }
     // The frames lie above the stack pointer: the first read takes what is there.
     window.clear();
     let _ = window.pair(walk.stack & !7);
