@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::{addresses::Move, spaces::SpaceId};
 use crate::event::Nanos;
+use crate::hash::Set;
 
 /// Changes kept of one space. 64 bytes each: 256 KiB at most, of a space where all
 /// of it happens within the nursery.
@@ -31,58 +32,99 @@ pub(super) enum Change {
     Ended { at_exit: bool },
 }
 
+/// Changes recorded between two looks for what is dispensable, and the newest ones,
+/// which are left out of it: another CPU's change may still belong between them.
+const NEWEST: usize = LOG_ENTRIES / 4;
+
 /// Changes in the order of their times.
 #[derive(Debug, Default)]
-pub(super) struct Log(VecDeque<(Nanos, Change)>);
+pub(super) struct Log {
+    changes: VecDeque<(Nanos, Change)>,
+    /// Changes recorded since it was looked through.
+    since: usize,
+}
 
 impl Log {
-    pub(super) fn is_full(&self) -> bool {
-        self.0.len() >= LOG_ENTRIES
+    /// Whether it is worth a look for what is dispensable.
+    pub(super) fn wants_room(&self) -> bool {
+        self.changes.len() >= LOG_ENTRIES && self.since >= NEWEST
+    }
+
+    /// Drops copies for which `is_gone`, and releases that a later one of the same handle
+    /// repeats: a loop that opens and closes has the same few numbers again and again.
+    pub(super) fn make_room(&mut self, is_gone: impl Fn(SpaceId) -> bool) {
+        self.since = 0;
+        self.changes
+            .retain(|(_, change)| !matches!(change, Change::Copied { to, .. } if is_gone(*to)));
+        let newest = self.changes.len().saturating_sub(NEWEST);
+        let mut repeated = Set::default();
+        let mut stays = vec![true; newest];
+        for (index, (_, change)) in self.changes.range(..newest).enumerate().rev() {
+            match *change {
+                Change::Released { first, last } => stays[index] = repeated.insert((first, last)),
+                // A block is not a range: no range ends before it begins.
+                Change::Freed { address } => stays[index] = repeated.insert((address, 0)),
+                // What was released before is not in the copy, or has not moved.
+                Change::Copied { .. } | Change::Moved(_) => repeated.clear(),
+                Change::Detached { .. }
+                | Change::Marked { .. }
+                | Change::Executed
+                | Change::Ended { .. } => {}
+            }
+        }
+        let mut index = 0;
+        self.changes.retain(|_| {
+            index += 1;
+            stays.get(index - 1).is_none_or(|&stays| stays)
+        });
     }
 
     /// Adds a change; a full log gives up its oldest. Says whether it did.
     pub(super) fn record(&mut self, time: Nanos, change: Change) -> bool {
-        let overflow = self.is_full();
+        self.since += 1;
+        let overflow = self.changes.len() >= LOG_ENTRIES;
         if overflow {
-            self.0.pop_front();
+            self.changes.pop_front();
         }
         // Records of several CPUs arrive almost in order: this rarely steps.
-        let mut index = self.0.len();
-        while index > 0 && self.0[index - 1].0 > time {
+        let mut index = self.changes.len();
+        while index > 0 && self.changes[index - 1].0 > time {
             index -= 1;
         }
-        self.0.insert(index, (time, change));
+        self.changes.insert(index, (time, change));
         overflow
     }
 
     /// All of it, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Nanos, Change)> + '_ {
-        self.0.iter().copied()
+        self.changes.iter().copied()
     }
 
     /// What happened after `time`, oldest first.
     pub(super) fn after(&self, time: Nanos) -> impl Iterator<Item = (Nanos, Change)> + '_ {
-        let first = self.0.partition_point(|&(at, _)| at <= time);
-        self.0.range(first..).copied()
+        let first = self.changes.partition_point(|&(at, _)| at <= time);
+        self.changes.range(first..).copied()
     }
 
     /// Drops what cannot matter to acquisitions after `horizon`.
     pub(super) fn prune(&mut self, horizon: Nanos) {
-        while self.0.front().is_some_and(|&(time, _)| time <= horizon) {
-            self.0.pop_front();
+        while self
+            .changes
+            .front()
+            .is_some_and(|&(time, _)| time <= horizon)
+        {
+            self.changes.pop_front();
         }
-        if self.0.is_empty() {
-            self.0 = VecDeque::new();
+        if self.changes.is_empty() {
+            self.changes = VecDeque::new();
         }
-    }
-
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&Change) -> bool) {
-        self.0.retain(|(_, change)| keep(change));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn released(first: u64) -> Change {
@@ -110,5 +152,84 @@ mod tests {
         }
         assert!(log.record(2000, released(1)));
         assert_eq!(log.after(0).next(), Some((2, released(2))));
+    }
+
+    #[test]
+    fn a_loop_that_opens_and_closes_takes_no_room() {
+        let mut log = Log::default();
+        let mut lost = 0;
+        for time in 1..=10 * LOG_ENTRIES as u64 {
+            if log.wants_room() {
+                log.make_room(|_| false);
+            }
+            lost += u64::from(log.record(time, released(time % 7)));
+        }
+        assert_eq!(lost, 0);
+        // Each number was released last when it was.
+        let last = 10 * LOG_ENTRIES as u64;
+        assert_eq!(log.after(last - 1).count(), 1);
+        assert_eq!(log.after(last - 7).count(), 7);
+    }
+
+    #[test]
+    fn what_was_released_before_a_copy_stays_so() {
+        let mut log = Log::default();
+        let copied = Change::Copied {
+            to: SpaceId(9),
+            executing: false,
+        };
+        log.record(1, released(3));
+        log.record(2, copied);
+        log.record(3, released(3));
+        log.record(4, released(3));
+        for time in 5..5 + NEWEST as u64 {
+            log.record(time, released(time));
+        }
+        log.make_room(|_| false);
+        let times: Vec<Nanos> = log.after(0).map(|(time, _)| time).take(4).collect();
+        assert_eq!(times, [1, 2, 4, 5]);
+        log.make_room(|to| to == SpaceId(9));
+        let times: Vec<Nanos> = log.after(0).map(|(time, _)| time).take(3).collect();
+        assert_eq!(times, [4, 5, 6]);
+    }
+
+    /// Whether what was acquired as `slot` at `time` is gone, and the copies it reached.
+    fn fate(log: &Log, slot: u64, time: Nanos) -> (bool, Vec<SpaceId>) {
+        let mut copies = Vec::new();
+        for (_, change) in log.after(time) {
+            match change {
+                Change::Released { first, last } if (first..=last).contains(&slot) => {
+                    return (true, copies);
+                }
+                Change::Copied { to, .. } => copies.push(to),
+                _ => {}
+            }
+        }
+        (false, copies)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn nothing_fares_otherwise_for_the_room(
+            changes in prop::collection::vec((0..40u64, 0..3u64), 2 * NEWEST)
+        ) {
+            let mut log = Log::default();
+            for (time, &(what, more)) in (1..).zip(&changes) {
+                let change = match what {
+                    0 => Change::Copied { to: SpaceId(time), executing: false },
+                    first => Change::Released { first, last: first + more },
+                };
+                log.record(time, change);
+            }
+            let whole = Log { changes: log.changes.clone(), since: 0 };
+            log.make_room(|_| false);
+            prop_assert!(log.changes.len() < whole.changes.len());
+            for time in 0..2 * NEWEST as u64 {
+                for slot in [1, 2, 20, 41] {
+                    prop_assert_eq!(fate(&log, slot, time), fate(&whole, slot, time));
+                }
+            }
+        }
     }
 }

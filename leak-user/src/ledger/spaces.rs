@@ -155,12 +155,10 @@ impl<C> Spaces<C> {
         let Some(space) = self.spaces.get_mut(&id) else {
             return false;
         };
-        if space.log.is_full() {
-            // Copies for processes that are gone are the first to be dispensable.
+        if space.log.wants_room() {
+            // Looked through apart from the spaces, which say whose copies are gone.
             let mut log = std::mem::take(&mut space.log);
-            log.retain(
-                |change| !matches!(change, Change::Copied { to, .. } if !self.spaces.contains_key(to)),
-            );
+            log.make_room(|to| !self.spaces.contains_key(&to));
             if let Some(space) = self.spaces.get_mut(&id) {
                 space.log = log;
             }

@@ -187,7 +187,7 @@ fn sites_without_room_count_as_unknown() {
 fn a_log_that_overflows_asks_for_a_reconciliation() {
     let mut ledger = ledger();
     for time in 10..2 * crate::ledger::releases::LOG_ENTRIES as u64 {
-        let range = range(time, Class::Descriptor, 100, 200);
+        let range = range(time, Class::Descriptor, time, 2 * time);
         ledger.apply(&Event::RangeReleased(range));
     }
     assert!(ledger.process(process(0)).unwrap().needs_reconcile);
@@ -223,8 +223,8 @@ fn what_is_told_at_once_needs_no_log_of_what_was_released() {
         // What one of them releases, the other may have acquired, told late.
         forked(&mut ledger, 5, process(1), true);
         for turn in 0..2 * crate::ledger::releases::LOG_ENTRIES as u64 {
-            opened(&mut ledger, 10 + 2 * turn, 3);
-            released(&mut ledger, 11 + 2 * turn, process(0), descriptor(3));
+            opened(&mut ledger, 10 + 2 * turn, turn);
+            released(&mut ledger, 11 + 2 * turn, process(0), descriptor(turn));
         }
         assert_eq!(ledger.totals().log_overflows == 0, all_events);
         assert_eq!(outstanding(&ledger, Kind::File), 0);
