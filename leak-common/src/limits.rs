@@ -63,3 +63,6 @@ pub const REMEMBERED_RULES: usize = 1024;
 
 /// Whole stacks that a processor remembers, 2.1 KiB each: 135 KiB. A power of two.
 pub const REMEMBERED_STACKS: u32 = 64;
+
+/// Counters of how often processes mapped code: a power of two, 8 KiB.
+pub const CHANGE_COUNTERS: u32 = 1024;

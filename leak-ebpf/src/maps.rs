@@ -9,9 +9,9 @@ use aya_ebpf::{
 use leak_common::{
     Counter, ProcessId,
     limits::{
-        CODE_PAGE_ENTRIES, FAILURE_ENTRIES, FILE_ENTRIES, INFLIGHT_ENTRIES, LOSS_ENTRIES,
-        MAX_FRAMES, MAX_PYTHON_FRAMES, MAX_RECEIVED, REMEMBERED_STACKS, RING_BYTES, SITE_ENTRIES,
-        SPACE_ENTRIES, TARGET_ENTRIES, YOUNG_ENTRIES,
+        CHANGE_COUNTERS, CODE_PAGE_ENTRIES, FAILURE_ENTRIES, FILE_ENTRIES, INFLIGHT_ENTRIES,
+        LOSS_ENTRIES, MAX_FRAMES, MAX_PYTHON_FRAMES, MAX_RECEIVED, REMEMBERED_STACKS, RING_BYTES,
+        SITE_ENTRIES, SPACE_ENTRIES, TARGET_ENTRIES, YOUNG_ENTRIES,
     },
     unwind::{
         CHUNK_PAGES, CHUNK_ROWS, FileCode, FileKey, MAX_PYTHON_LAYOUTS, MAX_RULES, Page,
@@ -169,6 +169,10 @@ pub(crate) static CODE_PAGES: LruHashMap<CodePage, u64> =
 #[map]
 pub(crate) static SPACES: LruHashMap<ProcessId, Space> =
     LruHashMap::with_max_entries(SPACE_ENTRIES, 0);
+
+/// How often processes mapped code, by a hash of the process.
+#[map]
+pub(crate) static CHANGES: Array<u64> = Array::with_max_entries(CHANGE_COUNTERS, 0);
 
 /// Where interpreters keep their frames.
 #[map]

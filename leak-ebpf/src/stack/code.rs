@@ -10,6 +10,7 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use leak_common::{
     ProcessId,
     identity::mix,
+    limits::CHANGE_COUNTERS,
     unwind::{FileCode, FileKey, PAGE_BITS, file_state},
     wire::{CodeMapped, RecordType, StackEnd},
 };
@@ -20,9 +21,10 @@ use super::{
 };
 use crate::{
     config::config,
+    count::increase,
     emit::{emit, emit_at_once, head},
     global::global,
-    maps::{CODE_PAGES, FILES, SPACES},
+    maps::{CHANGES, CODE_PAGES, FILES, SPACES},
     task::{Task, read_or_zero},
 };
 
@@ -58,6 +60,25 @@ pub(super) const UNMAPPED: u64 = u64::MAX - 1;
 #[inline(always)]
 pub(crate) fn changed(process: ProcessId) {
     let _ = SPACES.remove(process);
+    if let Some(changes) = CHANGES.get_ptr_mut(counter(process)) {
+        increase(changes, 1);
+    }
+}
+
+/// How often code was mapped into a process, and into those that share its counter.
+#[inline(always)]
+pub(super) fn changes(process: ProcessId) -> u64 {
+    match CHANGES.get_ptr(counter(process)) {
+        // SAFETY: an aligned word of a map value.
+        Some(changes) => unsafe { core::ptr::read_volatile(changes) },
+        None => 0,
+    }
+}
+
+#[inline(always)]
+fn counter(process: ProcessId) -> u32 {
+    const SHIFT: u32 = 64 - CHANGE_COUNTERS.ilog2();
+    (process.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SHIFT) as u32
 }
 
 /// The process's space, a new one if there is none. Tables that are full make room

@@ -106,7 +106,9 @@ pub(crate) fn take<M: Mappings>(
         && registers.stack() != 0
     {
         scratch.walk.walk.start(registers, process);
-        M::walk(u64::from(slot), process.0);
+        if recall::recall_stack(u64::from(slot), process.0) == 0 {
+            M::walk(u64::from(slot), process.0);
+        }
         if scratch.walk.walk.python_layout != 0 {
             python::walk_interpreter(u64::from(slot));
         }

@@ -1,11 +1,16 @@
 //! Whole stacks that a processor remembers. A walk's way depends on the registers it
-//! sets out from, on the words of the stack that it goes by, and on the rules of its
-//! space: where all of these are what they were, it comes to the same end. To compare
-//! them costs a tenth of the walk, since no step waits for the one before.
+//! sets out from, on the words of the stack that it goes by, and on the code that its
+//! process maps: where all of these are what they were, it comes to the same end. To
+//! compare them costs a tenth of the walk, since no step waits for the one before.
 
-use leak_common::{identity::mix, limits::REMEMBERED_STACKS, wire::StackEnd};
+use leak_common::{
+    ProcessId,
+    identity::mix,
+    limits::{MAX_FRAMES, REMEMBERED_STACKS},
+    wire::StackEnd,
+};
 
-use super::{StackScratch, opaque, walk::Walk, window::Window};
+use super::{StackScratch, code, opaque, walk::Walk, window::Window};
 use crate::{
     global::global,
     maps::{SCRATCH, STACKS},
@@ -18,8 +23,10 @@ const WORDS: usize = 128;
 /// A walk that came to the outermost frame.
 #[repr(C)]
 pub(crate) struct Recalled {
-    /// The registers it set out from, and its space: 0 where nothing is remembered.
-    space: u64,
+    /// Whose it is, 0 where nothing is remembered, and how often code had been mapped.
+    process: u64,
+    changes: u64,
+    /// The registers it set out from.
     instruction: u64,
     stack: u64,
     frame: u64,
@@ -30,6 +37,8 @@ pub(crate) struct Recalled {
     /// What it came to.
     frames: u64,
     hash: u64,
+    python_runtime: u64,
+    python_layout: u64,
     /// How many words it went by, in its order, and about how many bytes from the stack
     /// pointer on they lie in.
     count: u64,
@@ -41,63 +50,68 @@ pub(crate) struct Recalled {
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Word {
-    /// Where it was read as a part of a pair: bytes from the stack pointer in the upper
-    /// 62 bits, [`RETURN`] and [`SECOND`].
+    /// Its bytes from the stack pointer on, a multiple of 8; [`RETURN`] or 0.
     place: u64,
     value: u64,
 }
 
 /// It is the return address of a frame.
-pub(super) const RETURN: u64 = 2;
-/// It is the second word of the pair.
-pub(super) const SECOND: u64 = 1;
+pub(super) const RETURN: u64 = 1;
 
-/// Where a processor would remember a walk that begins like this one. Those of the
-/// second slot of the scratch, which are rare, share one place: its program may
-/// interrupt the other's.
+/// Where a processor remembers a walk that begins like this one. Those of the second
+/// slot of the scratch, which are rare, share one place: its program may interrupt the
+/// other's.
 #[inline(always)]
-pub(super) fn place(walk: &Walk, slot: u64) -> u32 {
+pub(super) fn place(walk: &Walk, slot: u64, process: u64) -> u32 {
     if slot != 0 {
         return REMEMBERED_STACKS;
     }
     const SHIFT: u32 = 64 - REMEMBERED_STACKS.ilog2();
-    let hash = mix(mix(walk.space, walk.instruction), walk.stack);
+    let hash = mix(process ^ walk.instruction, walk.stack);
     (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> SHIFT) as u32
 }
 
 global! {
-    fn recall_stack(slot, place) = recall;
+    fn recall_stack(slot, process) = recall;
     fn write_frames(slot) = write;
 }
 
-/// Whether the walk in a slot of the scratch would be the one in this place again:
-/// then the stack is taken.
+/// Whether the walk whose registers are in a slot of the scratch would be the one that
+/// is remembered: then the stack is taken.
 #[inline(always)]
-fn recall(slot: u64, place: u64) -> u64 {
-    let (Some(scratch), Some(recalled)) = (
-        SCRATCH.get_ptr_mut(slot as u32),
-        STACKS.get_ptr(place as u32),
-    ) else {
+fn recall(slot: u64, process: u64) -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(slot as u32) else {
         return 0;
     };
-    // SAFETY: this CPU's, and one program uses each of them.
-    let (scratch, recalled) = unsafe { (&mut *scratch, &*recalled) };
+    // SAFETY: this CPU's slot, which only one program uses, and never nested.
+    let scratch = unsafe { &mut *scratch };
     let StackScratch { walk, window, .. } = &mut scratch.walk;
-    if !recalled.is_again(walk, window) {
+    window.clear();
+    walk.changes = code::changes(ProcessId(process));
+    let place = place(walk, slot, process);
+    let Some(recalled) = STACKS.get_ptr(place) else {
+        return 0;
+    };
+    // SAFETY: as above.
+    let recalled = unsafe { &*recalled };
+    if !recalled.is_again(walk, window, process) {
         return 0;
     }
+    walk.python_runtime = recalled.python_runtime;
+    walk.python_layout = recalled.python_layout;
     scratch.stack.frames = recalled.frames;
     scratch.stack.hash = recalled.hash;
     scratch.stack.end = StackEnd::Complete as u64;
-    scratch.stack.recalled = place + 1;
+    scratch.stack.recalled = u64::from(place) + 1;
     1
 }
 
 impl Recalled {
     /// Whether the walk would be this one again.
     #[inline(always)]
-    fn is_again(&self, walk: &mut Walk, window: &mut Window) -> bool {
-        let differs = (self.space ^ walk.space)
+    fn is_again(&self, walk: &Walk, window: &mut Window, process: u64) -> bool {
+        let mut differs = (self.process ^ process)
+            | (self.changes ^ walk.changes)
             | (self.instruction ^ walk.instruction)
             | (self.stack ^ walk.stack)
             | (self.frame ^ walk.frame) & self.frame_used
@@ -105,20 +119,29 @@ impl Recalled {
         if differs != 0 {
             return false;
         }
-        window.open(walk.stack & !7, self.bytes);
+        let base = walk.stack & !7;
         let mut index = 0;
+        if window.open(base, self.bytes) {
+            while index < WORDS {
+                if index as u64 >= self.count {
+                    break;
+                }
+                let Word { place, value } = self.words[index];
+                differs |= window.at(place) ^ value;
+                index += 1;
+            }
+            return differs == 0;
+        }
         while index < WORDS {
             if index as u64 >= self.count {
                 break;
             }
             let Word { place, value } = self.words[index];
-            let offset = (place as i64 >> 2) as u64;
-            let Ok(pair) = window.pair(walk.stack.wrapping_add(offset)) else {
-                return false;
-            };
-            let second = (place & SECOND).wrapping_neg();
-            if pair[0] ^ (pair[0] ^ pair[1]) & second != value {
-                return false;
+            let address = base.wrapping_add(place & !RETURN);
+            // In pairs, as the walk itself: it may be the last word of the stack.
+            match window.pair(address.wrapping_sub(8)) {
+                Ok(pair) if pair[1] == value => {}
+                _ => return false,
             }
             index += 1;
         }
@@ -128,7 +151,7 @@ impl Recalled {
     /// Begins to note a walk.
     #[inline(always)]
     pub(super) fn begin(&mut self, walk: &Walk) {
-        self.space = 0;
+        self.process = 0;
         self.instruction = walk.instruction;
         self.stack = walk.stack;
         self.frame = walk.frame;
@@ -138,13 +161,13 @@ impl Recalled {
         self.count = 0;
     }
 
-    /// The walk goes by a word of the pair at an address, if `used` is 1; 0 if it does
-    /// not, which spares the caller a branch.
+    /// The walk goes by the word at an address, a return address if `which` is
+    /// [`RETURN`]; if `used` is 1, and not if it is 0, which spares the caller a branch.
     #[inline(always)]
     pub(super) fn word(&mut self, address: u64, which: u64, value: u64, used: u64) {
         let index = opaque(self.count) & (WORDS as u64 - 1);
         let word = &mut self.words[index as usize];
-        word.place = address.wrapping_sub(self.stack) << 2 | which;
+        word.place = address.wrapping_sub(self.stack & !7) & !7 | which;
         word.value = value;
         self.count += used;
     }
@@ -169,14 +192,17 @@ impl Recalled {
 
     /// The walk has come to the outermost frame.
     #[inline(always)]
-    pub(super) fn complete(&mut self, walk: &Walk, frames: u64) {
+    pub(super) fn complete(&mut self, walk: &Walk, process: u64, frames: u64) {
         if self.count <= WORDS as u64 {
             // The frames lie one above the other.
             let last = opaque(self.count.wrapping_sub(1)) & (WORDS as u64 - 1);
-            self.bytes = (self.words[last as usize].place >> 2) + 24;
-            self.space = walk.space;
+            self.bytes = (self.words[last as usize].place & !RETURN) + 8;
+            self.changes = walk.changes;
             self.frames = frames;
             self.hash = walk.hash();
+            self.python_runtime = walk.python_runtime;
+            self.python_layout = walk.python_layout;
+            self.process = process;
         }
     }
 }
@@ -196,7 +222,6 @@ fn write(slot: u64) -> u64 {
     let recalled = unsafe { &*recalled };
     scratch.stack.recalled = 0;
     let frames = &mut scratch.frames;
-    const LAST: u64 = leak_common::limits::MAX_FRAMES as u64;
     frames[0] = recalled.instruction;
     frames[1] = strip(recalled.link);
     let mut frame = 1 + (recalled.link_used & 1);
@@ -206,8 +231,8 @@ fn write(slot: u64) -> u64 {
             break;
         }
         let Word { place, value } = recalled.words[index];
-        frames[(opaque(frame) & LAST) as usize] = strip(value);
-        frame += place / RETURN & 1;
+        frames[(opaque(frame) & MAX_FRAMES as u64) as usize] = strip(value);
+        frame += place & RETURN;
         index += 1;
     }
     0

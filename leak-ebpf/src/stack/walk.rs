@@ -14,7 +14,7 @@ use super::{
     code::{self, Space},
     mapping::Mappings,
     mask_less,
-    recall::{self, RETURN, Recalled, SECOND, recall_stack},
+    recall::{self, RETURN, Recalled},
     rules::{self, Remembered, Words},
     window::Window,
 };
@@ -54,6 +54,8 @@ pub(crate) struct Walk {
     cfa: u64,
     end: u64,
     hash: u64,
+    /// How often the process had mapped code when the walk set out.
+    pub(super) changes: u64,
     /// Number of the process's space.
     pub(super) space: u64,
     pub(super) python_runtime: u64,
@@ -116,18 +118,13 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
     let StackScratch { walk, window, .. } = &mut scratch.walk;
     code::space(ProcessId(process), walk);
     walk.end = StackEnd::TooDeep as u64;
-    window.clear();
-    let place = recall::place(walk, slot);
-    if recall_stack(slot, u64::from(place)) != 0 {
-        return 0;
-    }
-    let Some(recalled) = STACKS.get_ptr_mut(place) else {
+    let Some(recalled) = STACKS.get_ptr_mut(recall::place(walk, slot, process)) else {
         return 0;
     };
     // SAFETY: this CPU's, and one program uses it.
     let recalled = unsafe { &mut *recalled };
-    // The frames lie above the stack pointer: the first read takes what is there.
-    window.clear();
+    // The frames lie above the stack pointer: the first read takes what is there, if
+    // it was not read to recall it.
     let _ = window.pair(walk.stack & !7);
     recalled.begin(walk);
     let mut index = 0;
@@ -165,7 +162,7 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
         }
     }
     if walk.end == StackEnd::Complete as u64 && walk.unnoted == 0 {
-        recalled.complete(walk, index as u64);
+        recalled.complete(walk, process, index as u64);
     }
     scratch.stack.frames = index as u64;
     scratch.stack.end = walk.end;
@@ -280,7 +277,7 @@ fn caller<M: Mappings>(
     let Ok(pair) = window.pair(cfa.wrapping_add(below)) else {
         return Err(StackEnd::Unreadable);
     };
-    recalled.word(cfa.wrapping_add(below), RETURN | SECOND, pair[1], 1);
+    recalled.word(cfa.wrapping_add(return_offset), RETURN, pair[1], 1);
     if saved_frame != u64::from(frame_pointer::SAME) {
         if saved_frame == u64::from(frame_pointer::AT_CFA) && from == below {
             walk.set_frame(pair[0], cfa.wrapping_add(from));
@@ -347,7 +344,7 @@ fn by_frame_pointer(
     let Ok(pair) = window.pair(frame) else {
         return Err(StackEnd::Unreadable);
     };
-    recalled.word(frame, RETURN | SECOND, pair[1], 1);
+    recalled.word(frame + 8, RETURN, pair[1], 1);
     walk.set_frame(pair[0], frame);
     go(walk, pair[1], frame + 16)
 }

@@ -26,19 +26,28 @@ impl Window {
         self.length = 0;
     }
 
-    /// Moves the window to an address, where so many bytes are needed; it may be
-    /// closed after.
+    /// Moves the window to an address and reads so many bytes there. Whether they fit and
+    /// could be read.
     #[inline(always)]
-    pub(super) fn open(&mut self, address: u64, bytes: u64) {
-        let bytes = opaque(bytes) & (2 * Self::BYTES - 1);
+    pub(super) fn open(&mut self, address: u64, bytes: u64) -> bool {
+        let bytes = opaque(bytes);
         if bytes > Self::BYTES {
-            return;
+            return false;
         }
         self.base = address;
-        self.length = bytes.saturating_sub(8);
-        if self.read(bytes as u32) != 0 {
-            self.length = 0;
+        if self.read(bytes as u32 & (2 * Self::BYTES as u32 - 1)) != 0 {
+            return false;
         }
+        self.length = bytes.saturating_sub(8);
+        true
+    }
+
+    /// A word of an open window, by its bytes from there on; those below 8 are ignored.
+    #[inline(always)]
+    pub(super) fn at(&self, bytes: u64) -> u64 {
+        let bytes = bytes & (Self::BYTES - 8);
+        // SAFETY: within `words`, and aligned.
+        unsafe { *self.words.as_ptr().byte_add(bytes as usize) }
     }
 
     /// The two words at an address; moves the window there if need be.
