@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leak_common::unwind::FileKey;
+use leak_common::unwind::{FileKey, Rule};
 
 use self::{
     store::{Store, Urgency},
@@ -248,6 +248,22 @@ impl Tables {
     #[must_use]
     pub fn code(&self, key: FileKey, offset: u64) -> Code {
         lock(&self.shared.store).code(key, offset)
+    }
+
+    /// What there is at an address of a process with code in these places; of places
+    /// that overlap the first counts.
+    #[must_use]
+    pub fn code_at(&self, places: &[Place], address: u64) -> Code {
+        let place = places
+            .iter()
+            .find(|place| (place.start..place.end).contains(&address));
+        match place {
+            None => Code::Nothing,
+            Some(place) => match place.file {
+                Some(file) => self.code(file, address - place.start + place.offset),
+                None => Code::Rule(Rule::CHECKED),
+            },
+        }
     }
 
     /// Where a living process has code of files mapped.

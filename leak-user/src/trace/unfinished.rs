@@ -8,7 +8,7 @@ use leak_common::{
     ProcessId,
     identity::{mix, site, stack_seed},
     limits::MAX_FRAMES,
-    unwind::{PythonFrame, Rule},
+    unwind::PythonFrame,
     wire::StackEnd,
 };
 
@@ -18,8 +18,8 @@ use crate::{
     event::{CodeMapped, Event, Nanos, Site, SiteId, Unfinished},
     hash::Map,
     ledger::SiteKey,
-    tables::{Place, Tables},
-    unwind::{Code, finish},
+    tables::Place,
+    unwind::finish,
 };
 
 /// Stacks that wait at most: some 16 KiB each.
@@ -182,7 +182,7 @@ impl Engine {
         };
         let mut frames = record.frames.to_vec();
         let (tid, promoted, before) = (record.tid, record.promoted, record.end);
-        let code = |address| code(&self.tables, &waiting.places, address);
+        let code = |address| self.tables.code_at(&waiting.places, address);
         let (callers, end) = finish(stack.last, frames.len(), &stack.memory, code);
         if end == StackEnd::NoTable {
             return false;
@@ -228,17 +228,4 @@ fn identity(stack: &Unfinished, frames: &[u64], python: &[PythonFrame]) -> SiteI
         hash = mix(mix(hash, frame.code), frame.place);
     }
     SiteId(site(hash, stack.kind as u32))
-}
-
-fn code(tables: &Tables, places: &[Place], address: u64) -> Code {
-    let place = places
-        .iter()
-        .find(|place| (place.start..place.end).contains(&address));
-    match place {
-        None => Code::Nothing,
-        Some(place) => match place.file {
-            Some(file) => tables.code(file, address - place.start + place.offset),
-            None => Code::Rule(Rule::CHECKED),
-        },
-    }
 }

@@ -11,19 +11,22 @@ mod services;
 mod snapshot;
 mod table;
 mod tools;
+mod unfinished;
 mod verdict;
 mod workload;
 
 use std::collections::HashSet;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 use leak_common::ProcessId;
 use leak_user::event::Event;
 
-use crate::processes::{Processes, Reference};
+use crate::processes::{Process, Processes, Reference};
 use crate::snapshot::{Snapshot, Source};
 use crate::table::Counts;
+use crate::unfinished::Waiting;
 use crate::verdict::Verdict;
 use crate::workload::{WORKLOADS, Workload};
 
@@ -119,10 +122,11 @@ fn measure(
     loop {
         let over = worker.is_finished();
         match source.next(if over { DRAIN } else { DRAIN / 10 })? {
-            Some(event) => comparison.take(&event),
-            None if over => break,
+            Some(event) => comparison.take(&event, source),
+            None if over && comparison.waiting.is_empty() => break,
             None => {}
         }
+        comparison.finish(source);
     }
     comparison.counts.lost = source.lost()?;
     source.tell_tables();
@@ -146,44 +150,85 @@ struct Comparison {
     counts: Counts,
     /// Children that do not run a program of their own yet.
     unborn: HashSet<ProcessId>,
+    waiting: Waiting,
 }
 
 impl Comparison {
-    fn take(&mut self, event: &Event) {
+    fn take(&mut self, event: &Event, source: &Source) {
         match event {
             Event::Forked(forked) => {
                 if forked.parent.pid() == std::process::id() {
                     self.unborn.insert(forked.child);
                 }
                 self.processes.forked(forked.parent, forked.child);
+                self.waiting.forked(forked.parent, forked.child);
             }
             Event::Executed(executed) => {
                 self.unborn.remove(&executed.process);
                 self.processes.executed(executed.process);
+                self.waiting.executed(executed.process);
             }
-            Event::CodeMapped(mapped) => self.processes.mapped(mapped),
-            Event::Snapshot(snapshot) => self.compare(snapshot),
+            Event::CodeMapped(mapped) => {
+                self.processes.mapped(mapped);
+                self.waiting.mapped(mapped);
+            }
+            Event::Snapshot(snapshot) => self.compare(snapshot, source),
             _ => {}
         }
     }
 
-    fn compare(&mut self, snapshot: &Snapshot) {
+    fn compare(&mut self, snapshot: &Snapshot, source: &Source) {
         let process = snapshot.process;
         if process.pid() == std::process::id() || self.unborn.contains(&process) {
             return;
         }
-        let verdict = match self.processes.of(snapshot) {
-            None => Verdict::Gone,
-            Some(process) => {
-                let reference = process.unwind(snapshot);
-                let verdict = verdict::compare(snapshot, &reference, &*process);
-                if !verdict.is_right() && self.counts.of(verdict) < SHOWN {
-                    let place = |address| process.place(address);
-                    eprintln!("{}", story(verdict, snapshot, &reference, place));
-                }
-                verdict
-            }
+        let Some(process) = self.processes.of(snapshot) else {
+            return self.count(Verdict::Gone, snapshot);
         };
+        let reference = process.unwind(snapshot);
+        let verdict = verdict::compare(snapshot, &reference, &*process);
+        let waits = matches!(verdict, Verdict::NoTable | Verdict::Evicted)
+            && self.waiting.take(
+                snapshot,
+                reference.clone(),
+                Rc::clone(&process),
+                source.tables(),
+            );
+        if !waits {
+            self.tell(verdict, snapshot, &reference, &process);
+        }
+    }
+
+    /// Compares the stacks that could be finished meanwhile.
+    fn finish(&mut self, source: &Source) {
+        for stack in self.waiting.finished(source.tables()) {
+            let (snapshot, process) = (&stack.snapshot, &stack.process);
+            let verdict = verdict::compare(snapshot, &stack.reference, &**process);
+            let verdict = if verdict.is_right() {
+                Verdict::Finished
+            } else {
+                verdict
+            };
+            self.tell(verdict, snapshot, &stack.reference, process);
+        }
+    }
+
+    /// Counts a stack, and shows it if it is not right and one of the first.
+    fn tell(
+        &mut self,
+        verdict: Verdict,
+        snapshot: &Snapshot,
+        reference: &Reference,
+        process: &Process,
+    ) {
+        if !verdict.is_right() && self.counts.of(verdict) < SHOWN {
+            let place = |address| process.place(address);
+            eprintln!("{}", story(verdict, snapshot, reference, place));
+        }
+        self.count(verdict, snapshot);
+    }
+
+    fn count(&mut self, verdict: Verdict, snapshot: &Snapshot) {
         self.counts.add(verdict, snapshot.frames.len());
     }
 }

@@ -117,6 +117,11 @@ impl Source {
         }
     }
 
+    /// The tables that the kernel walks by.
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
     /// How many records were lost since the last time this was asked.
     ///
     /// # Errors

@@ -51,8 +51,10 @@ tables of what is installed had been built before, as far as there is room for t
   the frame of a signal, has no more memory than the copy, and looks for the return address of vfork,
   which is in a register, on the stack. Deeper than kept: alike for all the frames that the kernel keeps.
   To generated code: alike up to code that the process made itself, of which both know nothing.
+- Finished later: the walk in the kernel ended for want of tables, and user space went on from the registers and the
+  memory when it had made them, as in a trace: right then. These are programs that were built a moment before.
 - No table, evicted, locked: alike up to where the stack says of itself that it ends early: tables were
-  not built yet, had made room for others, or the process was changing its mappings. Not counted as right.
+  not built in time, had made room for others, or the process was changing its mappings. Not counted as right.
 - Wrong are those that are shorter, longer or different without such a reason.
 - Process gone: it ended, or ran another program, before its mappings could be read. Such stacks cannot
   be compared and count neither way.

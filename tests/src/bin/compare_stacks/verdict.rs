@@ -21,7 +21,9 @@ pub(crate) enum Verdict {
     Kept,
     /// Alike up to code that the process made itself, which has no tables.
     Generated,
-    /// Alike up to code whose tables were not there yet.
+    /// It ended for want of tables, and was finished when they were there: right then.
+    Finished,
+    /// Alike up to code whose tables were not there yet, or not soon enough.
     NoTable,
     /// Alike up to code whose tables have made room for others.
     Evicted,
@@ -38,13 +40,14 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) const ALL: [Verdict; 13] = [
+    pub(crate) const ALL: [Verdict; 14] = [
         Verdict::Identical,
         Verdict::PastSignal,
         Verdict::PastCopy,
         Verdict::InVfork,
         Verdict::Kept,
         Verdict::Generated,
+        Verdict::Finished,
         Verdict::NoTable,
         Verdict::Evicted,
         Verdict::Locked,
@@ -62,7 +65,8 @@ impl Verdict {
             | Verdict::PastCopy
             | Verdict::InVfork
             | Verdict::Kept
-            | Verdict::Generated => true,
+            | Verdict::Generated
+            | Verdict::Finished => true,
             Verdict::NoTable
             | Verdict::Evicted
             | Verdict::Locked
@@ -90,6 +94,7 @@ impl Verdict {
             Verdict::InVfork => "in vfork",
             Verdict::Kept => "deeper than kept",
             Verdict::Generated => "to generated code",
+            Verdict::Finished => "finished later",
             Verdict::NoTable => "no table",
             Verdict::Evicted => "evicted",
             Verdict::Locked => "locked",
