@@ -131,8 +131,12 @@ impl Unfinished {
         }
         let mut frames = vec![snapshot.instruction];
         frames.extend(callers);
-        snapshot.frames = frames.into();
-        snapshot.end = end;
+        // Otherwise the process was gone before its mappings could be read: a trace, which
+        // goes on from the last frame, has nothing to add either.
+        if frames.starts_with(&snapshot.frames) {
+            snapshot.frames = frames.into();
+            snapshot.end = end;
+        }
         true
     }
 }
