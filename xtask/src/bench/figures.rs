@@ -127,6 +127,7 @@ pub(super) fn own(own: &Own) -> String {
         let Ends {
             start,
             resident,
+            mapped,
             end,
         } = ends;
         row(
@@ -136,6 +137,10 @@ pub(super) fn own(own: &Own) -> String {
         row(
             &format!("resident memory then, {when}"),
             format!("{:.0} MiB", median(resident)),
+        );
+        row(
+            &format!("the ring and the unwind tables, which it maps, {when}"),
+            format!("{:.0} MiB", median(mapped)),
         );
         row(
             &format!("from Ctrl-C to exit, {when}"),

@@ -34,8 +34,10 @@ pub(super) struct Own {
 pub(super) struct Ends {
     /// Seconds from start to attached.
     pub(super) start: Vec<f64>,
-    /// Resident memory once attached, in MiB.
+    /// Resident memory of its own once attached, in MiB.
     pub(super) resident: Vec<f64>,
+    /// What it maps then of the programs' tables, in MiB.
+    pub(super) mapped: Vec<f64>,
     /// Seconds from SIGINT to exit.
     pub(super) end: Vec<f64>,
 }
@@ -78,7 +80,9 @@ impl Ends {
         self.start.push(attached.started_in.as_secs_f64());
         // Long enough for a first look at /proc to be over.
         std::thread::sleep(Duration::from_secs(2));
-        self.resident.push(resident_mib(attached.id())?);
+        let [resident, mapped] = resident_mib(attached.id())?;
+        self.resident.push(resident);
+        self.mapped.push(mapped);
         self.end.push(attached.stop()?.took.as_secs_f64());
         Ok(())
     }
@@ -144,20 +148,41 @@ fn ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-fn resident_mib(id: u32) -> Result<f64> {
-    let path = format!("/proc/{id}/status");
-    let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let kib: f64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|value| value.trim().strip_suffix("kB")?.trim().parse().ok())
-        .with_context(|| format!("{path} does not tell VmRSS"))?;
-    Ok(kib / 1024.0)
+/// Resident memory of its own in MiB, and what it maps of the programs' tables: the ring
+/// and the unwind tables are the kernel's, whoever looks into them.
+fn resident_mib(id: u32) -> Result<[f64; 2]> {
+    let path = format!("/proc/{id}/smaps");
+    let mappings = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    resident(&mappings).with_context(|| format!("{path} does not tell what is resident"))
+}
+
+fn resident(mappings: &str) -> Option<[f64; 2]> {
+    let mut kib = [0.0; 2];
+    let mut shared = 0;
+    for line in mappings.lines() {
+        if let Some(value) = line.strip_prefix("Rss:") {
+            let value: f64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+            kib[shared] += value;
+        } else if line.starts_with(|first: char| first.is_ascii_hexdigit() && !first.is_uppercase())
+        {
+            shared = usize::from(line.ends_with("anon_inode:bpf-map"));
+        }
+    }
+    (kib[0] > 0.0).then(|| kib.map(|kib| kib / 1024.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernels_tables_are_told_apart() {
+        let mappings = "55ef-55f0 r-xp 00000000 fe:00 17   /bin/a b\nSize:  9 kB\nRss:    2048 kB\n\
+            Anonymous: 7 kB\n7f00-7f01 rw-s 00000000 00:0f 9   anon_inode:bpf-map\nRss:  1024 kB\n\
+            7f02-7f03 rw-p 00000000 00:00 0 \nRss:   1024 kB\n";
+        assert_eq!(resident(mappings), Some([3.0, 1.0]));
+        assert_eq!(resident(""), None);
+    }
 
     #[test]
     fn processor_time_is_read_behind_any_name() {
