@@ -106,7 +106,7 @@ impl Acquiring {
         let Acquiring { size, kind, .. } = self;
         // The lowest free number is given out: it will come again.
         let is_descriptor = (self.first.0 >> 56) as u32 == Class::Descriptor as u32;
-        let flags = self.flags | acquired::BUSY * (busy & u32::from(is_descriptor));
+        let flags = self.flags | (acquired::BUSY * (busy & u32::from(is_descriptor)));
         let process = call.process;
         young::acquire(Acquisition {
             process,
