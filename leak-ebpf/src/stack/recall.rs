@@ -1,7 +1,7 @@
 //! Whole stacks that a processor remembers. A walk's way depends on the registers it
 //! sets out from, on the words of the stack that it goes by, and on the code that its
 //! process maps: where all of these are what they were, it comes to the same end. To
-//! compare them costs a tenth of the walk, since no step waits for the one before.
+//! compare them costs a fraction of the walk, since no step waits for the one before.
 
 use leak_common::{
     ProcessId,
@@ -193,7 +193,8 @@ impl Recalled {
     /// The walk has come to the outermost frame.
     #[inline(always)]
     pub(super) fn complete(&mut self, walk: &Walk, process: u64, frames: u64) {
-        if self.count <= WORDS as u64 {
+        // One place is left: a word that is not gone by is written behind the last.
+        if self.count < WORDS as u64 {
             // The frames lie one above the other.
             let last = opaque(self.count.wrapping_sub(1)) & (WORDS as u64 - 1);
             self.bytes = (self.words[last as usize].place & !RETURN) + 8;
