@@ -73,6 +73,13 @@ impl Handle {
         )
     }
 
+    /// Whether it is of a class.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is(self, class: Class) -> bool {
+        (self.0 >> Self::VALUE_BITS) as u32 == class as u32
+    }
+
     /// The class, unless the number is damaged.
     #[must_use]
     pub const fn class(self) -> Option<Class> {

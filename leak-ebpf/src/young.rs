@@ -33,10 +33,9 @@ pub(crate) struct Acquisition {
 /// by others than their owner are looked up without one.
 #[inline(always)]
 pub(crate) fn key(process: ProcessId, handle: Handle) -> YoungKey {
-    let class = (handle.0 >> 56) as u32;
-    let owner = if class == Class::Descriptor as u32 {
+    let owner = if handle.is(Class::Descriptor) {
         ProcessId(Task::current().files().unwrap_or(0))
-    } else if class == Class::Process as u32 || class == Class::Shm as u32 {
+    } else if handle.is(Class::Process) || handle.is(Class::Shm) {
         ProcessId::NONE
     } else {
         process
@@ -168,8 +167,7 @@ fn move_out(entry: *mut Young, time: u64) {
 
 #[inline(always)]
 fn is_task(handle: Handle) -> bool {
-    let class = (handle.0 >> 56) as u32;
-    class == Class::Thread as u32 || class == Class::Process as u32
+    handle.is(Class::Thread) || handle.is(Class::Process)
 }
 
 /// What the young table knew of a released resource.
@@ -206,8 +204,7 @@ pub(crate) fn take(process: ProcessId, handle: Handle) -> Found {
     if since == 0 {
         return Found::Nothing;
     }
-    let descriptor = (handle.0 >> 56) as u32 == Class::Descriptor as u32;
-    if descriptor && acquirer != process {
+    if handle.is(Class::Descriptor) && acquirer != process {
         // A shared table, or the table of a process that is gone, at the same
         // address: user space knows which, if it knows of the acquisition.
         promote(key);

@@ -105,7 +105,7 @@ impl Acquiring {
         let Visited { site, busy } = site::visit(taken, call.process, self.kind, amount);
         let Acquiring { size, kind, .. } = self;
         // The lowest free number is given out: it will come again.
-        let is_descriptor = (self.first.0 >> 56) as u32 == Class::Descriptor as u32;
+        let is_descriptor = self.first.is(Class::Descriptor);
         let flags = self.flags | (acquired::BUSY * (busy & u32::from(is_descriptor)));
         let process = call.process;
         young::acquire(Acquisition {
