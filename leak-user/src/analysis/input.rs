@@ -10,7 +10,10 @@ use crate::{
     judge::{Kept, Observation},
     ledger::{BaselineProcess, Piece, Snapshot},
     proc::{Description, Facts},
-    report::model::{Frame, Health, Holder, Host, Limit, SharedLimit},
+    report::{
+        model::{Frame, Health, Holder, Host, Limit, SharedLimit},
+        moment::Calendar,
+    },
 };
 
 /// Nanoseconds since the Unix epoch.
@@ -39,6 +42,17 @@ pub struct Beginning {
     pub keep_exited: bool,
     /// Also what lives for a moment only is told.
     pub all_events: bool,
+}
+
+impl Beginning {
+    /// How the two clocks relate.
+    #[must_use]
+    pub fn calendar(&self) -> Calendar {
+        let zero = i128::from(self.started_at) - i128::from(self.started);
+        Calendar {
+            monotonic_zero: i64::try_from(zero).unwrap_or(0),
+        }
+    }
 }
 
 /// A part of the state that an analysis had when a recording was begun in the middle

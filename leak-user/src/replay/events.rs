@@ -11,7 +11,7 @@ use crate::{
     analysis::{Beginning, Input},
     capture::Item,
     event::{Event, Nanos},
-    report::{model::Host, moment::Calendar, row::EventRow},
+    report::{model::Host, row::EventRow},
 };
 
 /// How much of a recording was read, and what is missing.
@@ -116,12 +116,8 @@ fn row(event: &Event, beginning: &Beginning, query: &Query) -> Option<EventRow> 
     if time < bound(query.from, 0) || time > bound(query.to, Nanos::MAX) || !is_kind(event, query) {
         return None;
     }
-    let zero = i128::from(beginning.started_at) - i128::from(beginning.started);
-    let calendar = Calendar {
-        monotonic_zero: i64::try_from(zero).unwrap_or(0),
-    };
     let of = |pid: &u32| query.pids.is_empty() || query.pids.contains(pid);
-    EventRow::of(event, calendar)
+    EventRow::of(event, beginning.calendar())
         .filter(|row| of(&row.pid) || row.parent_pid.as_ref().is_some_and(of))
 }
 

@@ -53,15 +53,12 @@ pub(super) struct Stream {
 impl Stream {
     fn start(output: EventOutput, beginning: &Beginning) -> std::io::Result<Stream> {
         let (queue, messages) = sync_channel(QUEUE);
-        let zero = i128::from(beginning.started_at) - i128::from(beginning.started);
         let live = Live {
             messages,
             events: Vec::new().into_iter(),
             is_over: false,
             host: beginning.host.clone(),
-            calendar: Calendar {
-                monotonic_zero: i64::try_from(zero).unwrap_or(0),
-            },
+            calendar: beginning.calendar(),
             missing: Missing::default(),
         };
         let thread = std::thread::Builder::new()
