@@ -38,9 +38,9 @@ impl Engine {
         if began < self.counts.due {
             return;
         }
-        let views = self.ledger().processes();
-        let held: HashMap<ProcessId, u64> = views
-            .filter(|view| view.exited.is_none())
+        let running = self.ledger().running();
+        let held: HashMap<ProcessId, u64> = running
+            .iter()
             .map(|view| (view.id, view.outstanding.get(Kind::Mapping)))
             .collect();
         self.counts.first.retain(|id, _| held.contains_key(id));
