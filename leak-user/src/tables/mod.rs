@@ -8,10 +8,13 @@
 
 mod host;
 mod image;
+mod mapped;
 mod needed;
 mod place;
 mod store;
 mod worker;
+
+pub use mapped::Places;
 
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},

@@ -253,11 +253,11 @@ impl Engine {
             Event::Exited { time, process } => {
                 self.exited.insert(*process, *time);
             }
-            Event::Executed(executed) => self.stacks.forget(executed.process),
-            Event::Forked(forked) => self.stacks.forked(forked.parent, forked.child),
+            Event::Executed(executed) => self.stacks.places.forget(executed.process),
+            Event::Forked(forked) => self.stacks.places.forked(forked.parent, forked.child),
             Event::CodeMapped(mapped) => {
                 self.tables.want(mapped);
-                self.stacks.mapped(mapped);
+                self.stacks.places.mapped(mapped);
                 self.learn_mapped(mapped);
                 return;
             }
@@ -460,7 +460,7 @@ impl Engine {
             self.exited.remove(&process);
             self.learned.remove(&process);
             self.seen_in_proc.remove(&process);
-            self.stacks.forget(process);
+            self.stacks.places.forget(process);
             // The ledger remembers a bounded number of those that left something.
             let kept = self.ledger().knows(process);
             for site in self.kernel_sites.remove(&process).unwrap_or_default() {

@@ -5,7 +5,6 @@
 use std::collections::VecDeque;
 
 use leak_common::{
-    ProcessId,
     identity::{mix, site, stack_seed},
     limits::MAX_FRAMES,
     unwind::PythonFrame,
@@ -15,10 +14,10 @@ use leak_common::{
 use super::engine::Engine;
 use crate::{
     analysis::Input,
-    event::{CodeMapped, Event, Nanos, Site, SiteId, Unfinished},
+    event::{Event, Nanos, Site, SiteId, Unfinished},
     hash::Map,
     ledger::SiteKey,
-    tables::Place,
+    tables::{Place, Places},
     unwind::finish,
 };
 
@@ -27,10 +26,6 @@ const MAX_WAITING: usize = 1024;
 
 /// How long a stack waits for tables.
 const PATIENCE: Nanos = 5_000_000_000;
-
-/// Processes whose mappings are remembered, and mappings of each.
-const MAX_PROCESSES: usize = 4096;
-const MAX_PLACES: usize = 512;
 
 /// Interpreted stacks that are remembered until it is known whether their native half
 /// is finished: records of one stack follow each other closely.
@@ -50,7 +45,7 @@ pub(super) struct Stacks {
     /// From sites of one unfinished stack to the site of the finished one.
     aliases: Map<SiteId, SiteId>,
     /// Where processes have mapped code since the trace began.
-    places: Map<ProcessId, Vec<Place>>,
+    pub(super) places: Places,
     interpreted: VecDeque<(SiteId, Box<[PythonFrame]>)>,
     pub(super) ends: EndChanges,
 }
@@ -75,36 +70,6 @@ impl Stacks {
     /// The site that a resource counts for.
     pub(super) fn resolve(&self, site: SiteId) -> SiteId {
         self.aliases.get(&site).copied().unwrap_or(site)
-    }
-
-    /// Takes note of what a process maps.
-    pub(super) fn mapped(&mut self, mapped: &CodeMapped) {
-        if mapped.start == 0 || self.places.len() >= MAX_PROCESSES {
-            return;
-        }
-        let places = self.places.entry(mapped.process).or_default();
-        if places.len() < MAX_PLACES {
-            places.push(Place {
-                start: mapped.start,
-                end: mapped.end,
-                offset: mapped.offset,
-                file: Some(mapped.file),
-            });
-        }
-    }
-
-    /// A child begins with what its parent has mapped.
-    pub(super) fn forked(&mut self, parent: ProcessId, child: ProcessId) {
-        if self.places.len() < MAX_PROCESSES
-            && let Some(places) = self.places.get(&parent).cloned()
-        {
-            self.places.insert(child, places);
-        }
-    }
-
-    /// A process runs another program, or is gone.
-    pub(super) fn forget(&mut self, process: ProcessId) {
-        self.places.remove(&process);
     }
 
     /// Drops what is known of a site.
@@ -141,8 +106,7 @@ impl Engine {
             offset: stack.offset,
             file: Some(stack.file),
         }];
-        let known = self.stacks.places.get(&stack.process);
-        places.extend(known.into_iter().flatten().rev());
+        places.extend(self.stacks.places.of(stack.process));
         if self.proc.identity(stack.process.pid()) == Some(stack.process) {
             places.extend(self.tables.places(stack.process.pid()));
         }

@@ -100,7 +100,10 @@ impl Source {
                         self.tables.want(&mapped);
                         self.events.push_back(event);
                     }
-                    Event::Snapshot(_) | Event::Forked(_) | Event::Executed(_) => {
+                    Event::Snapshot(_)
+                    | Event::Forked(_)
+                    | Event::Executed(_)
+                    | Event::Exited { .. } => {
                         self.events.push_back(event);
                     }
                     _ => {}

@@ -1,14 +1,13 @@
 //! Stacks that end for want of tables: a trace finishes them when the tables are there,
 //! from the memory that came with them. The same is done here, by the same functions.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use leak_common::ProcessId;
 use leak_common::wire::StackEnd;
-use leak_user::event::{CodeMapped, Registers};
-use leak_user::tables::{Place, Tables};
+use leak_user::event::Registers;
+use leak_user::tables::{Place, Places, Tables};
 use leak_user::unwind::finish;
 
 use crate::processes::{Process, Reference};
@@ -34,35 +33,11 @@ pub(crate) struct Unfinished {
 #[derive(Default)]
 pub(crate) struct Waiting {
     stacks: VecDeque<Unfinished>,
-    places: HashMap<ProcessId, Vec<Place>>,
+    pub(crate) places: Places,
     looked: Option<Instant>,
 }
 
 impl Waiting {
-    /// A process has mapped code, or code of it was met.
-    pub(crate) fn mapped(&mut self, mapped: &CodeMapped) {
-        if mapped.end > 0 {
-            self.places.entry(mapped.process).or_default().push(Place {
-                start: mapped.start,
-                end: mapped.end,
-                offset: mapped.offset,
-                file: Some(mapped.file),
-            });
-        }
-    }
-
-    /// A child begins with what its parent has mapped.
-    pub(crate) fn forked(&mut self, parent: ProcessId, child: ProcessId) {
-        if let Some(places) = self.places.get(&parent).cloned() {
-            self.places.insert(child, places);
-        }
-    }
-
-    /// A process runs another program.
-    pub(crate) fn executed(&mut self, process: ProcessId) {
-        self.places.remove(&process);
-    }
-
     /// Takes an unfinished stack. False if too many wait.
     pub(crate) fn take(
         &mut self,
@@ -74,8 +49,7 @@ impl Waiting {
         if self.stacks.len() >= MAX_WAITING {
             return false;
         }
-        let known = self.places.get(&snapshot.process);
-        let mut places: Vec<Place> = known.into_iter().flatten().rev().copied().collect();
+        let mut places: Vec<Place> = self.places.of(snapshot.process).collect();
         places.extend(tables.places(snapshot.process.pid()));
         self.stacks.push_back(Unfinished {
             snapshot: snapshot.clone(),
