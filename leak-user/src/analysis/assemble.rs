@@ -128,6 +128,11 @@ impl Assembly<'_> {
 
     fn process(&self, view: &ProcessView, limits: Option<&Vec<Limit>>) -> Process {
         let facts = self.analysis.facts(view.id).cloned().unwrap_or_default();
+        let history = self.analysis.histories.of(view.id);
+        // What is kept of an exit is less than all that was held: it goes in only
+        // where the process was gone before it was looked at.
+        let at_exit = view.exited.map(|exit| (exit, view.outstanding.total()));
+        let at_exit = at_exit.filter(|_| history.is_empty());
         Process {
             pid: view.id.pid(),
             start_time: u64::from(view.id.start_ticks()),
@@ -139,12 +144,13 @@ impl Assembly<'_> {
             preexisting: by_name(&view.preexisting),
             limits: limits.cloned().unwrap_or_default(),
             exited: view.exited.is_some(),
-            history: points(self.analysis.histories.of(view.id), self.span.start),
+            history: points(history, self.span.start, at_exit),
         }
     }
 
     fn finding(&self, judged: &Judged, stack: Vec<Frame>) -> Finding {
         let process = judged.process;
+        let at_exit = judged.exited.map(|exit| (exit, judged.outstanding));
         let exhaustion = self
             .limits
             .get(&process)
@@ -173,7 +179,7 @@ impl Assembly<'_> {
             hint: None,
             stack,
             examples: self.examples(judged),
-            history: points(&judged.history, self.span.start),
+            history: points(&judged.history, self.span.start, at_exit),
             site: number(judged.key),
             ways: judged.ways.iter().copied().map(number).collect(),
         }

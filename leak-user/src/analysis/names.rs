@@ -28,10 +28,17 @@ pub(super) fn by_name(counts: &Counts) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// A history as seconds from `start`; what was before it is left out.
-pub(super) fn points(history: &[(Nanos, u64)], start: Nanos) -> Vec<Point> {
+/// A history as seconds from `start`; what was before it is left out. It ends with the
+/// exit of its process, and with what was held then, if that is given.
+pub(super) fn points(
+    history: &[(Nanos, u64)],
+    start: Nanos,
+    at_exit: Option<(Nanos, u64)>,
+) -> Vec<Point> {
+    let before = |time: Nanos| at_exit.is_none_or(|(exit, _)| time < exit);
+    let history = history.iter().filter(|(time, _)| before(*time));
     history
-        .iter()
+        .chain(&at_exit)
         .filter(|(time, _)| *time >= start)
         .map(|&(time, outstanding)| Point {
             seconds: seconds(time - start),
@@ -51,6 +58,23 @@ pub(super) fn rfc3339(wall: Wall) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_history_of_what_is_gone_ends_with_its_exit() {
+        let ends = |history: &[(Nanos, u64)], at_exit| {
+            let points = points(history, 1_000_000_000, at_exit);
+            let points = points.iter().map(|p| (p.seconds, p.outstanding));
+            points.collect::<Vec<_>>()
+        };
+        let sampled = [(0, 1), (2_000_000_000, 5), (4_000_000_000, 0)];
+        assert_eq!(ends(&sampled, None), [(1.0, 5), (3.0, 0)]);
+        assert_eq!(
+            ends(&sampled, Some((3_000_000_000, 7))),
+            [(1.0, 5), (2.0, 7)]
+        );
+        assert_eq!(ends(&[], Some((3_000_000_000, 7))), [(2.0, 7)]);
+        assert_eq!(ends(&[], Some((0, 7))), []);
+    }
 
     #[test]
     fn a_full_name_has_no_padding() {

@@ -162,7 +162,8 @@ pub struct Process {
     /// then what it held at its exit.
     #[serde(default)]
     pub exited: bool,
-    /// All it held over the window, what is from before included.
+    /// All it held over the window, what is from before included. Of one that had ended
+    /// before it was looked at: `outstanding`, at its exit.
     #[serde(default)]
     pub history: Vec<Point>,
 }
@@ -226,7 +227,7 @@ pub struct Finding {
     /// Innermost first; empty where the acquisition was not seen.
     pub stack: Vec<Frame>,
     pub examples: Vec<Example>,
-    /// What was outstanding over the window.
+    /// What was outstanding over the window, up to its process's exit.
     #[serde(default)]
     pub history: Vec<Point>,
     /// Tells the sites of a process and kind apart, while the report is made; not

@@ -134,7 +134,7 @@ fn what_a_process_held_ends_with_it() {
         outstanding,
     };
     report.processes[1].history = vec![seen(100.0, 20)];
-    report.findings[1].history = vec![seen(99.0, 20), seen(100.5, 0)];
+    report.findings[1].history = vec![seen(99.0, 17), seen(100.5, 20)];
     let (_, document) = written(&report);
     let slices = of_phase(&document, "X");
     let of_worker = slices.iter().find(|slice| slice["pid"] == 77).unwrap();
