@@ -149,6 +149,19 @@ pub fn shorten_middle(text: &str, max: usize) -> String {
     format!("{head}{ELLIPSIS}{}", &rest[tail_start..])
 }
 
+/// The path without as many of its first directories as it takes for at most `max`
+/// columns; `None` if even its file name is wider.
+#[must_use]
+pub fn shorten_path(path: &str, max: usize) -> Option<String> {
+    if width(path) <= max {
+        return Some(path.to_owned());
+    }
+    let mut tails = path.match_indices('/').map(|(at, _)| &path[at..]);
+    tails
+        .find(|tail| width(tail) < max)
+        .map(|tail| format!("{ELLIPSIS}{tail}"))
+}
+
 /// The longest head of at most `max` columns, and what is left of the text.
 #[must_use]
 pub fn split_at_width(text: &str, max: usize) -> (&str, &str) {
@@ -225,6 +238,22 @@ mod tests {
         assert_eq!(shorten_end("ab", 0), "");
     }
 
+    #[test]
+    fn a_path_loses_its_first_directories_and_never_its_file_name() {
+        let path = "/usr/lib/go-1.19/src/os/file.go";
+        assert_eq!(shorten_path(path, 31).as_deref(), Some(path));
+        assert_eq!(
+            shorten_path(path, 30).as_deref(),
+            Some("…/lib/go-1.19/src/os/file.go")
+        );
+        assert_eq!(shorten_path(path, 12).as_deref(), Some("…/os/file.go"));
+        assert_eq!(shorten_path(path, 11).as_deref(), Some("…/file.go"));
+        assert_eq!(shorten_path(path, 9).as_deref(), Some("…/file.go"));
+        assert_eq!(shorten_path(path, 8), None);
+        assert_eq!(shorten_path("long_name.c", 8), None);
+        assert_eq!(shorten_path("a/", 0), None);
+    }
+
     proptest! {
         #[test]
         fn escaped_text_holds_nothing_unsafe(text in any::<String>()) {
@@ -241,6 +270,7 @@ mod tests {
             let text = escape(&text);
             prop_assert!(width(&shorten_end(&text, max)) <= max);
             prop_assert!(width(&shorten_middle(&text, max)) <= max);
+            prop_assert!(shorten_path(&text, max).is_none_or(|path| width(&path) <= max));
             if width(&text) <= max {
                 prop_assert_eq!(shorten_middle(&text, max), text);
             }

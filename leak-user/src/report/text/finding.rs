@@ -60,12 +60,12 @@ pub(super) fn write(
 /// How many, how fast, since when, and which limit is hit.
 fn numbers(finding: &Finding, process: Option<&Process>) -> String {
     let exited = process.is_some_and(|process| process.exited);
-    let mut text = format!(
-        "{} of {} held{}",
-        finding.outstanding,
-        finding.acquired,
-        if exited { " at exit" } else { "" }
-    );
+    let held = if exited { "held at exit" } else { "held" };
+    let mut text = match finding.acquired {
+        // Acquired before the trace, or out of its sight.
+        0 => format!("{} {held}", finding.outstanding),
+        acquired => format!("{} of {acquired} {held}", finding.outstanding),
+    };
     if finding.bytes > 0 {
         text += &format!(" ({})", bytes(finding.bytes));
     }
@@ -113,7 +113,7 @@ fn examples(finding: &Finding, page: &mut Page) -> io::Result<()> {
             let cells = [
                 shorten_end(&escape(&example.handle), 36),
                 duration(example.age_seconds),
-                describe(example, page.width()),
+                describe(example),
             ];
             (cells, example.held_by.as_slice())
         })
@@ -144,12 +144,11 @@ fn examples(finding: &Finding, page: &mut Page) -> io::Result<()> {
 }
 
 /// What an example is: its socket, or what else is known.
-fn describe(example: &Example, room: usize) -> String {
-    let text = match &example.socket {
+fn describe(example: &Example) -> String {
+    escape(&match &example.socket {
         Some(socket) => addresses(socket, &example.description),
         None => example.description.clone(),
-    };
-    shorten_middle(&escape(&text), room)
+    })
 }
 
 fn addresses(socket: &Socket, description: &str) -> String {

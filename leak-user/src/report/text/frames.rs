@@ -4,7 +4,7 @@ use std::io;
 
 use super::page::Page;
 use crate::report::{
-    escape::{escape, shorten_end, shorten_middle, width},
+    escape::{escape, shorten_end, shorten_middle, shorten_path, width},
     model::Frame,
 };
 
@@ -13,9 +13,6 @@ const FRAMES: usize = 24;
 
 /// Columns before a frame's number.
 const INDENT: usize = 6;
-
-/// Columns from which on a place says something beside its function.
-const MIN_PLACE: usize = 30;
 
 pub(in crate::report) fn write(stack: &[Frame], page: &mut Page) -> io::Result<()> {
     for (number, frame) in stack.iter().take(FRAMES).enumerate() {
@@ -36,41 +33,65 @@ fn write_frame(number: usize, frame: &Frame, page: &mut Page) -> io::Result<()> 
     let room = page.width() - width(&start);
     let name = shorten_end(&escape(&frame.name()), room - width(inlined)) + inlined;
     let beside = room.saturating_sub(width(&name) + 2);
-    let whole = place(frame, usize::MAX);
-    if whole.is_empty() {
+    let place = Place::of(frame);
+    if place.is_empty() {
         return page.line(&format!("{start}{name}"));
     }
-    if width(&whole) <= beside || beside >= MIN_PLACE {
-        return page.line(&format!("{start}{name}  {}", place(frame, beside)));
+    if let Some(place) = place.within(beside) {
+        return page.line(&format!("{start}{name}  {place}"));
     }
     page.line(&format!("{start}{name}"))?;
     let indent = INDENT + 8;
-    page.line(&format!(
-        "{:indent$}{}",
-        "",
-        place(frame, page.width() - indent)
-    ))
+    let room = page.width() - indent;
+    let place = place.within(room).unwrap_or_else(|| place.cut(room));
+    page.line(&format!("{:indent$}{place}", ""))
 }
 
-/// `file:line (module)` in at most `max` columns; the path of the file gives way.
-fn place(frame: &Frame, max: usize) -> String {
-    // A nameless frame has its module in place of the name.
-    let named = !frame.symbol.is_empty() || frame.module_offset.is_none();
-    let module = match frame.module_name() {
-        "" => String::new(),
-        _ if !named => String::new(),
-        module => format!("({})", shorten_end(&escape(module), 40)),
-    };
-    let Some(file) = &frame.file else {
-        return shorten_end(&module, max);
-    };
-    let line = frame.line.map_or(String::new(), |line| format!(":{line}"));
-    let end = match module.as_str() {
-        "" => line,
-        module => format!("{line} {module}"),
-    };
-    match max.checked_sub(width(&end)) {
-        Some(room @ 8..) => shorten_middle(&escape(file), room) + &end,
-        _ => shorten_end(&(escape(file) + &end), max),
+/// `file:line (module)`, escaped.
+struct Place {
+    file: String,
+    end: String,
+}
+
+impl Place {
+    fn of(frame: &Frame) -> Place {
+        // A nameless frame has its module in place of the name.
+        let named = !frame.symbol.is_empty() || frame.module_offset.is_none();
+        let module = match frame.module_name() {
+            "" => String::new(),
+            _ if !named => String::new(),
+            module => format!("({})", shorten_end(&escape(module), 40)),
+        };
+        let Some(file) = &frame.file else {
+            return Place {
+                file: String::new(),
+                end: module,
+            };
+        };
+        let line = frame.line.map_or(String::new(), |line| format!(":{line}"));
+        let space = if module.is_empty() { "" } else { " " };
+        Place {
+            file: escape(file),
+            end: format!("{line}{space}{module}"),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.file.is_empty() && self.end.is_empty()
+    }
+
+    /// In at most `max` columns, if they hold the file's name and line: its first
+    /// directories give way.
+    fn within(&self, max: usize) -> Option<String> {
+        let room = max.checked_sub(width(&self.end))?;
+        Some(shorten_path(&self.file, room)? + &self.end)
+    }
+
+    /// In at most `max` columns, whatever it takes.
+    fn cut(&self, max: usize) -> String {
+        match max.checked_sub(width(&self.end)) {
+            Some(room @ 8..) => shorten_middle(&self.file, room) + &self.end,
+            _ => shorten_end(&format!("{}{}", self.file, self.end), max),
+        }
     }
 }

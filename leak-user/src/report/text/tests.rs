@@ -39,8 +39,8 @@ LEAK socket in nginx (1234): 412 of 500 held, +4.1/s, oldest 3m 20s; hits limit
       #0  __accept4  (libc.so.6)
       #1  take_connection [inlined]  src/event/accept.c:88 (nginx)
       #2  ngx_event_accept_with_a_name_that_is_rather_long_for_a_function<T>
-              /build/nginx-1.26…ld-full/src/event/ngx_event_accept.c:291 (nginx)
-      #3  worker_process_cycle  /build/nginx…ll/src/os/unix/process.c:12 (nginx)
+              …/debian/build-full/src/event/ngx_event_accept.c:291 (nginx)
+      #3  worker_process_cycle  …/build-full/src/os/unix/process.c:12 (nginx)
       #4  libplugin.so+0x1a2b
       #5  0x7f1234567890
     held
@@ -190,6 +190,35 @@ fn a_deep_stack_is_cut() {
     report.findings[0].stack = vec![sample::frame("recurse", "/bin/a", None, false); 127];
     let text = written(&report, &PLAIN);
     assert!(text.contains("      #23 recurse  (a)\n      ... and 103 more frames (-f json"));
+}
+
+#[test]
+fn the_file_and_line_of_a_frame_are_never_cut() {
+    let path = "/tmp/python-build.20260509073544.333/Python-3.12.1/Modules/_io/fileio.c";
+    for length in 1..60 {
+        let mut report = sample::leaking();
+        report.findings = vec![sample::socket_leak()];
+        let mut frame = sample::frame(&"f".repeat(length), "/lib/libpython3.12.so.1.0", None, true);
+        (frame.file, frame.line) = (Some(path.to_owned()), Some(400));
+        report.findings[0].stack = vec![frame];
+        let text = written(&report, &PLAIN);
+        assert!(
+            text.contains("/fileio.c:400 (libpython3.12.so.1.0)\n"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_was_acquired_out_of_sight_has_no_share() {
+    let mut report = sample::leaking();
+    report.findings = vec![sample::socket_leak()];
+    (report.findings[0].outstanding, report.findings[0].acquired) = (9, 0);
+    let text = written(&report, &PLAIN);
+    assert!(
+        text.contains("LEAK socket in nginx (1234): 9 held, +4.1/s"),
+        "{text}"
+    );
 }
 
 #[test]
