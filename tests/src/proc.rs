@@ -75,6 +75,13 @@ pub fn mapped_bytes(pid: u32) -> u64 {
         .sum()
 }
 
+/// Whether a process has been stopped by a signal.
+#[must_use]
+pub fn is_stopped(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|s| s.starts_with('T')))
+}
+
 /// Threads that a process started: the kernel's workers for its rings are listed
 /// beside them.
 #[must_use]

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::tracer::{binary, command, run, says_tracing};
 use harness::victim::signal;
@@ -116,8 +116,9 @@ fn a_report_is_for_its_owner_alone() {
     let ran = leaktrace(&["trace", "-d", "500ms", "-f", "json", "-o", path]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let report = Report::read(&file, &ran.stderr);
+    let patience = harness::PATIENCE.as_secs_f64();
     assert!(
-        (0.4..5.0).contains(&report.window.seconds),
+        (0.5..patience).contains(&report.window.seconds),
         "{:?}",
         report.window
     );
@@ -178,6 +179,31 @@ fn interrupt_and_terminate_end_with_the_report() {
 }
 
 #[test]
+fn what_grew_old_while_the_tracer_could_not_run_is_in_the_report() {
+    const TRACED: Duration = Duration::from_secs(4);
+    let _alone = alone();
+    let mut victim = Victim::start("rows", &["openat", "leak", "5"]);
+    let pid = victim.pid();
+    let tracer =
+        Tracer::start(&[&["-p", &pid.to_string(), "-d", "4s"], &BRIEF_NURSERY[..]].concat());
+    let begun = Instant::now();
+    signal(tracer.pid() as i32, libc::SIGSTOP);
+    assert!(eventually(|| proc::is_stopped(tracer.pid())));
+    victim.tell();
+    victim.expect("held");
+    grow_old();
+    // When it goes on, its time is up.
+    assert!(eventually(|| begun.elapsed() > TRACED));
+    let report = tracer.stop_with(libc::SIGCONT);
+    assert_eq!(
+        report.outstanding_at(pid, "file", "leak_openat"),
+        5,
+        "{}",
+        report.excerpt(pid)
+    );
+}
+
+#[test]
 fn killed_it_leaves_nothing_in_the_kernel() {
     let _alone = alone();
     let tracer = Tracer::start(&[]);
@@ -205,24 +231,29 @@ fn names_do_not_command_the_terminal() {
     let directory = TempDir::new().unwrap();
     let mut victim = Victim::start("escapes", &[directory.path().to_str().unwrap()]);
     let pid = victim.pid().to_string();
+    let said = directory.path().join("stderr");
     let trace = command()
-        .args(["trace", "-p", &pid, "-d", "4s", "-f", "text"])
+        .args(["trace", "-p", &pid, "-f", "text"])
         .args(["--color", "never", "--all", "--min-age", "0s"])
         .args(BRIEF_NURSERY)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(File::create(&said).unwrap())
         .spawn()
         .unwrap();
     let tracer = trace.id();
-    assert!(
-        eventually(|| !bpf::objects_of(tracer).is_empty()),
-        "it loads nothing"
-    );
+    let traces = eventually(|| says_tracing(&fs::read_to_string(&said).unwrap()));
+    assert!(traces, "{}", fs::read_to_string(&said).unwrap());
     victim.tell();
+    victim.expect("held");
+    grow_old();
+    signal(tracer as i32, libc::SIGINT);
     let output = trace.wait_with_output().unwrap();
-    for (stream, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
-        let text = String::from_utf8(bytes.clone()).expect("output is UTF-8");
+    for (stream, bytes) in [
+        ("stdout", output.stdout.clone()),
+        ("stderr", fs::read(&said).unwrap()),
+    ] {
+        let text = String::from_utf8(bytes).expect("output is UTF-8");
         let control = text.chars().find(|c| c.is_control() && *c != '\n');
         assert_eq!(control, None, "in {stream}: {}", text.escape_debug());
     }

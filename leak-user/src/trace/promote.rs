@@ -50,6 +50,16 @@ impl Engine {
         Ok(())
     }
 
+    /// Has the programs tell every release of what was acquired until now: all of it that
+    /// is old may be promoted then, however long ago the last tick was.
+    pub(super) fn tell_releases_until_now(&mut self) -> anyhow::Result<()> {
+        let now = monotonic_now();
+        if now > self.tracer.emit_before() {
+            self.tracer.set_emit_before(now)?;
+        }
+        Ok(())
+    }
+
     /// Whether a young resource ended with its process: nothing will release it any
     /// more. Children and segments do not.
     fn ended_with_its_process(&self, entry: &YoungEntry) -> bool {
