@@ -8,8 +8,18 @@ use std::{
     process::ExitStatus,
 };
 
-use super::{TraceError, signals::Interrupt};
-use crate::{bpf::original_descriptor_limit, report::escape::escape_bytes};
+use leak_common::ProcessId;
+
+use super::{
+    TraceError,
+    engine::{Engine, TABLES_FIRST},
+    signals::Interrupt,
+};
+use crate::{
+    bpf::{monotonic_now, original_descriptor_limit},
+    event::{Event, Executed, Nanos},
+    report::escape::escape_bytes,
+};
 
 /// What a shell returns for a command that it did not find, or could not run.
 const NOT_FOUND: u8 = 127;
@@ -85,6 +95,35 @@ impl Child {
             return Err(io::Error::last_os_error());
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// Learns the code of a command that is held before its first instruction.
+    pub(super) fn learn_command(&mut self, pid: u32) {
+        if let Some(process) = self.proc.identity(pid) {
+            // Its exec is the first program after the fork.
+            self.symbolizer
+                .learn(&self.proc, process, 1, monotonic_now());
+            self.remember(process);
+            self.tables.learn_command(pid);
+            self.tables.wait(TABLES_FIRST);
+            self.let_go = Some((process, monotonic_now()));
+        }
+    }
+}
+
+/// A command's program begins when it is let go: that it was held until then is no part
+/// of its life.
+pub(super) fn since_let_go(event: Event, let_go: Option<(ProcessId, Nanos)>) -> Event {
+    match (event, let_go) {
+        (Event::Executed(executed), Some((process, time))) if executed.process == process => {
+            Event::Executed(Executed {
+                time: executed.time.max(time),
+                ..executed
+            })
+        }
+        (event, _) => event,
     }
 }
 
@@ -203,6 +242,32 @@ mod tests {
             Err(TraceError::Command { code: NOT_RUN, .. })
         ));
         assert!(find(OsStr::new("sh")).unwrap().is_absolute());
+    }
+
+    #[test]
+    fn a_program_that_was_held_begins_when_it_is_let_go() {
+        let (command, other) = (ProcessId::new(7, 1), ProcessId::new(8, 1));
+        let executed = |process, time| {
+            let comm = [0; 16];
+            Event::Executed(Executed {
+                time,
+                process,
+                comm,
+            })
+        };
+        let let_go = Some((command, 50));
+        assert_eq!(
+            since_let_go(executed(command, 20), let_go),
+            executed(command, 50)
+        );
+        // What it executes later, what others do, and one that was not held.
+        for (event, let_go) in [
+            (executed(command, 60), let_go),
+            (executed(other, 20), let_go),
+            (executed(command, 20), None),
+        ] {
+            assert_eq!(since_let_go(event.clone(), let_go), event);
+        }
     }
 
     #[test]

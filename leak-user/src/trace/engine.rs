@@ -7,7 +7,7 @@ use bytes::Bytes;
 use leak_common::{Counter, ProcessId};
 
 use super::{
-    Plan, TraceError, events::Stream, failures::Failures, interpreted::Interpreted,
+    Plan, TraceError, command, events::Stream, failures::Failures, interpreted::Interpreted,
     mappings::Counts, observe::Looks, recording::Recording, unfinished::Stacks, wall_clock,
 };
 use crate::{
@@ -49,6 +49,8 @@ pub(super) struct Engine {
     /// A command is traced: processes are looked at as soon as they show up, since
     /// they may not live long.
     pub(super) prompt: bool,
+    /// The command, and when it was let go: it is held at its exec.
+    pub(super) let_go: Option<(ProcessId, Nanos)>,
     /// Only some processes are traced.
     pub(super) chosen: Chosen,
     /// How many of a site's first resources were described, for processes that may
@@ -104,7 +106,7 @@ pub(super) struct Figures {
 
 /// How long the start may take until the code that is mapped has unwind tables; what
 /// is left then follows.
-const TABLES_FIRST: Duration = Duration::from_secs(2);
+pub(super) const TABLES_FIRST: Duration = Duration::from_secs(2);
 
 /// The chosen processes, or all of them.
 fn pids(proc: &Proc, chosen: &[u32]) -> std::io::Result<Vec<u32>> {
@@ -185,6 +187,7 @@ impl Engine {
             nursery,
             tick: u64::try_from(super::tick(plan.nursery).as_nanos()).unwrap_or(u64::MAX),
             prompt: run,
+            let_go: None,
             chosen,
             described: Map::default(),
             exited: Map::default(),
@@ -235,6 +238,7 @@ impl Engine {
     }
 
     fn apply(&mut self, event: Event) {
+        let event = command::since_let_go(event, self.let_go);
         match &event {
             Event::Acquired(acquired) => {
                 self.acquired(*acquired);
@@ -375,18 +379,6 @@ impl Engine {
     /// Which of its process's programs a site belongs to.
     pub(super) fn site_generation(&self, site: SiteId) -> u32 {
         self.site_generations.get(&site).copied().unwrap_or(0)
-    }
-
-    /// Learns the code of a command that is held before its first instruction.
-    pub(super) fn learn_command(&mut self, pid: u32) {
-        if let Some(process) = self.proc.identity(pid) {
-            // Its exec is the first program after the fork.
-            self.symbolizer
-                .learn(&self.proc, process, 1, monotonic_now());
-            self.remember(process);
-            self.tables.learn_command(pid);
-            self.tables.wait(TABLES_FIRST);
-        }
     }
 
     /// Promotes what is old, collects losses, and compares with /proc what is in
