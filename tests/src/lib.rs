@@ -25,7 +25,7 @@ pub use victim::Victim;
 
 /// How long anything may take that should be a matter of moments: generous,
 /// since a loaded machine is no failure.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Held by each test: tracers and loads would disturb each other's timing.
 ///

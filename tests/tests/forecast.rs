@@ -12,8 +12,8 @@ use harness::{Report, Tracer, Victim, alone, victim};
 use serde_json::Value;
 
 /// Options of a trace of one process, with samples enough in a few seconds.
-fn options(pid: &str) -> [&str; 6] {
-    ["-p", pid, "--nursery", "200ms", "-i", "300ms"]
+fn options<'a>(pid: &'a str, interval: &'a str) -> [&'a str; 6] {
+    ["-p", pid, "--nursery", "200ms", "-i", interval]
 }
 
 /// What a victim's pace and a trace of it came to.
@@ -23,9 +23,14 @@ struct Traced {
     report: Report,
 }
 
-fn trace(mut victim: Victim) -> Traced {
+fn trace(victim: Victim) -> Traced {
+    trace_every("300ms", victim)
+}
+
+/// The same with another time between samples.
+fn trace_every(interval: &str, mut victim: Victim) -> Traced {
     let pid = victim.pid().to_string();
-    let tracer = Tracer::start(&options(&pid));
+    let tracer = Tracer::start(&options(&pid, interval));
     victim.tell();
     let pace = victim.expect("pace").parse().unwrap();
     let report = tracer.stop();
@@ -204,7 +209,9 @@ fn a_leak_of_threads_is_forecast_for_its_user() {
         .uid(USER);
     let mut victim = Victim::spawn(&mut command);
     victim.expect("ready");
-    let traced = trace(victim);
+    // At each sample some of the host's processes are asked, as many as there is time for
+    // in a millisecond: several make a number for each user.
+    let traced = trace_every("100ms", victim);
     let scope = format!("user:{USER}");
     let own = traced.limit("nproc");
     assert_eq!(

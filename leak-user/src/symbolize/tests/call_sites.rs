@@ -113,11 +113,10 @@ fn inlined_functions_of_rust_have_frames_and_lines() {
     let [inner, outer] = found.as_slice() else {
         panic!("{found:?}");
     };
-    assert!(
-        inner.symbol.ends_with("::rust_inner") && inner.inlined,
-        "{found:?}"
-    );
-    assert!(outer.symbol.ends_with("::rust_outer") && !outer.inlined);
+    // Where the tests are built with line tables alone, names are without their modules.
+    let is = |frame: &Frame, name| frame.symbol.rsplit("::").next() == Some(name);
+    assert!(is(inner, "rust_inner") && inner.inlined, "{found:?}");
+    assert!(is(outer, "rust_outer") && !outer.inlined, "{found:?}");
     assert_eq!(outer.line, Some(line));
     let name = symbolizer.function_name(own, 0, address).unwrap();
     assert!(name.contains("rust_outer"), "{name}");
