@@ -1,5 +1,7 @@
 //! What was open before the trace: told apart, and followed all the same.
 
+use std::collections::BTreeMap;
+
 use harness::{BRIEF_NURSERY, Tracer, Victim, alone, grow_old, proc};
 
 #[test]
@@ -57,4 +59,36 @@ fn an_idle_process_has_a_baseline_and_no_finding_that_grows() {
         process.outstanding.values().all(|count| *count == 0),
         "{excerpt}"
     );
+}
+
+#[test]
+fn what_began_while_the_hooks_were_placed_is_from_before_the_trace() {
+    let _alone = alone();
+    let mut victim = Victim::start("starting", &[]);
+    let pid = victim.pid();
+    let tracer = Tracer::start(&[&["-p", &pid.to_string()], &BRIEF_NURSERY[..]].concat());
+    victim.tell();
+    victim.expect("held");
+    grow_old();
+    let report = tracer.stop();
+    let excerpt = report.excerpt(pid);
+    for finding in report.findings.iter().filter(|f| f.pid == pid) {
+        assert!(
+            finding.acquired == 0 || !finding.stack.is_empty(),
+            "{} of {} were acquired without a stack{excerpt}",
+            finding.acquired,
+            finding.kind
+        );
+        for example in finding.examples.iter().filter(|_| finding.acquired > 0) {
+            assert!(example.age_seconds <= report.window.seconds, "{excerpt}");
+        }
+    }
+    let process = report.process(pid).expect("the process is in the report");
+    let held = |kind: &str| {
+        let of = |counts: &BTreeMap<String, u64>| counts.get(kind).copied().unwrap_or(0);
+        of(&process.preexisting) + of(&process.outstanding)
+    };
+    assert!(process.outstanding.contains_key("thread"), "{excerpt}");
+    assert_eq!(held("thread") + 1, proc::threads(pid), "{excerpt}");
+    assert_eq!(held("process"), proc::zombies(pid), "{excerpt}");
 }

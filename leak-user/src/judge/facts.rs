@@ -42,7 +42,7 @@ impl Facts {
     ) {
         let window = now.saturating_sub(window_start);
         if !self.dead.is_empty() {
-            zombies::judge(&self.dead, now, opinion);
+            zombies::judge(&self.dead, now, config.zombie, opinion);
         }
         if !self.closed.is_empty() {
             close_wait::judge(&self.closed, now, window, opinion);

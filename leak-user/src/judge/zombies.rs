@@ -28,8 +28,8 @@ pub(super) fn by_site(ledger: &Ledger, now: Nanos, age: Nanos) -> HashMap<SiteKe
     sites
 }
 
-/// Adds to an opinion what zombies say.
-pub(super) fn judge(dead: &[Zombie], now: Nanos, opinion: &mut Opinion) {
+/// Adds to an opinion what zombies say, all dead for at least `age`.
+pub(super) fn judge(dead: &[Zombie], now: Nanos, age: Nanos, opinion: &mut Opinion) {
     let (Some(first), Some(last)) = (dead.first(), dead.last()) else {
         return;
     };
@@ -53,13 +53,14 @@ pub(super) fn judge(dead: &[Zombie], now: Nanos, opinion: &mut Opinion) {
     let strength = dead.len() as f64 / SEVERAL as f64;
     opinion.strength = opinion.strength.max(strength);
     opinion.observed = opinion.observed.max(seconds(longest));
-    let (subject, verb) = match dead.len() {
-        1 => ("child", "is"),
-        _ => ("children", "are"),
+    let (subject, verb, them) = match dead.len() {
+        1 => ("child has", "is", "it"),
+        _ => ("children have", "are", "the first"),
     };
     opinion.evidence.push(format!(
-        "{} {subject} exited and {verb} not reaped, for {:.1} s at the longest",
+        "{} {subject} been dead for {:.0} s or more and {verb} not reaped: {them} died {:.1} s ago",
         dead.len(),
+        seconds(age),
         seconds(longest)
     ));
 }

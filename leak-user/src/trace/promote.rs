@@ -70,6 +70,11 @@ impl Engine {
     /// Passes an acquisition to the ledger, with its kind from /proc where that is
     /// a guess.
     pub(super) fn acquired(&mut self, acquired: Acquired) {
+        // Some hooks are in place before others: what was acquired meanwhile may have
+        // no stack, and is in the baseline, which is read after the beginning.
+        if acquired.time < self.analysis.beginning().started {
+            return;
+        }
         let mut acquired = acquired;
         acquired.site = self.stacks.resolve(acquired.site);
         if acquired.kind_guessed && !self.exited.contains_key(&acquired.process) {
