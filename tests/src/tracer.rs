@@ -186,6 +186,28 @@ impl Tracer {
         Report::read(&self.output(), &stderr)
     }
 
+    /// Whether it has not ended yet.
+    ///
+    /// # Panics
+    /// Where it cannot be asked.
+    #[must_use]
+    pub fn runs(&mut self) -> bool {
+        let status = self.child.try_wait().expect("a child can be waited for");
+        status.is_none()
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    /// As [`stop`](Tracer::stop).
+    #[must_use]
+    pub fn ends_by_itself(mut self) -> Report {
+        let status = self.wait();
+        let stderr = self.stderr.all();
+        assert_eq!(code(status), 0, "the tracer failed:\n{stderr}");
+        Report::read(&self.output(), &stderr)
+    }
+
     /// Kills it without a chance to clean up.
     pub fn kill(mut self) {
         signal(self.child.id() as i32, libc::SIGKILL);

@@ -169,3 +169,28 @@ fn kinds_that_were_not_asked_for_are_absent() {
         assert!(others.is_empty(), "{process:?}");
     }
 }
+
+/// A process that goes at a word and leaves a child, which goes at the next one.
+const LEAVES_A_CHILD: &str = "exec 3<&0; echo ready; read word; (read word; :) <&3 & echo left";
+
+#[test]
+fn a_trace_ends_when_all_that_was_chosen_has_ended() {
+    let _alone = alone();
+    let mut parent = Victim::spawn(Command::new("sh").args(["-c", LEAVES_A_CHILD]));
+    parent.expect("ready");
+    let pid = parent.pid().to_string();
+    let interval = ["-i", "100ms"];
+    let options = [&["-p", &pid], &interval[..], &BRIEF_NURSERY[..]].concat();
+    let mut tracer = Tracer::start(&options);
+    parent.tell();
+    parent.expect("left");
+    grow_old();
+    assert!(tracer.runs(), "the child of process {pid} still runs");
+    parent.tell();
+    let report = tracer.ends_by_itself();
+    assert!(
+        report.stderr.contains(&format!("process {pid} ended")),
+        "{}",
+        report.stderr
+    );
+}

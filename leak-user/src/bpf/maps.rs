@@ -289,6 +289,16 @@ impl Tracer {
         Ok(())
     }
 
+    /// Processes that are selected by pid, and their descendants, until they are reaped;
+    /// some of them may have been selected by name alone.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub fn targets(&self) -> anyhow::Result<Vec<u32>> {
+        let targets = HashMap::<_, u32, u32>::try_from(self.map("TARGETS"))?;
+        Ok(targets.keys().collect::<Result<_, _>>()?)
+    }
+
     /// Whether a process is selected by the filters of pids and names; true without any.
     #[must_use]
     pub fn is_target(&self, tgid: u32) -> bool {

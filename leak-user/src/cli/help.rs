@@ -36,7 +36,7 @@ Exit codes:
 pub(super) const TRACE: &str = "\
 Without -p, --comm and --cgroup the whole system is traced. A process must match every one of these \
 options that is given, and any of the values of one option. Without -d, Ctrl-C ends the trace with a \
-report; a second Ctrl-C aborts.
+report; a second Ctrl-C aborts. When all processes of -p and their descendants have ended, the trace does too.
 
 Examples:
   Everything for 30 seconds:

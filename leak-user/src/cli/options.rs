@@ -91,7 +91,8 @@ pub struct Selection {
           default_value = "all", value_parser = values::kind(), display_order = 4)]
     pub kind_choices: Vec<KindChoice>,
 
-    /// End after this time, as 10s, 500ms or 2m [default: at Ctrl-C, or with the command]
+    /// End after this time, as 10s, 500ms or 2m [default: at Ctrl-C, or when what was
+    /// chosen by process or command has ended]
     #[arg(short, long, value_parser = values::duration, display_order = 5)]
     pub duration: Option<Duration>,
 

@@ -88,6 +88,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether all processes that were chosen by pid have ended, and their descendants:
+    /// then there is nothing more to come.
+    pub(super) fn chosen_have_ended(&self) -> anyhow::Result<bool> {
+        if self.chosen.pids.is_empty() {
+            return Ok(false);
+        }
+        let lives = |pid: u32| self.proc.stat(pid).is_some_and(|stat| !stat.is_zombie());
+        // A second look: the last one may have begun another before it ended.
+        for _ in 0..2 {
+            if self.tracer.targets()?.into_iter().any(lives) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// A process can change its name without exec (prctl): look again now and then.
     pub(super) fn choose_more(&mut self) -> anyhow::Result<()> {
         if self.chosen.comms.is_empty() {

@@ -62,7 +62,7 @@ pub struct Plan {
     pub kinds: Vec<Kind>,
     /// Command to start and trace; empty for none.
     pub command: Vec<OsString>,
-    /// When to end; `None` at a signal or with the command.
+    /// When to end at the latest; `None` at a signal, or with what was chosen.
     pub duration: Option<Duration>,
     /// Time between the samples that verdicts rest on.
     pub interval: Duration,
@@ -190,6 +190,12 @@ pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, 
     )
     .await?;
     progress.finish();
+    if matches!(ended, Ended::Gone) {
+        eprintln!(
+            "{} ended: nothing is left to trace",
+            progress::chosen_pids(plan)
+        );
+    }
     let (report, events) = tokio::select! {
         biased;
         () = interrupts.again() => return Err(TraceError::Aborted),
@@ -198,7 +204,7 @@ pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, 
     let recording = engine.finish_recording();
     let exit_code = match ended {
         Ended::Command(code) => Some(code),
-        Ended::Duration | Ended::Interrupted | Ended::Written => None,
+        Ended::Duration | Ended::Interrupted | Ended::Gone | Ended::Written => None,
     };
     let child = child.filter(|_| exit_code.is_none());
     Ok(Outcome {
@@ -239,6 +245,8 @@ enum Ended {
     Duration,
     Interrupted,
     Command(u8),
+    /// Nothing that was chosen runs any more.
+    Gone,
     /// The recording has its size, or it or the events can not go on.
     Written,
 }
@@ -284,6 +292,9 @@ async fn follow(
                     sample_due = now + u64::try_from(plan.interval.as_nanos()).unwrap_or(u64::MAX);
                     engine.sample()?;
                     progress.show(engine);
+                    if engine.chosen_have_ended()? {
+                        return Ok(Ended::Gone);
+                    }
                 }
             }
         }

@@ -53,8 +53,7 @@ fn scope(plan: &Plan) -> String {
     }
     let mut chosen = Vec::new();
     if !plan.pids.is_empty() {
-        let pids: Vec<String> = plan.pids.iter().map(u32::to_string).collect();
-        chosen.push(format!("process {}", pids.join(", ")));
+        chosen.push(chosen_pids(plan));
     }
     if !plan.comms.is_empty() {
         chosen.push(format!(
@@ -70,6 +69,17 @@ fn scope(plan: &Plan) -> String {
     } else {
         chosen.join(" and ")
     }
+}
+
+/// `process 7`, or `processes 7, 8`.
+pub(super) fn chosen_pids(plan: &Plan) -> String {
+    let pids: Vec<String> = plan.pids.iter().map(u32::to_string).collect();
+    let noun = if pids.len() == 1 {
+        "process"
+    } else {
+        "processes"
+    };
+    format!("{noun} {}", pids.join(", "))
 }
 
 fn until(plan: &Plan, reports: bool) -> String {
