@@ -149,7 +149,7 @@ fn what_is_no_report_is_an_error_that_names_the_file() {
             "has the schema leaktrace.diff/1",
         ),
         (PathBuf::from("/dev/zero"), "larger than the 256 MiB"),
-        (file("cut.lkt", b"\x89LEAK\r\n\x1a"), "no capture"),
+        (file("cut.lkt", b"\x89LEAK\r\n\x1a"), "no recording"),
     ] {
         let ran = diff(&[], &path, &good);
         assert_eq!(ran.code, 1, "{}", ran.stderr);

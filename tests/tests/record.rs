@@ -499,8 +499,8 @@ fn what_is_no_recording_is_refused() {
     let empty = directory.path().join("empty");
     fs::write(&empty, []).unwrap();
     for (path, message) in [
-        (garbage.as_path(), "no capture"),
-        (empty.as_path(), "no capture"),
+        (garbage.as_path(), "no recording"),
+        (empty.as_path(), "no recording"),
         (directory.path(), "is a directory"),
         (Path::new("/nonexistent"), "cannot open"),
     ] {

@@ -15,9 +15,7 @@ use crate::{
     ledger::{ProcessView, SiteKey},
     report::{
         handle,
-        model::{
-            Example, Finding, Frame, Limit, Process, Report, SCHEMA, SharedLimit, Verdict, Window,
-        },
+        model::{Example, Finding, Frame, Limit, Process, Report, SCHEMA, SharedLimit, Window},
     },
 };
 
@@ -156,8 +154,10 @@ impl Assembly<'_> {
             .get(&process)
             .into_iter()
             .flatten()
-            .filter(|limit| judged.verdict != Verdict::Steady && bounds(limit, judged.kind.class()))
+            .filter(|limit| judged.counts() && bounds(limit, judged.kind.class()))
             .filter_map(|limit| limit.exhaustion_seconds)
+            // What does not grow does not bring a limit nearer.
+            .filter(|&seconds| judged.growth_per_second > 0.0 || seconds <= 0.0)
             .min_by(f64::total_cmp);
         Finding {
             verdict: judged.verdict,
@@ -213,10 +213,7 @@ impl Assembly<'_> {
 /// Growth per second of what is not steady, by process and class.
 fn growth_by_process(judged: &[Judged]) -> HashMap<ProcessId, Vec<(Class, f64)>> {
     let mut growth: HashMap<ProcessId, Vec<(Class, f64)>> = HashMap::new();
-    for judged in judged
-        .iter()
-        .filter(|judged| judged.verdict != Verdict::Steady)
-    {
+    for judged in judged.iter().filter(|judged| judged.counts()) {
         let pace = judged.growth_per_second.max(0.0);
         let of_process = growth.entry(judged.process).or_default();
         of_process.push((judged.kind.class(), pace));

@@ -62,8 +62,8 @@ impl Cause {
             Cause::NoEnd => "the recording did not end, its last part may be missing",
             Cause::Missing => "segments are missing",
             Cause::OutOfOrder => "a segment that is repeated or out of order",
-            Cause::Foreign => "a segment of another capture",
-            Cause::AfterEnd => "something behind the capture's end",
+            Cause::Foreign => "a segment of another recording",
+            Cause::AfterEnd => "something behind the recording's end",
             Cause::Chain => "a segment that was altered, or follows one that was",
             Cause::Undecodable => "a segment that makes no sense",
             Cause::Incomplete => "a record of which parts are missing",
@@ -141,13 +141,16 @@ pub enum ReadError {
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ReadError::Io(error) => write!(f, "cannot read the capture: {error}"),
+            ReadError::Io(error) => write!(f, "cannot read the recording: {error}"),
             ReadError::NotACapture => {
-                write!(f, "this is no capture, or nothing of it is intact")
+                write!(
+                    f,
+                    "this is no recording of leaktrace's, or nothing of it is intact"
+                )
             }
             ReadError::Version(version) => write!(
                 f,
-                "the capture has format {version}, this program reads {}.x: use a newer leaktrace",
+                "the recording has format {version}, this program reads {}.x: use a newer leaktrace",
                 Version::CURRENT.major
             ),
         }

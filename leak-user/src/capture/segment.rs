@@ -58,7 +58,7 @@ impl std::fmt::Display for TooLong {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "a record of {} bytes is longer than a capture takes ({MAX_RECORD})",
+            "a record of {} bytes is longer than a recording takes ({MAX_RECORD})",
             self.bytes
         )
     }
@@ -98,7 +98,7 @@ impl Encoder {
     /// Appends an input.
     ///
     /// # Errors
-    /// It is longer than a capture takes.
+    /// It is longer than a recording takes.
     pub fn input(&mut self, input: &Input) -> Result<(), TooLong> {
         match input {
             Input::Event(Event::Acquired(acquired)) => {
@@ -131,7 +131,7 @@ impl Encoder {
     /// Appends a record of any kind.
     ///
     /// # Errors
-    /// It is longer than a capture takes.
+    /// It is longer than a recording takes.
     fn record(&mut self, kind: u8, time: Option<Nanos>, payload: &[u8]) -> Result<(), TooLong> {
         if payload.len() > MAX_RECORD {
             return Err(TooLong {

@@ -28,7 +28,7 @@ pub enum WriteError {
 impl std::fmt::Display for WriteError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            WriteError::Io(error) => write!(f, "cannot write the capture: {error}"),
+            WriteError::Io(error) => write!(f, "cannot write the recording: {error}"),
             WriteError::TooLong(error) => error.fmt(f),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use leak_common::{Kind, ProcessId};
+use leak_common::{Handle, Kind, ProcessId};
 
 use super::{
     Config, Judge, Opinion,
@@ -21,7 +21,17 @@ pub(super) struct Facts {
     dead: Vec<Zombie>,
     closed: Vec<Closed>,
     copies: Vec<Inherited>,
-    watches: Vec<(ProcessId, Series)>,
+    watches: Vec<Watching>,
+}
+
+/// An inotify descriptor.
+#[derive(Debug)]
+struct Watching {
+    process: ProcessId,
+    handle: Handle,
+    acquired: Nanos,
+    /// How many watches it had.
+    watches: Series,
 }
 
 impl Facts {
@@ -50,8 +60,8 @@ impl Facts {
         if !self.copies.is_empty() {
             inherited::judge(config, &self.copies, start, now, opinion);
         }
-        for (_, watches) in &self.watches {
-            watches::judge(watches, window_start, now, opinion);
+        for one in &self.watches {
+            watches::judge(&one.watches, window_start, now, opinion);
         }
     }
 
@@ -68,7 +78,15 @@ impl Facts {
             .iter()
             .map(|one| sample(one.acquired, one.handle));
         let facts: Vec<Sample> = dead.chain(closed).take(Facts::EXAMPLES).collect();
-        if facts.is_empty() { shown } else { facts }
+        if !facts.is_empty() {
+            return facts;
+        }
+        if !shown.is_empty() {
+            return shown;
+        }
+        let watching = self.watches.iter();
+        let watching = watching.map(|one| sample(one.acquired, one.handle));
+        watching.take(Facts::EXAMPLES).collect()
     }
 
     /// Whom and what they are about where the site is not known, and how many.
@@ -78,7 +96,7 @@ impl Facts {
         let watching = self.watches.first();
         dead.map(|one| (one.parent, Kind::Process, self.dead.len() as u64))
             .or_else(|| closed.map(|one| (one.process, Kind::Socket, self.closed.len() as u64)))
-            .or_else(|| watching.map(|&(process, _)| (process, Kind::Inotify, 1)))
+            .or_else(|| watching.map(|one| (one.process, Kind::Inotify, 1)))
     }
 }
 
@@ -115,12 +133,13 @@ impl Judge {
                 }
             }
             for (&handle, watches) in &seen.watches {
-                if let Some((key, _)) = ledger.site_on(process, handle) {
-                    facts
-                        .entry(key)
-                        .or_default()
-                        .watches
-                        .push((process, watches.clone()));
+                if let Some((key, acquired)) = ledger.site_on(process, handle) {
+                    facts.entry(key).or_default().watches.push(Watching {
+                        process,
+                        handle,
+                        acquired,
+                        watches: watches.clone(),
+                    });
                 }
             }
         }

@@ -7,7 +7,7 @@
 //! happened first. What was acquired less than the nursery's age ago is not seen yet, so
 //! periods end that much earlier.
 
-use super::needed::{Past, needed, wait};
+use super::needed::{Past, needed, share, wait};
 use super::pattern::Pattern;
 use super::series::{Minima, Series};
 use super::slope::slope_of_times;
@@ -132,13 +132,13 @@ impl Evidence<'_> {
         let past = self.past(&pattern);
         let factor = factor(part) * self.factor;
         let net = self.net(config, &pattern);
-        let needed = needed(seconds(span), past).map(|needed| needed * factor);
-        let strength = needed.map_or(0.0, |needed| pattern.number / needed);
+        let strength = share(seconds(span), pattern.number, past, factor);
+        let long_enough = part >= 1.0 || needed(seconds(span), past).is_some();
         let verdict = if !net {
             Verdict::Steady
         } else if pattern.goes_on() && strength >= 1.0 {
             Verdict::Leak
-        } else if pattern.grows() && (part >= 1.0 || strength >= 0.5) {
+        } else if pattern.grows() && long_enough && (part >= 1.0 || strength >= 0.5) {
             Verdict::Suspect
         } else {
             Verdict::Steady
@@ -332,8 +332,7 @@ fn by_minima(config: &Config, of: &Evidence<'_>) -> Opinion {
         && most[3].saturating_sub(most[0]).saturating_mul(2) >= risen
         && steps[2] * 6 >= steps[0] + steps[1];
     let span = of.now.saturating_sub(from);
-    let needed = needed(seconds(span), Past::Young).map(|needed| needed * 2.0);
-    opinion.strength = needed.map_or(0.0, |needed| risen as f64 / needed);
+    opinion.strength = share(seconds(span), risen as f64, Past::Young, 2.0);
     opinion.observed = seconds(span);
     let numbers = list(&least);
     opinion.evidence.push(match rises {

@@ -101,7 +101,7 @@ pub struct Judged {
     /// Outstanding and old, or held at exit.
     pub outstanding: u64,
     pub bytes: u64,
-    /// Resources a second; 0 where it does not grow.
+    /// Resources a second, of the rule `watches` watches; 0 where it does not grow.
     pub growth_per_second: f64,
     /// Seconds, at the time of judgement or the process's exit.
     pub oldest_age: f64,
@@ -121,6 +121,15 @@ pub struct Judged {
     pub exited: Option<Nanos>,
     /// The other sites that the verdict rests on, of the same process and kind.
     pub ways: Vec<SiteKey>,
+}
+
+impl Judged {
+    /// Whether it is about how many there are of its kind, which is what limits count:
+    /// the watches of an inotify descriptor are none.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.verdict != Verdict::Steady && self.rule != watches::RULE
+    }
 }
 
 /// What a rule finds.

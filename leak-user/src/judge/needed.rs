@@ -62,6 +62,18 @@ pub(super) fn needed(seconds: f64, past: Past) -> Option<f64> {
     Some(more * (less / more).powf(way))
 }
 
+/// How much of what it takes there is after `seconds`, in which it grew by `number`: 1 or
+/// more is enough. Before any number is enough, time is what is missing most.
+pub(super) fn share(seconds: f64, number: f64, past: Past, factor: f64) -> f64 {
+    let needed = |seconds| needed(seconds, past).map(|needed| needed * factor);
+    if let Some(needed) = needed(seconds) {
+        return number / needed;
+    }
+    let (first, _) = past.curve()[0];
+    let enough = needed(first).map_or(0.0, |needed| number / needed);
+    (seconds / first).clamp(0.0, 0.99) * enough.min(1.0)
+}
+
 /// What growth of `rate` a second, of which there have been `seconds`, waits for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Wait {
@@ -115,6 +127,24 @@ mod tests {
             }
         }
         assert_eq!(needed(f64::NAN, Past::Young), None);
+    }
+
+    #[test]
+    fn the_nearer_to_enough_the_larger_the_share() {
+        for past in [Past::Young, Past::Settled, Past::Persistent] {
+            let (first, enough) = past.curve()[0];
+            let mut last = 0.0;
+            for step in 1..20 {
+                let seconds = first * f64::from(step) / 20.0;
+                let now = share(seconds, enough, past, 1.0);
+                assert!(now > last && now < 1.0, "{past:?} {seconds} {now}");
+                assert!(share(seconds, enough / 2.0, past, 1.0) < now);
+                last = now;
+            }
+            assert_eq!(share(first, enough, past, 1.0), 1.0);
+            assert_eq!(share(first, enough * 3.0, past, 1.5), 2.0);
+            assert_eq!(share(f64::NAN, 1.0, past, 1.0).max(0.0), 0.0);
+        }
     }
 
     #[test]

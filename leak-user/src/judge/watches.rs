@@ -1,11 +1,14 @@
 //! An inotify descriptor that gets ever more watches: one resource, but every watch
 //! counts against the user's limit (`fs.inotify.max_user_watches`).
 
-use super::needed::{Past, needed};
+use super::needed::{Past, share};
 use super::series::{Minima, Series};
 use super::{Opinion, Waits};
 use crate::event::{Nanos, seconds};
 use crate::report::model::Verdict;
+
+/// The rule's name.
+pub(super) const RULE: &str = "watches";
 
 /// Adds to an opinion on a descriptor how many watches it has.
 pub(super) fn judge(watches: &Series, start: Nanos, now: Nanos, opinion: &mut Opinion) {
@@ -19,13 +22,13 @@ pub(super) fn judge(watches: &Series, start: Nanos, now: Nanos, opinion: &mut Op
         return;
     }
     let span = seconds(now.saturating_sub(start));
-    let strength = needed(span, Past::Young).map_or(0.0, |needed| risen as f64 / needed);
+    let strength = share(span, risen as f64, Past::Young, 1.0);
     let verdict = match strength >= 1.0 {
         true => Verdict::Leak,
         false => Verdict::Suspect,
     };
     if verdict < opinion.verdict {
-        opinion.rule = "watches";
+        opinion.rule = RULE;
         opinion.verdict = verdict;
         opinion.growth_per_second = watches.slope(start, now).unwrap_or(0.0).max(0.0);
         opinion.waits_for = (verdict == Verdict::Suspect).then(|| Waits::LONGER.to_owned());

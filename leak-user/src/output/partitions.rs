@@ -159,7 +159,7 @@ impl EventTable {
     fn create(&mut self, first: i64) -> anyhow::Result<EventFile> {
         if self.files == MAX_FILES {
             bail!(
-                "the times of these events jump: {MAX_FILES} files were written; is the capture damaged?"
+                "the times of these events jump: {MAX_FILES} files were written; is the recording damaged?"
             );
         }
         let directory = self.partitions.partition(first, &self.host.hostname)?;

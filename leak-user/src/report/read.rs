@@ -51,7 +51,10 @@ impl fmt::Display for ReadError {
             ReadError::Truncated => write!(f, "ends in the middle of the document: it was cut off"),
             ReadError::NotJson(why) => write!(f, "is no JSON ({why}); write a report with -f json"),
             ReadError::NoReport => {
-                write!(f, "is no report of schema {SCHEMA}; write one with -f json")
+                write!(
+                    f,
+                    "is no report of schema {SCHEMA}, and no recording: give it what -f json or `record` wrote"
+                )
             }
             ReadError::Schema(schema) => write!(
                 f,

@@ -156,7 +156,7 @@ fn a_newer_major_version_is_a_clear_error() {
     ));
     assert_eq!(
         error.to_string(),
-        "the capture has format 2.0, this program reads 1.x: use a newer leaktrace"
+        "the recording has format 2.0, this program reads 1.x: use a newer leaktrace"
     );
 }
 

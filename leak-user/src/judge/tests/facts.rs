@@ -72,7 +72,38 @@ fn an_inotify_descriptor_that_gets_ever_more_watches_is_a_leak() {
         }
         let found = check(&judge.findings(30 * SECOND, 0, &ledger));
         assert_eq!(found[0].verdict, verdict, "{:?}", found[0]);
+        let counts = found.iter().any(Judged::counts);
+        assert!(
+            !counts,
+            "no descriptor limit is filled by watches: {found:?}"
+        );
     }
+}
+
+#[test]
+fn an_inotify_descriptor_from_before_the_trace_is_named() {
+    let mut ledger = ledger(false);
+    let mut judge = Judge::new(Config::default());
+    before(&mut ledger, 5, 3..4, Kind::Inotify);
+    for second in 1..=30 {
+        judge.observe(&Observation {
+            time: second * SECOND,
+            process: PROCESS,
+            close_wait: Vec::new(),
+            watches: vec![(descriptor(3), 10 + second * 5)],
+        });
+    }
+    let found = check(&judge.findings(30 * SECOND, 0, &ledger));
+    assert_eq!(
+        (found[0].verdict, found[0].rule),
+        (Verdict::Leak, "watches")
+    );
+    let shown: Vec<Handle> = found[0]
+        .samples
+        .iter()
+        .map(|sample| sample.handle)
+        .collect();
+    assert_eq!(shown, [descriptor(3)]);
 }
 
 #[test]

@@ -23,7 +23,8 @@ function findingCard(finding, place) {
 
 /** How many, how fast, and when the limit is hit: what decides whether one reads on. */
 function numbersOf(finding) {
-  const parts = [`${number(finding.outstanding)} held`, growth(finding.growth_per_second)];
+  const pace = growth(finding.growth_per_second) + (finding.rule === "watches" ? " watches" : "");
+  const parts = [`${number(finding.outstanding)} held`, pace];
   if (finding.exhaustion_seconds !== null && !finding.process?.exited) {
     parts.push(`limit in ${duration(finding.exhaustion_seconds)}`);
   }

@@ -70,9 +70,11 @@ fn numbers(finding: &Finding, process: Option<&Process>) -> String {
         text += &format!(" ({})", bytes(finding.bytes));
     }
     text += ", ";
-    text += growth(finding.growth_per_second)
-        .as_deref()
-        .unwrap_or("not growing");
+    text += &match growth(finding.growth_per_second) {
+        Some(pace) if finding.rule == "watches" => format!("{pace} watches"),
+        Some(pace) => pace,
+        None => "not growing".to_owned(),
+    };
     text += &format!(", oldest {}", duration(finding.oldest_age_seconds));
     if let Some(seconds) = finding.exhaustion_seconds.filter(|_| !exited) {
         let limit = match process.and_then(|process| limit_of(&finding.kind, process)) {

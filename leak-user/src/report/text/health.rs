@@ -190,6 +190,8 @@ pub(crate) fn meaning_of_loss(cause: &str) -> Option<&'static str> {
         "log_overflow" => "more was released at once than is remembered for late acquisitions",
         "sites_refused" => "there were more sites than are kept; later ones have no stack",
         "processes_refused" => "there were more processes than are kept; some were not followed",
+        "capture_damaged" => "a part of the recording is damaged; where, is told below",
+        "capture_unknown" => "a newer leaktrace wrote records that this one does not know",
         "recording" => "the recording could not keep up; the trace itself has them",
         "not_read" => "whoever reads the events did not keep up",
         _ => return None,
@@ -203,7 +205,17 @@ mod tests {
 
     #[test]
     fn every_cause_of_loss_is_explained() {
-        for cause in Counter::ALL.into_iter().filter_map(Counter::loss) {
+        let others = [
+            "capture_damaged",
+            "capture_unknown",
+            "recording",
+            "not_read",
+        ];
+        for cause in Counter::ALL
+            .into_iter()
+            .filter_map(Counter::loss)
+            .chain(others)
+        {
             assert!(meaning_of_loss(cause).is_some(), "{cause}");
         }
     }
