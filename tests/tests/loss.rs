@@ -1,6 +1,7 @@
 //! Loss is reported, and never becomes a leak.
 
 use harness::report::DESCRIPTOR_KINDS;
+use harness::victim::program;
 use harness::{BRIEF_NURSERY, Tracer, Victim, alone, grow_old, proc};
 
 #[test]
@@ -35,4 +36,25 @@ fn what_a_small_ring_loses_is_counted_and_put_right() {
         report.leaks_of(pid).is_empty(),
         "what was closed is called a leak: {excerpt}"
     );
+}
+
+#[test]
+fn who_makes_more_events_than_can_be_read_is_sampled_all_the_same() {
+    let _alone = alone();
+    let busy = program("busy");
+    let busy = busy.to_str().expect("its path is text");
+    let ran = Tracer::run(&["--all-events"], &[busy, "12"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let document = &ran.report().document;
+    let points = |process: &serde_json::Value| {
+        let name = process["comm"].as_str();
+        let points = process["history"]
+            .as_array()
+            .filter(|_| name == Some("busy"));
+        points.map_or(0, Vec::len)
+    };
+    let processes = document["processes"].as_array().into_iter().flatten();
+    let most = processes.map(points).max().unwrap_or(0);
+    // One a second, and less often where a look at all takes long.
+    assert!(most >= 3, "{most} samples: {document:#}");
 }

@@ -21,7 +21,7 @@ mod unfinished;
 use std::{
     ffi::OsString,
     path::PathBuf,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use leak_common::Kind;
@@ -48,6 +48,10 @@ const TICK: Duration = Duration::from_millis(200);
 fn tick(nursery: Duration) -> Duration {
     TICK.min(nursery / 2).max(Duration::from_millis(10))
 }
+
+/// A tick comes so long after the last at the latest, however many records wait: what
+/// makes more of them than can be read would have no samples.
+const LATEST: Duration = Duration::from_secs(1);
 
 /// What to trace, and for how long.
 #[derive(Clone, Debug)]
@@ -269,7 +273,9 @@ async fn follow(
     let mut ticks = tokio::time::interval(tick(plan.nursery));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut sample_due = monotonic_now();
+    let mut ticked = Instant::now();
     loop {
+        let is_late = ticked.elapsed() > LATEST;
         tokio::select! {
             biased;
             signal = interrupts.next() => match child.as_deref() {
@@ -280,7 +286,7 @@ async fn follow(
             },
             () = &mut end => return Ok(Ended::Duration),
             code = Child::ended(child.as_deref_mut()) => return Ok(Ended::Command(code?)),
-            batch = engine.next_batch() => engine.take(&batch?),
+            batch = engine.next_batch(), if !is_late => engine.take(&batch?),
             _ = ticks.tick() => {
                 engine.tick()?;
                 engine.send_events();
@@ -296,6 +302,7 @@ async fn follow(
                         return Ok(Ended::Gone);
                     }
                 }
+                ticked = Instant::now();
             }
         }
     }
