@@ -12,7 +12,7 @@ use leak_common::ProcessId;
 
 use super::{
     TraceError,
-    engine::{Engine, TABLES_FIRST},
+    engine::{Engine, TABLES_OF_CHOSEN},
     signals::Interrupt,
 };
 use crate::{
@@ -107,7 +107,7 @@ impl Engine {
                 .learn(&self.proc, process, 1, monotonic_now());
             self.remember(process);
             self.tables.learn_command(pid);
-            self.tables.wait(TABLES_FIRST);
+            self.tables.wait(TABLES_OF_CHOSEN);
             self.let_go = Some((process, monotonic_now()));
         }
     }

@@ -105,8 +105,10 @@ pub(super) struct Figures {
 }
 
 /// How long the start may take until the code that is mapped has unwind tables; what
-/// is left then follows.
-pub(super) const TABLES_FIRST: Duration = Duration::from_secs(2);
+/// is left then follows. Who traces a host waits for hundreds of programs, who chose
+/// processes or a command for those alone.
+const TABLES_FIRST: Duration = Duration::from_secs(2);
+pub(super) const TABLES_OF_CHOSEN: Duration = Duration::from_secs(10);
 
 /// The chosen processes, or all of them.
 fn pids(proc: &Proc, chosen: &[u32]) -> std::io::Result<Vec<u32>> {
@@ -128,7 +130,10 @@ impl Engine {
         let run = !plan.command.is_empty();
         if !run {
             tables.learn_processes(pids(&proc, &plan.pids)?);
-            tables.wait(TABLES_FIRST);
+            tables.wait(match plan.pids.as_slice() {
+                [] => TABLES_FIRST,
+                _ => TABLES_OF_CHOSEN,
+            });
         }
         if plan.pids.is_empty() {
             tables.learn_host();
