@@ -35,6 +35,8 @@ pub fn draw(page: &Path, fragment: &str) -> Option<Drawn> {
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
+            // Containers have little there.
+            "--disable-dev-shm-usage",
             "--no-first-run",
         ])
         .args(["--window-size=1280,1600", "--virtual-time-budget=5000"])

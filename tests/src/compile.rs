@@ -33,6 +33,15 @@ pub fn rustc() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("rustc"))
 }
 
+/// Gives a compiler of Go a place for what it keeps, where there is no home for that.
+pub fn go_cache(command: &mut Command) -> &mut Command {
+    let places = ["GOCACHE", "XDG_CACHE_HOME", "HOME"];
+    if places.map(std::env::var_os).iter().all(Option::is_none) {
+        command.env("GOCACHE", target_directory().join("go-cache"));
+    }
+    command
+}
+
 /// The path of a source.
 #[must_use]
 pub fn source(file: &str) -> PathBuf {
@@ -101,7 +110,7 @@ impl Recipe<'_> {
             if self.source.ends_with(".c") || self.source.ends_with(".cpp") {
                 command.args(C_FLAGS);
             } else if self.source.ends_with(".go") {
-                command.arg("build");
+                go_cache(&mut command).arg("build");
             }
             command.args(self.flags).arg("-o").arg(program);
             succeed(command.arg(source(self.source)).args(self.libraries));

@@ -36,10 +36,9 @@ fn share(way: &str) -> Ran {
     let tracer = Tracer::start(&["-p", &pid.to_string(), "-i", "200ms"]);
     victim.tell();
     victim.expect("held");
-    // Until it is known to grow.
-    for _ in 0..4 {
-        grow_old();
-    }
+    // The nursery's age is the usual one.
+    grow_old();
+    grow_old();
     let report = tracer.stop();
     Ran { report, pid }
 }

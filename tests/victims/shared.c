@@ -1,12 +1,12 @@
 /* shared WAY: leaks a file every 100 ms in the function leak_shared, each of them held
  * elsewhere as well: dup, by a second descriptor of this process; fork, by a child of
  * its own that has no other; message, by the child that all of them are sent to. The
- * way twice opens each a second time instead, which is another file. Says "held" after
- * the first ones and goes on until stdin has a word. */
+ * way twice opens each a second time instead, which is another file. Says "held" when it
+ * leaked enough to show and goes on until stdin has a word. */
 #include "victim.h"
 #include <poll.h>
 
-enum { FIRST = 3, MOST = 400 };
+enum { ENOUGH = 30, MOST = 400 };
 
 static long pair[2];
 
@@ -89,7 +89,7 @@ int main(int argc, char **argv)
             sends(file);
         if (!strcmp(argv[1], "twice"))
             must(SYS(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY), "open");
-        if (i == FIRST)
+        if (i == ENOUGH)
             SAY("held");
     }
     return 0;

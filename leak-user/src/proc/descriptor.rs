@@ -335,13 +335,13 @@ mod tests {
     fn the_count_is_that_of_the_list() {
         let proc = Proc::default();
         let mut child = std::process::Command::new("sleep")
-            .arg("60")
+            .arg("600")
             .spawn()
             .unwrap();
         let count = || proc.count_descriptors(child.id());
         let listed = || proc.descriptors(child.id()).map(|list| list.len() as u64);
         // The child closes and opens files until it sleeps.
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         while count() != listed() || count() == Some(0) {
             assert!(
                 std::time::Instant::now() < deadline,

@@ -68,7 +68,7 @@ impl Leaderless {
     }
 
     fn wait_until_first_thread_is_gone(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let state = || Proc::default().stat(self.pid()).expect("it is there").state;
         while state() != 'Z' {
             assert!(Instant::now() < deadline);
@@ -80,7 +80,7 @@ impl Leaderless {
     pub(crate) fn kill(&self) {
         // SAFETY: a child of this process that was not waited for.
         unsafe { libc::kill(self.pid() as i32, libc::SIGKILL) };
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let stat = || Proc::default().stat(self.pid()).expect("it is there");
         while !stat().is_zombie() {
             assert!(Instant::now() < deadline);

@@ -249,7 +249,7 @@ impl Known {
     /// The frames once their names are what the script told, which it does a little
     /// before it stops.
     fn frames_as_told(&mut self, told: &Told) -> Vec<PythonFrame> {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let expected: Vec<_> = told
             .frames
             .iter()

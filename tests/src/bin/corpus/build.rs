@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use harness::compile::{installed, rustc};
+use harness::compile::{go_cache, installed, rustc};
 
 use crate::table::{Language, Program, directory};
 
@@ -96,7 +96,11 @@ impl Built {
                 &rustc().to_string_lossy(),
                 &["--edition", "2024", "-O", "-g"],
             ),
-            Language::Go => compiler("go", &["build"]),
+            Language::Go => {
+                let mut go = compiler("go", &["build"]);
+                go_cache(&mut go);
+                go
+            }
             Language::Java => compiler("javac", &["-g", "-d"]),
             Language::Python | Language::Node | Language::Php | Language::Shell => return Ok(()),
         };
