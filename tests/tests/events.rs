@@ -77,6 +77,37 @@ fn events_are_those_of_the_recording() {
 }
 
 #[test]
+fn children_of_processes_that_are_not_traced_make_no_events() {
+    let _alone = alone();
+    let mut other = Command::new("bash");
+    other.args(["-c", "while true; do /bin/true; done"]);
+    let mut other = other.process_group(0).spawn().unwrap();
+    let script = "sleep 2; sleep 2; true";
+    let ran = run(&[], script, Path::new("x"));
+    kill_group(other.id());
+    other.wait().unwrap();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let (events, _) = lines(&ran.stdout);
+    let is = |event: &&Value, what: &str| event["event"] == what;
+    let forked = events.iter().filter(|event| is(event, "forked"));
+    let ours: Vec<String> = forked
+        .map(|event| format!("pid {}", event["pid"]))
+        .collect();
+    let released = events.iter().filter(|event| is(event, "released"));
+    let reaped: Vec<&str> = released
+        .filter_map(|event| event["handle"].as_str())
+        .filter(|handle| handle.starts_with("pid "))
+        .collect();
+    assert!(!reaped.is_empty(), "{events:?}");
+    for child in reaped {
+        assert!(
+            ours.iter().any(|ours| ours == child),
+            "{child} is not of {ours:?}"
+        );
+    }
+}
+
+#[test]
 fn what_dies_young_is_there_with_all_events_alone() {
     let _alone = alone();
     let script = "for i in $(seq 200); do : </etc/hostname; done";

@@ -222,6 +222,12 @@ impl Ledger {
         })
     }
 
+    /// The parent that a child process is outstanding of.
+    #[must_use]
+    pub fn parent_of(&self, child: Handle) -> Option<ProcessId> {
+        self.loose.get(&child).map(|loose| loose.owner)
+    }
+
     /// Every site known.
     pub fn sites(&self) -> impl Iterator<Item = (SiteKey, &SiteRecord)> {
         self.sites.iter()

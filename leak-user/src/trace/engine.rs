@@ -243,8 +243,13 @@ impl Engine {
     }
 
     fn apply(&mut self, event: Event) {
-        let event = command::since_let_go(event, self.let_go);
-        match &event {
+        let mut event = command::since_let_go(event, self.let_go);
+        match &mut event {
+            Event::Released(released) if released.process == ProcessId::NONE => {
+                if !self.find_parent(released) {
+                    return;
+                }
+            }
             Event::Acquired(acquired) => {
                 self.acquired(*acquired);
                 return;

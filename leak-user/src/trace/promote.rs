@@ -7,7 +7,7 @@ use super::engine::Engine;
 use crate::{
     analysis::Input,
     bpf::{YoungEntry, monotonic_now},
-    event::{Acquired, Event, Site, SiteId},
+    event::{Acquired, Event, Released, Site, SiteId},
     ledger::SiteKey,
 };
 
@@ -96,6 +96,20 @@ impl Engine {
         if self.analysis.facts(acquired.process).is_none() {
             self.remember(acquired.process);
         }
+    }
+
+    /// Finds whose child it was that is gone: the kernel side tells that of every process
+    /// of the host, as a parent that is traced may have had it from before. Whether it can
+    /// be one of a process that is traced.
+    pub(super) fn find_parent(&self, gone: &mut Released) -> bool {
+        let ledger = self.ledger();
+        if let Some(parent) = ledger.parent_of(gone.handle) {
+            gone.process = parent;
+            return true;
+        }
+        let child = gone.handle.as_task();
+        // It may be gone before its acquisition arrives.
+        self.chosen.everything() || child.is_some_and(|child| ledger.process(child).is_some())
     }
 
     /// Finds the kind of a descriptor for which the kernel side has a guess.
