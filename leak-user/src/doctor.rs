@@ -134,7 +134,10 @@ fn tracefs() -> Check {
                 "can not be had ({error}): every system call pays for the release hook, and \
                  io_uring is not seen"
             ),
-            Some("mount it: mount -t tracefs tracefs /sys/kernel/tracing"),
+            Some(match error.kind() == std::io::ErrorKind::PermissionDenied {
+                true => "run as root",
+                false => "mount it: mount -t tracefs tracefs /sys/kernel/tracing",
+            }),
         ),
     }
 }

@@ -196,11 +196,13 @@ impl Drop for Victim {
     }
 }
 
-/// Makes the kernel kill it if the test dies without a chance to clean up.
+/// Makes the kernel kill it if the test dies without a chance to clean up. What nohup(1)
+/// told the test to ignore is not ignored.
 pub(crate) fn die_with_parent(command: &mut Command) -> &mut Command {
-    // SAFETY: prctl is a bare system call, safe between fork and exec.
+    // SAFETY: both are bare system calls, safe between fork and exec.
     unsafe {
         command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_DFL);
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
                 return Err(std::io::Error::last_os_error());
             }

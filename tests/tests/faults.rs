@@ -159,9 +159,9 @@ fn a_reader_that_went_away_is_no_panic() {
 }
 
 #[test]
-fn interrupt_and_terminate_end_with_the_report() {
+fn interrupt_terminate_and_hang_up_end_with_the_report() {
     let _alone = alone();
-    for with in [libc::SIGINT, libc::SIGTERM] {
+    for with in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         let tracer = Tracer::start(&BRIEF_NURSERY);
         let mut victim = Victim::start("rows", &["openat", "leak", "5"]);
         victim.tell();

@@ -35,8 +35,8 @@ Exit codes:
 
 pub(super) const TRACE: &str = "\
 Without -p, --comm and --cgroup the whole system is traced. A process must match every one of these \
-options that is given, and any of the values of one option. Without -d, Ctrl-C ends the trace with a \
-report; a second Ctrl-C aborts. When all processes of -p and their descendants have ended, the trace does too.
+options that is given, and any of the values of one option. Without -d, Ctrl-C (or SIGTERM, or SIGHUP) \
+ends the trace with a report; a second Ctrl-C aborts. When all processes of -p and their descendants have ended, the trace does too.
 
 Examples:
   Everything for 30 seconds:

@@ -89,6 +89,7 @@ impl Child {
             Interrupt::Interrupt if in_foreground() => return Ok(()),
             Interrupt::Interrupt => libc::SIGINT,
             Interrupt::Terminate => libc::SIGTERM,
+            Interrupt::HangUp => libc::SIGHUP,
         };
         // SAFETY: numbers only; the child is not reaped yet, so its pid is its own.
         if unsafe { libc::kill(self.pid, number) } != 0 {
