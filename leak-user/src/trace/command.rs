@@ -13,7 +13,7 @@ use leak_common::ProcessId;
 use super::{
     TraceError,
     engine::{Engine, TABLES_OF_CHOSEN},
-    signals::Interrupt,
+    signals::Ending,
 };
 use crate::{
     bpf::{monotonic_now, original_descriptor_limit},
@@ -84,12 +84,12 @@ impl Child {
     }
 
     /// Hands a signal on.
-    pub(super) fn pass_on(&self, signal: Interrupt) -> io::Result<()> {
+    pub(super) fn pass_on(&self, signal: Ending) -> io::Result<()> {
         let number = match signal {
-            Interrupt::Interrupt if in_foreground() => return Ok(()),
-            Interrupt::Interrupt => libc::SIGINT,
-            Interrupt::Terminate => libc::SIGTERM,
-            Interrupt::HangUp => libc::SIGHUP,
+            Ending::Interrupt if in_foreground() => return Ok(()),
+            Ending::Interrupt => libc::SIGINT,
+            Ending::Terminate => libc::SIGTERM,
+            Ending::HangUp => libc::SIGHUP,
         };
         // SAFETY: numbers only; the child is not reaped yet, so its pid is its own.
         if unsafe { libc::kill(self.pid, number) } != 0 {

@@ -244,12 +244,13 @@ impl Engine {
 
     fn apply(&mut self, event: Event) {
         let mut event = command::since_let_go(event, self.let_go);
-        match &mut event {
-            Event::Released(released) if released.process == ProcessId::NONE => {
-                if !self.find_parent(released) {
-                    return;
-                }
-            }
+        if let Event::Released(gone) = &mut event
+            && gone.process == ProcessId::NONE
+            && !self.find_parent(gone)
+        {
+            return;
+        }
+        match &event {
             Event::Acquired(acquired) => {
                 self.acquired(*acquired);
                 return;

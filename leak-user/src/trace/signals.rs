@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A signal that asks for the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Interrupt {
+pub(super) enum Ending {
     /// SIGINT: a terminal sends it to the whole foreground group.
     Interrupt,
     /// SIGTERM: for this process alone.
@@ -36,7 +36,7 @@ impl Interrupts {
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) -> Interrupt {
+    pub(super) async fn next(&mut self) -> Ending {
         let hang_up = async {
             match &mut self.hang_up {
                 Some(signal) => signal.recv().await,
@@ -44,16 +44,16 @@ impl Interrupts {
             }
         };
         tokio::select! {
-            Some(()) = self.interrupt.recv() => Interrupt::Interrupt,
-            Some(()) = self.terminate.recv() => Interrupt::Terminate,
-            Some(()) = hang_up => Interrupt::HangUp,
+            Some(()) = self.interrupt.recv() => Ending::Interrupt,
+            Some(()) = self.terminate.recv() => Ending::Terminate,
+            Some(()) = hang_up => Ending::HangUp,
             else => std::future::pending().await,
         }
     }
 
     /// Waits for one that aborts while the report is made.
     pub(super) async fn again(&mut self) {
-        while self.next().await == Interrupt::HangUp {}
+        while self.next().await == Ending::HangUp {}
     }
 }
 
