@@ -326,7 +326,7 @@ fn a_full_disk_ends_the_recording_and_loses_nothing_before() {
     let leaking = Shell::run(&LEAKS.replace("seq 60", "seq 6000"));
     let pid = leaking.pid();
     let ran = record(
-        &format!("-p {pid} -d 50s -i 200ms --all-events"),
+        &format!("-p {pid} -d 100s -i 200ms --all-events"),
         &recording,
     );
     let kept = fs::metadata(&recording).map(|file| file.len());
@@ -402,7 +402,7 @@ fn a_recording_ends_at_its_size_and_is_whole() {
     let leaking = Shell::run(&leaking);
     let pid = leaking.pid();
     let ran = record(
-        &format!("-p {pid} --max-size 64K -i 200ms -d 50s"),
+        &format!("-p {pid} --max-size 64K -i 200ms -d 100s --all-events"),
         &recording,
     );
     assert_eq!(ran.code, 0, "{}", ran.stderr);

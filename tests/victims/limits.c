@@ -62,6 +62,7 @@ int main(int argc, char **argv)
         take_descriptor();
     await_start();
     double begun = seconds();
+    struct timespec turn = {0};
     for (int i = 1; i <= ROUNDS; i++) {
         if (!strcmp(argv[1], "threads"))
             take_thread();
@@ -75,7 +76,7 @@ int main(int argc, char **argv)
             take_descriptor();
         else
             must(SYS(SYS_close, take_descriptor()), "close");
-        pause_ms(50);
+        keep_pace(&turn, 50);
         if (i == TOLD)
             SAY("pace %f", i / (seconds() - begun));
     }

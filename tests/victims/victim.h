@@ -81,6 +81,19 @@ static inline void pause_ms(long milliseconds)
         ;
 }
 
+/* Waits for the next turn of something that keeps its pace, also where it was late for
+ * this one. Begins with zeroes. */
+static inline void keep_pace(struct timespec *turn, long milliseconds)
+{
+    if (!turn->tv_sec)
+        clock_gettime(CLOCK_MONOTONIC, turn);
+    turn->tv_nsec += milliseconds % 1000 * 1000000;
+    turn->tv_sec += milliseconds / 1000 + turn->tv_nsec / 1000000000;
+    turn->tv_nsec %= 1000000000;
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, turn, NULL) == EINTR)
+        ;
+}
+
 /* Tells the test where we are: one line. */
 #define SAY(...) (printf(__VA_ARGS__), putchar('\n'), fflush(stdout))
 

@@ -33,9 +33,10 @@ int main(int argc, char **argv)
 {
     if (argc < 2)
         return BROKEN;
+    struct timespec turn = {0};
     for (int round = 0; round < atoi(argv[1]) * 10; round++) {
         serve(round);
-        pause_ms(100);
+        keep_pace(&turn, 100);
     }
     return 0;
 }
