@@ -236,10 +236,16 @@ fn directory(path: &Path) -> &Path {
 
 /// A file that is gone unless it gets a name.
 fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
-    tempfile::Builder::new()
+    let made = tempfile::Builder::new()
         .prefix(".leaktrace-")
         .suffix(".tmp")
-        .tempfile_in(directory)
+        .tempfile_in(directory);
+    // Without the temporary name, which says nothing to anyone.
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => io::Error::from_raw_os_error(libc::ENOENT),
+        io::ErrorKind::PermissionDenied => io::Error::from_raw_os_error(libc::EACCES),
+        _ => error,
+    })
 }
 
 /// Makes the new name durable.

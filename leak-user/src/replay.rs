@@ -303,6 +303,7 @@ impl<'a, R: Read> Replay<'a, R> {
         if !self.query.pids.is_empty() {
             only_pids(&mut report, &self.query.pids);
         }
+        self.miss(&mut report);
         let kinds = self.query.kinds.len();
         if kinds > 0 && kinds + 1 < Kind::ALL.len() {
             only_kinds(&mut report, &self.query.kinds);
@@ -331,6 +332,23 @@ impl<'a, R: Read> Replay<'a, R> {
                 .push(format!("{name}: {more} more places are damaged"));
         }
     }
+
+    /// Says what was asked for and is not in the recording: that nothing is found then
+    /// means nothing.
+    fn miss(&self, report: &mut Report) {
+        let recorded = self.analysis.beginning().kinds;
+        let is_there = |pid: u32| {
+            report.processes.iter().any(|one| one.pid == pid)
+                || report.failures.iter().any(|one| one.pid == pid)
+        };
+        let pids = self.query.pids.iter().filter(|&&pid| !is_there(pid));
+        let pids = pids.map(|pid| format!("process {pid}: nothing of it is in the recording"));
+        let kinds = self.query.kinds.iter();
+        let kinds = kinds.filter(|kind| recorded & kind.bit() == 0);
+        let kinds = kinds.map(|kind| format!("{}: this kind was not recorded", kind.name()));
+        let missed: Vec<String> = pids.chain(kinds).collect();
+        report.health.uncovered.extend(missed);
+    }
 }
 
 fn only_pids(report: &mut Report, pids: &[u32]) {
@@ -349,4 +367,43 @@ fn only_kinds(report: &mut Report, kinds: &[Kind]) {
     report
         .processes
         .retain(|one| !one.outstanding.is_empty() || !one.preexisting.is_empty());
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::capture::Writer;
+
+    #[test]
+    fn what_is_asked_for_and_was_not_recorded_is_told() {
+        let beginning = Beginning {
+            kinds: Kind::File.bit(),
+            ..Beginning::default()
+        };
+        let mut writer = Writer::new(Vec::new(), &beginning).unwrap();
+        writer.input(&Input::Sample(1)).unwrap();
+        let recording = writer.finish().unwrap().0;
+        let uncovered = |query: &Query| {
+            let source = Source {
+                name: "a.lkt".to_owned(),
+                content: &*recording,
+            };
+            replay(vec![source], query).unwrap().health.uncovered
+        };
+        assert!(uncovered(&Query::default()).is_empty());
+        let asked = Query {
+            pids: vec![7],
+            kinds: vec![Kind::File, Kind::Socket],
+            ..Query::default()
+        };
+        assert_eq!(
+            uncovered(&asked),
+            [
+                "process 7: nothing of it is in the recording",
+                "socket: this kind was not recorded"
+            ]
+        );
+    }
 }

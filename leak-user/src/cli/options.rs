@@ -143,7 +143,7 @@ pub struct Looks {
     pub all: bool,
 
     /// Format of the report
-    #[arg(short, long, value_enum, default_value_t, display_order = 11)]
+    #[arg(short, long, value_parser = values::format(), default_value = "text", display_order = 11)]
     pub format: Format,
 
     /// Write the report to this file, whole or not at all, with mode 0600;

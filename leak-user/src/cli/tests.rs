@@ -200,6 +200,8 @@ fn wrong_usage_is_told_with_code_2() {
             "possible values: auto, always, never",
         ),
         ("leaktrace completions tcl", "possible values: bash"),
+        #[cfg(not(feature = "parquet"))]
+        ("leaktrace trace -f parquet", "built without it"),
         ("leaktrace record", "required arguments were not provided"),
         ("leaktrace record -o - --rotate 1h", "--rotate needs files"),
         ("leaktrace record -o x --rotate 10Q", "as 10m or 1h"),

@@ -2,10 +2,13 @@
 
 use std::{str::FromStr, time::Duration};
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{
+    ValueEnum as _,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use leak_common::Kind;
 
-use super::Part;
+use super::{Format, Part};
 
 /// The largest pid: `PID_MAX_LIMIT` (include/linux/threads.h).
 const MAX_PID: u32 = 1 << 22;
@@ -38,6 +41,22 @@ pub(super) fn kind() -> impl TypedValueParser<Value = KindChoice> {
         None => Ok(KindChoice::All),
         Some(Kind::Heap) => Err("the heap is not traced in this version; leave `heap` out"),
         Some(kind) => Ok(KindChoice::One(kind)),
+    })
+}
+
+/// A parser of `--format`, which says what a format takes that this program was built
+/// without.
+pub(super) fn format() -> impl TypedValueParser<Value = Format> {
+    const PARQUET: &str = "parquet";
+    let offered = Format::value_variants().iter();
+    let names: Vec<PossibleValue> = offered.filter_map(Format::to_possible_value).collect();
+    let is_built = names.iter().any(|name| name.matches(PARQUET, false));
+    let hidden = (!is_built).then(|| PossibleValue::new(PARQUET).hide(true));
+    PossibleValuesParser::new(names.into_iter().chain(hidden)).try_map(|name| {
+        Format::from_str(&name, false).map_err(|_| {
+            "this leaktrace was built without it; build it with --features parquet, as \
+             `cargo xtask build --release` does"
+        })
     })
 }
 

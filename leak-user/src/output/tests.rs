@@ -58,6 +58,7 @@ fn a_place_that_cannot_be_written_is_known_at_once() {
     let missing = error(&directory.path().join("no\x1bwhere/report"));
     assert!(missing.contains(r"no\x1bwhere/report'"), "{missing}");
     assert!(missing.contains("must exist and be writable"), "{missing}");
+    assert!(missing.ends_with("(os error 2)"), "{missing}");
     let folder = error(directory.path());
     assert!(folder.contains("it is a directory"), "{folder}");
     let device = error(Path::new("/dev/no-such-device"));

@@ -20,6 +20,15 @@ pub fn rfc3339(unix_nanos: i64) -> String {
         .unwrap_or_default()
 }
 
+/// An RFC 3339 time without its fraction of a second, for people; other text as it is.
+#[must_use]
+pub fn to_the_second(text: &str) -> String {
+    match OffsetDateTime::parse(text, &Rfc3339).map(|time| time.replace_nanosecond(0)) {
+        Ok(Ok(time)) => time.format(&Rfc3339).unwrap_or_else(|_| text.to_owned()),
+        Ok(Err(_)) | Err(_) => text.to_owned(),
+    }
+}
+
 /// The day as `2026-01-02`, UTC.
 #[must_use]
 pub fn date(unix_nanos: i64) -> String {
@@ -65,6 +74,11 @@ mod tests {
         assert_eq!(rfc3339(nanos), "2026-01-02T03:04:05.25Z");
         assert_eq!(date(nanos), "2026-01-02");
         assert_eq!(stamp(nanos + 6), "20260102T030405.250000006");
+        assert_eq!(
+            to_the_second("2026-01-02T03:04:05.999Z"),
+            "2026-01-02T03:04:05Z"
+        );
+        assert_eq!(to_the_second("soon.5"), "soon.5");
         assert_eq!(stamp(-1), "19691231T235959.999999999");
         for text in ["", "yesterday", "9999-01-01T00:00:00Z"] {
             assert_eq!(unix_nanos(text), None, "{text}");

@@ -6,6 +6,7 @@ use super::{Amounts, Change, Counts, Diff, Origin, Site};
 use crate::report::{
     escape::escape,
     model::Verdict,
+    moment::to_the_second,
     text::{Ink, Page, bytes, counted, duration, growth, write_frames},
 };
 
@@ -110,7 +111,7 @@ fn origin(origin: &Origin) -> String {
         "{}, {} until {}; {}",
         escape(&origin.host.hostname),
         duration(origin.window.seconds),
-        escape(&origin.window.end),
+        escape(&to_the_second(&origin.window.end)),
         counted(origin.findings, "finding", "findings"),
     )
 }

@@ -9,6 +9,7 @@ use super::{
 use crate::report::{
     escape::escape,
     model::{Health, Report, Suppressed},
+    moment::to_the_second,
 };
 
 /// Reasons of suppressions that are shown at most.
@@ -53,7 +54,7 @@ pub(super) fn write(report: &Report, page: &mut Page) -> io::Result<()> {
             escape(&host.kernel),
             escape(&host.arch),
             duration(window.seconds),
-            escape(&window.end),
+            escape(&to_the_second(&window.end)),
             counted(health.events, "event", "events"),
         ),
     )?;

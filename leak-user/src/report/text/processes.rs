@@ -80,13 +80,15 @@ fn cells(process: &Process) -> [String; 5] {
     ]
 }
 
-/// The limit that is hit first, or of which the largest share is used.
+/// The limit that is hit first, or of which the largest share is used. Those of the host
+/// are the same for all, and told apart where they come near.
 fn nearest(limits: &[Limit]) -> Option<&Limit> {
     let key = |limit: &Limit| {
         let free = 1.0 - limit.used as f64 / limit.soft.max(1) as f64;
         (limit.exhaustion_seconds.unwrap_or(f64::INFINITY), free)
     };
-    limits.iter().min_by(|a, b| {
+    let own = limits.iter().filter(|limit| limit.scope != "host");
+    own.min_by(|a, b| {
         let (a, b) = (key(a), key(b));
         a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
     })
@@ -189,6 +191,9 @@ mod tests {
             of("c", 0, 0, None),
         ];
         assert_eq!(nearest(&limits).map(|l| l.resource.as_str()), Some("b"));
+        let mut host = of("pid_max", 99, 100, Some(1.0));
+        host.scope = "host".to_owned();
+        assert_eq!(nearest(&[host]), None);
         let limits = [of("a", 99, 100, Some(9.0)), of("b", 1, 100, Some(5.0))];
         assert_eq!(nearest(&limits).map(|l| l.resource.as_str()), Some("b"));
     }
