@@ -9,6 +9,7 @@ pub(crate) struct Registers(*const u64);
 mod layout {
     //! arch/x86/include/asm/ptrace.h, `struct pt_regs`, in words.
     pub(super) const ARGUMENTS: [usize; 6] = [14, 13, 12, 7, 9, 8];
+    /// `orig_ax`: a system call's number is in its lower half.
     pub(super) const NUMBER: usize = 15;
     pub(super) const IP: usize = 16;
     pub(super) const CS: usize = 17;
@@ -44,6 +45,7 @@ mod layout {
     //! argument's register holds the result at the end of a call; its value at
     //! the beginning is in orig_x0.
     pub(super) const ARGUMENTS: [usize; 6] = [34, 1, 2, 3, 4, 5];
+    /// `syscallno`: 32 bits wide, and the verifier refuses to read beyond.
     pub(super) const NUMBER: usize = 35;
     pub(super) const IP: usize = 32;
     pub(super) const PSTATE: usize = 33;
@@ -66,8 +68,9 @@ impl Registers {
     /// The system call's number.
     #[inline(always)]
     pub(crate) fn number(self) -> u64 {
-        // aarch64's is 32 bits wide; x86-64's upper half is not part of it either.
-        self.word(layout::NUMBER) & 0xffff_ffff
+        // SAFETY: a constant index inside pt_regs, behind a pointer the verifier knows.
+        let number = unsafe { core::ptr::read_volatile(self.0.add(layout::NUMBER).cast::<u32>()) };
+        u64::from(number)
     }
 
     /// Whether a 32-bit program made the call: its numbers mean other calls.
