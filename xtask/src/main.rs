@@ -2,11 +2,13 @@
 //!
 //! Each command finds what it needs, says what it installs before it does, and prints every command that it runs.
 
+mod arch;
 mod bench;
 mod bpf;
 mod command;
 mod compare;
 mod corpus;
+mod cross;
 mod host;
 mod linker;
 mod lint;
@@ -24,7 +26,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::arch::Arch;
 use crate::command::Settings;
+use crate::cross::Cross;
 
 #[derive(Parser)]
 #[command(
@@ -46,12 +50,15 @@ enum Task {
         /// With optimisations
         #[arg(long)]
         release: bool,
+        /// Architecture to build for; this machine's without it, and always with optimisations for another one
+        #[arg(long)]
+        arch: Option<Arch>,
     },
     /// Build the eBPF object alone
     Bpf {
-        /// Architecture of the kernel that will load it: x86_64 or aarch64
-        #[arg(long, default_value = std::env::consts::ARCH)]
-        arch: String,
+        /// Architecture of the kernel that will load it; this machine's without it
+        #[arg(long)]
+        arch: Option<Arch>,
     },
     /// Run leaktrace with ARGS as root; without ARGS, show it finding the leaks of a demo program
     Run {
@@ -109,13 +116,23 @@ fn main() -> ExitCode {
 
 fn perform(task: Task, settings: Settings) -> Result<()> {
     match task {
-        Task::Build { release } => {
-            bpf::build(settings)?;
-            let binary = host::build(release)?;
+        Task::Build { release, arch } => {
+            let other = arch.filter(|_| arch != Arch::of_this_machine());
+            let binary = match other {
+                Some(arch) => {
+                    bpf::build_for(settings, arch.name())?;
+                    Cross::prepare(settings, arch)?.leaktrace()?
+                }
+                None => {
+                    bpf::build(settings)?;
+                    host::build(release)?
+                }
+            };
             println!("{}", binary.display());
         }
         Task::Bpf { arch } => {
-            bpf::build_for(settings, &arch)?;
+            let arch = arch.map_or(std::env::consts::ARCH, Arch::name);
+            bpf::build_for(settings, arch)?;
         }
         Task::Run { args } if args.is_empty() => run::demo(settings)?,
         Task::Run { args } => run::leaktrace(settings, &args)?,

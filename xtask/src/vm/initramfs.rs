@@ -44,14 +44,10 @@ impl<W: Write> Archive<W> {
         self.entry(path, CHARACTER_DEVICE, number, &[])
     }
 
-    /// Adds a program of this machine under another name, and the libraries it loads under their own.
-    pub(crate) fn program(&mut self, path: &str, program: &Path) -> Result<()> {
-        let content = read(program)?;
+    /// Adds a file of this machine under another name.
+    pub(crate) fn copy(&mut self, path: &str, file: &Path) -> Result<()> {
+        let content = read(file)?;
         self.file(path, &content)?;
-        for library in libraries(program)? {
-            let content = read(Path::new(&library))?;
-            self.file(&library, &content)?;
-        }
         Ok(())
     }
 
@@ -126,8 +122,8 @@ fn read(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// The libraries that a program loads, and the loader.
-fn libraries(program: &Path) -> Result<Vec<String>> {
+/// The libraries that a program of this machine loads, and the loader.
+pub(crate) fn libraries(program: &Path) -> Result<Vec<String>> {
     let output = Command::new("ldd")
         .env("LC_ALL", "C")
         .arg(program)

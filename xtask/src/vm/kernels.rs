@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::arch::Arch;
 use crate::command::{self, Settings, ask};
 use crate::packages;
 
@@ -70,8 +71,13 @@ fn suites(series: Series) -> Vec<Suite> {
     }
 }
 
-/// The image of the newest kernel of a series: that of the cache, else fetched.
-pub(crate) fn image(settings: Settings, series: Series, directory: &Path) -> Result<PathBuf> {
+/// The image of the newest kernel of a series for an architecture: that of the cache below `directory`, else fetched.
+pub(crate) fn image(
+    settings: Settings,
+    series: Series,
+    arch: Arch,
+    directory: &Path,
+) -> Result<PathBuf> {
     let image = directory.join(format!("kernels/{series}/vmlinuz"));
     if image.is_file() {
         return Ok(image);
@@ -85,7 +91,8 @@ pub(crate) fn image(settings: Settings, series: Series, directory: &Path) -> Res
     if !settings.install {
         bail!(
             "not downloaded: the kernel {series}; --no-install was given, so run: \
-             cargo xtask vm-test --kernel {series}"
+             cargo xtask vm-test --arch {} --kernel {series}",
+            arch.name()
         );
     }
     let keys = ["debian-archive-keyring"];
@@ -93,7 +100,7 @@ pub(crate) fn image(settings: Settings, series: Series, directory: &Path) -> Res
     let work = directory.join(format!("apt/{series}"));
     let mut failures = Vec::new();
     for suite in suites(series) {
-        let fetched = fetch(series, suite, &work, &image);
+        let fetched = fetch(series, arch, suite, &work, &image);
         // Only room is lost where it stays.
         let _ = fs::remove_dir_all(&work);
         match fetched {
@@ -104,20 +111,21 @@ pub(crate) fn image(settings: Settings, series: Series, directory: &Path) -> Res
     bail!("no kernel {series}: {}", failures.join("; "))
 }
 
-fn fetch(series: Series, suite: Suite, work: &Path, image: &Path) -> Result<()> {
-    let apt =
-        Apt::prepare(work, suite).with_context(|| format!("cannot use {}", work.display()))?;
+fn fetch(series: Series, arch: Arch, suite: Suite, work: &Path, image: &Path) -> Result<()> {
+    let apt = Apt::prepare(work, suite, arch)
+        .with_context(|| format!("cannot use {}", work.display()))?;
     command::run(apt.command("apt-get").args(["update", "-q"]))?;
-    let listed = ask(apt
-        .command("apt-cache")
-        .args(["search", "--names-only", &pattern(series)]));
+    let listed =
+        ask(apt
+            .command("apt-cache")
+            .args(["search", "--names-only", &pattern(series, arch)]));
     let listed = listed.unwrap_or_default();
     for package in newest_first(&listed).into_iter().take(TRIES) {
         let mut download = apt.command("apt-get");
         download
             .current_dir(work)
             .args(["download", "-q"])
-            .arg(format!("{package}:amd64"));
+            .arg(format!("{package}:{}", arch.debian()));
         if command::status(&mut download)?.success() {
             return unpack(work, package, image);
         }
@@ -126,14 +134,15 @@ fn fetch(series: Series, suite: Suite, work: &Path, image: &Path) -> Result<()> 
 }
 
 /// The names that kernels of a series have. Since 6.19 the image is in linux-binary.
-fn pattern(series: Series) -> String {
+fn pattern(series: Series, arch: Arch) -> String {
     let Series { major, minor } = series;
+    let arch = arch.debian();
     let package = if (major, minor) < (6, 19) {
         "image"
     } else {
         "binary"
     };
-    format!(r"^linux-{package}-{major}\.{minor}[.+-].*cloud-amd64$")
+    format!(r"^linux-{package}-{major}\.{minor}[.+-].*cloud-{arch}$")
 }
 
 /// The packages that apt-cache lists, the highest version first.
@@ -208,7 +217,7 @@ struct Apt {
 }
 
 impl Apt {
-    fn prepare(work: &Path, suite: Suite) -> Result<Apt> {
+    fn prepare(work: &Path, suite: Suite, arch: Arch) -> Result<Apt> {
         for directory in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(work.join(directory))?;
         }
@@ -225,7 +234,7 @@ impl Apt {
             format!("deb [signed-by={KEYRING}] {mirror} {} main\n", suite.name),
         )?;
         let configuration = work.join("apt.conf");
-        fs::write(&configuration, configured(work))?;
+        fs::write(&configuration, configured(work, arch))?;
         Ok(Apt { configuration })
     }
 
@@ -237,8 +246,9 @@ impl Apt {
 }
 
 /// What makes apt keep to the directory.
-fn configured(work: &Path) -> String {
+fn configured(work: &Path, arch: Arch) -> String {
     let work = work.display();
+    let arch = arch.debian();
     format!(
         r#"Dir::Etc::sourcelist "{work}/sources.list";
 Dir::Etc::sourceparts "/dev/null";
@@ -246,8 +256,8 @@ Dir::Etc::preferencesparts "/dev/null";
 Dir::State::Lists "{work}/lists";
 Dir::State::status "{work}/status";
 Dir::Cache "{work}/cache";
-APT::Architecture "amd64";
-APT::Architectures {{ "amd64"; }};
+APT::Architecture "{arch}";
+APT::Architectures {{ "{arch}"; }};
 APT::Sandbox::User "root";
 Acquire::Languages "none";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
@@ -305,14 +315,14 @@ mod tests {
 
     #[test]
     fn images_are_in_another_package_since_6_19() {
-        let pattern = |text: &str| text.parse().map(pattern);
+        let pattern = |text: &str, arch| text.parse().map(|series| pattern(series, arch));
         assert_eq!(
-            pattern("6.18").as_deref(),
+            pattern("6.18", Arch::X86_64).as_deref(),
             Ok(r"^linux-image-6\.18[.+-].*cloud-amd64$")
         );
         assert_eq!(
-            pattern("7.2").as_deref(),
-            Ok(r"^linux-binary-7\.2[.+-].*cloud-amd64$")
+            pattern("7.2", Arch::Aarch64).as_deref(),
+            Ok(r"^linux-binary-7\.2[.+-].*cloud-arm64$")
         );
     }
 

@@ -13,11 +13,11 @@ mod programs;
 mod report;
 mod stacks;
 mod table;
+mod workshop;
 
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -26,10 +26,12 @@ use serde_json::Value;
 
 use self::initramfs::Archive;
 use self::kernels::Series;
-use self::machine::{Accelerator, Answers, Logs};
+use self::machine::{Answers, Logs, Machine};
 use self::plan::{Done, PLAN, Step};
-use crate::command::{self, Settings, cargo};
-use crate::{bpf, host, packages, workspace};
+use self::workshop::Workshop;
+use crate::arch::Arch;
+use crate::command::Settings;
+use crate::{packages, workspace};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -41,6 +43,9 @@ pub(crate) struct Options {
         default_value = "5.10,6.1,6.12,7.2"
     )]
     kernels: Vec<Series>,
+    /// Architecture of the machine; this machine's without it, another one is emulated
+    #[arg(long)]
+    arch: Option<Arch>,
     /// Only these steps
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     only: Vec<Name>,
@@ -128,33 +133,33 @@ impl Trial {
 
 /// Boots one kernel after the other and fails if anything is wrong on any.
 pub(crate) fn run(settings: Settings, options: &Options) -> Result<()> {
-    if std::env::consts::ARCH != "x86_64" {
-        bail!("vm-test boots x86-64 kernels only: run it on such a machine");
-    }
-    packages::ensure_program(settings, "qemu-system-x86_64", &["qemu-system-x86"])?;
-    packages::ensure_program(settings, "gcc", &["gcc", "libc6-dev"])?;
+    let arch = options.arch.or_else(Arch::of_this_machine);
+    let arch = arch.context("leaktrace does not run on this machine: choose an --arch")?;
+    let machine = Machine::new(arch);
+    packages::ensure_program(settings, &machine.qemu(), &[machine.package()])?;
+    let workshop = Workshop::prepare(settings, arch)?;
     let leaktrace = match &options.leaktrace {
         Some(file) => file.clone(),
-        None => {
-            bpf::build(settings)?;
-            host::build(true)?
-        }
+        None => workshop.leaktrace(settings, arch)?,
     };
     let steps: Vec<Name> = Name::ALL
         .into_iter()
         .filter(|name| options.only.is_empty() || options.only.contains(name))
         .collect();
-    let directory = workspace::root().join("target/vm");
+    let mut directory = workspace::root().join("target/vm");
+    if Arch::of_this_machine() != Some(arch) {
+        directory.push(arch.name());
+    }
     let laboratory = Laboratory {
-        initramfs: build_initramfs(&directory, &leaktrace, &steps)?,
-        accelerator: Accelerator::of_this_machine(),
+        initramfs: build_initramfs(&workshop, arch, &directory, &leaktrace, &steps)?,
+        machine,
         directory: &directory,
         steps,
     };
 
     let mut trials = Vec::new();
     for kernel in &options.kernels {
-        let trial = match kernels::image(settings, *kernel, &directory) {
+        let trial = match kernels::image(settings, *kernel, arch, &directory) {
             Ok(image) => laboratory.try_kernel(*kernel, &image)?,
             Err(error) => laboratory.not_tried(*kernel, &error),
         };
@@ -173,14 +178,22 @@ pub(crate) fn run(settings: Settings, options: &Options) -> Result<()> {
 }
 
 /// Builds everything that runs in the guest and packs it.
-fn build_initramfs(directory: &Path, leaktrace: &Path, steps: &[Name]) -> Result<PathBuf> {
-    command::run(cargo().args(["build", "--package", "xtask", "--bin", "vm-guest"]))?;
+fn build_initramfs(
+    workshop: &Workshop,
+    arch: Arch,
+    directory: &Path,
+    leaktrace: &Path,
+    steps: &[Name],
+) -> Result<PathBuf> {
+    let guest = workshop.guest()?;
     let victims = directory.join("victims");
     fs::create_dir_all(&victims).with_context(|| format!("cannot create {}", victims.display()))?;
     let root = workspace::root();
     let chains = victims.join("chains");
     let source = root.join("xtask/src/vm/guest/chains.c");
-    compile(&["-O2", "-fomit-frame-pointer"], &source, &chains)?;
+    let protected = Workshop::protection(arch);
+    let flags = ["-O2", "-fomit-frame-pointer", protected];
+    workshop.compile(&flags, &source, &chains)?;
     for name in ["rows", "grower", "failing"] {
         let source = root.join(format!("tests/victims/{name}.c"));
         let flags = [
@@ -188,19 +201,27 @@ fn build_initramfs(directory: &Path, leaktrace: &Path, steps: &[Name]) -> Result
             "-fno-omit-frame-pointer",
             "-fno-optimize-sibling-calls",
         ];
-        compile(&flags, &source, &victims.join(name))?;
+        workshop.compile(&flags, &source, &victims.join(name))?;
     }
 
     let path = directory.join("initramfs.cpio");
     let write = || -> Result<()> {
         let mut archive = Archive::new(BufWriter::new(File::create(&path)?));
         archive.device("/dev/console", (5, 1))?;
-        archive.program("/init", &workspace::host_binary("vm-guest", false))?;
-        archive.program("/bin/leaktrace", leaktrace)?;
-        archive.program(stacks::PROGRAM, &chains)?;
-        archive.program(leaks::ROWS_PROGRAM, &victims.join("rows"))?;
-        archive.program(leaks::GROWER_PROGRAM, &victims.join("grower"))?;
-        archive.program(failures::PROGRAM, &victims.join("failing"))?;
+        let programs = [
+            ("/init", guest.as_path()),
+            ("/bin/leaktrace", leaktrace),
+            (stacks::PROGRAM, &chains),
+            (leaks::ROWS_PROGRAM, &victims.join("rows")),
+            (leaks::GROWER_PROGRAM, &victims.join("grower")),
+            (failures::PROGRAM, &victims.join("failing")),
+        ];
+        for (path, program) in programs {
+            archive.copy(path, program)?;
+            for (path, library) in workshop.libraries(program)? {
+                archive.copy(&path, &library)?;
+            }
+        }
         let plan: Vec<Step> = steps.iter().map(|name| name.step()).collect();
         archive.file(PLAN, &serde_json::to_vec(&plan)?)?;
         archive.finish()?;
@@ -210,20 +231,10 @@ fn build_initramfs(directory: &Path, leaktrace: &Path, steps: &[Name]) -> Result
     Ok(path)
 }
 
-fn compile(flags: &[&str], source: &Path, program: &Path) -> Result<()> {
-    command::run(
-        Command::new("gcc")
-            .args(flags)
-            .args(["-g", "-Wall", "-Wextra", "-pthread", "-o"])
-            .arg(program)
-            .arg(source),
-    )
-}
-
 /// What kernels are tried with.
 struct Laboratory<'a> {
     initramfs: PathBuf,
-    accelerator: Accelerator,
+    machine: Machine,
     /// Where logs go.
     directory: &'a Path,
     steps: Vec<Name>,
@@ -234,7 +245,7 @@ impl Laboratory<'_> {
     fn try_kernel(&self, kernel: Series, image: &Path) -> Result<Trial> {
         let logs = Logs::new(self.directory, &kernel.to_string())?;
         let begun = Instant::now();
-        let booted = machine::boot(self.accelerator, image, &self.initramfs, &logs);
+        let booted = self.machine.boot(image, &self.initramfs, &logs);
         let seconds = begun.elapsed().as_secs_f64();
         let answers = Answers::read(&logs)?;
         let trial = self.judge(kernel, seconds, booted, &answers);
@@ -242,7 +253,7 @@ impl Laboratory<'_> {
             "" => kernel.to_string(),
             release => release.to_owned(),
         };
-        println!("\nLinux {release}, {}:", self.accelerator);
+        println!("\nLinux {release}, {}:", self.machine.accelerator);
         print!("{}", table::details(&trial));
         if !trial.passed() {
             println!("  console: {}", logs.console.display());
@@ -260,7 +271,7 @@ impl Laboratory<'_> {
 
     fn judge(&self, kernel: Series, seconds: f64, booted: Result<()>, answers: &Answers) -> Trial {
         let steps = self.steps.iter();
-        let judged = steps.map(|name| judge_step(*name, answers, self.accelerator));
+        let judged = steps.map(|name| judge_step(*name, answers, self.machine));
         Trial {
             kernel,
             seconds,
@@ -288,11 +299,11 @@ fn judge_boot(booted: Result<()>, answers: &Answers) -> Outcome {
     }
 }
 
-fn judge_step(name: Name, answers: &Answers, accelerator: Accelerator) -> Outcome {
+fn judge_step(name: Name, answers: &Answers, machine: Machine) -> Outcome {
     let done = answers.done.iter().find(|done| done.name == name.text());
     let findings = match done {
         None => Err(anyhow!("the guest did not get to it")),
-        Some(done) => check(name, done, answers, accelerator),
+        Some(done) => check(name, done, answers, machine),
     };
     Outcome {
         step: name.text(),
@@ -304,16 +315,16 @@ fn judge_step(name: Name, answers: &Answers, accelerator: Accelerator) -> Outcom
     }
 }
 
-fn check(name: Name, done: &Done, answers: &Answers, accelerator: Accelerator) -> Result<Findings> {
+fn check(name: Name, done: &Done, answers: &Answers, machine: Machine) -> Result<Findings> {
     if let Some(trouble) = &done.trouble {
         bail!("{trouble} (exit code {})", done.code);
     }
     let report: Value = serde_json::from_str(&done.stdout)
         .with_context(|| format!("no report was written (exit code {})", done.code))?;
     Ok(match name {
-        Name::Programs => programs::check(&report, accelerator),
+        Name::Programs => programs::check(&report, machine.accelerator),
         Name::Stacks => stacks::check(&report),
-        Name::Leaks => leaks::check(&report, done, &answers.release),
+        Name::Leaks => leaks::check(&report, done, machine.arch, &answers.release),
     })
 }
 
@@ -347,7 +358,7 @@ mod tests {
     #[test]
     fn a_step_that_went_wrong_fails_with_its_reason() {
         let failures = |answers: &Answers, name| {
-            judge_step(name, answers, Accelerator::Tcg)
+            judge_step(name, answers, Machine::new(Arch::Aarch64))
                 .findings
                 .failures
         };

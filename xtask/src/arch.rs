@@ -1,0 +1,47 @@
+//! The processors that leaktrace runs on, by the names that tools have for them.
+
+use std::env::consts;
+
+use clap::ValueEnum;
+
+/// An architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Arch {
+    #[value(name = "x86_64")]
+    X86_64,
+    #[value(name = "aarch64")]
+    Aarch64,
+}
+
+impl Arch {
+    /// `None` where leaktrace does not run on this machine.
+    pub(crate) fn of_this_machine() -> Option<Arch> {
+        Arch::from_str(consts::ARCH, false).ok()
+    }
+
+    /// Rust's and the kernel's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "x86_64",
+            Arch::Aarch64 => "aarch64",
+        }
+    }
+
+    /// Debian's name.
+    pub(crate) fn debian(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "amd64",
+            Arch::Aarch64 => "arm64",
+        }
+    }
+
+    /// GNU's name of the system, as in its compilers' names.
+    pub(crate) fn gnu(self) -> String {
+        format!("{}-linux-gnu", self.name())
+    }
+
+    /// Rust's name of the system.
+    pub(crate) fn triple(self) -> String {
+        format!("{}-unknown-linux-gnu", self.name())
+    }
+}
