@@ -212,18 +212,15 @@ pub(crate) struct Answers {
 
 impl Answers {
     pub(crate) fn read(logs: &Logs) -> Result<Answers> {
-        let text = fs::read(&logs.answers)
+        let sent = fs::read(&logs.answers)
             .with_context(|| format!("cannot read {}", logs.answers.display()))?;
-        Ok(Answers::parse(&String::from_utf8_lossy(&text)))
+        Ok(Answers::parse(&sent))
     }
 
-    /// Reads lines up to the first that is none of the guest's, such as one that a crash cut off.
-    fn parse(text: &str) -> Answers {
+    /// Reads answers up to the first that is not whole, such as one that a crash cut off.
+    fn parse(mut sent: &[u8]) -> Answers {
         let mut answers = Answers::default();
-        for answer in text
-            .lines()
-            .map_while(|line| serde_json::from_str(line).ok())
-        {
+        while let Some(answer) = Answer::unpack(&mut sent) {
             match answer {
                 Answer::Booted {
                     release,
@@ -252,17 +249,36 @@ mod tests {
     }
 
     #[test]
-    fn answers_count_up_to_the_line_that_was_cut_off() {
-        let booted = r#"{"Booted":{"release":"6.1.0-56-cloud-amd64","milliseconds":2500}}"#;
-        let done = r#"{"Done":{"name":"a","milliseconds":1,"code":0,"stdout":"x","trouble":null,"victims":[]}}"#;
-        let answers = Answers::parse(&format!("{booted}\r\n{done}\n\"End\"\n"));
+    fn answers_count_up_to_the_one_that_was_cut_off() {
+        let booted = Answer::Booted {
+            release: "6.1.0-56-cloud-amd64".to_owned(),
+            milliseconds: 2500,
+        };
+        let done = Answer::Done(Done {
+            name: "a".to_owned(),
+            milliseconds: 1,
+            code: 0,
+            stdout: "x".repeat(100_000),
+            trouble: None,
+            victims: Vec::new(),
+        });
+        let all: Vec<Vec<u8>> = [booted, done, Answer::End]
+            .iter()
+            .map(|answer| answer.pack().expect("memory takes it"))
+            .collect();
+        let sent = all.concat();
+        let answers = Answers::parse(&sent);
         assert_eq!(answers.release, "6.1.0-56-cloud-amd64");
         assert_eq!(answers.boot, Duration::from_millis(2500));
-        assert_eq!(answers.done.len(), 1);
+        assert_eq!(answers.done[0].stdout.len(), 100_000);
         assert!(answers.whole);
-        let answers = Answers::parse(&format!("{booted}\n{done}\n{{\"Done\":{{\"na"));
-        assert_eq!(answers.done.len(), 1);
-        assert!(!answers.whole);
-        assert!(Answers::parse("").release.is_empty());
+        for cut in 0..sent.len() {
+            let answers = Answers::parse(&sent[..cut]);
+            let done = cut >= sent.len() - all[2].len();
+            assert_eq!(answers.done.len(), usize::from(done), "{cut}");
+            assert!(!answers.whole);
+        }
+        // Something else than answers.
+        assert!(Answers::parse(b"\x05\0\0\0hello").release.is_empty());
     }
 }

@@ -1,6 +1,9 @@
 //! What the host asks of the guest and what it answers: the one file that both sides compile. The plan is a JSON
-//! document in the initramfs; the answers come as one JSON document a line over the second serial port.
+//! document in the initramfs; the answers come over the second serial port, packed: emulated ports are slow.
 
+use std::io::{self, Read as _, Write as _};
+
+use flate2::{Compression, read::ZlibDecoder, write::ZlibEncoder};
 use serde::{Deserialize, Serialize};
 
 /// Where the guest finds its plan.
@@ -29,7 +32,7 @@ pub(crate) struct Victim {
     pub(crate) word: String,
 }
 
-/// A line from the guest.
+/// What the guest says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
     /// The first: which kernel it is and how long it took to get there.
@@ -38,6 +41,30 @@ pub(crate) enum Answer {
     Done(Done),
     /// The last: every step was tried.
     End,
+}
+
+impl Answer {
+    /// Four bytes of length, the least first, and a JSON document in zlib's format.
+    #[allow(dead_code, reason = "the host reads")]
+    pub(crate) fn pack(&self) -> io::Result<Vec<u8>> {
+        let mut packed = ZlibEncoder::new(vec![0; 4], Compression::default());
+        packed.write_all(&serde_json::to_vec(self)?)?;
+        let mut packed = packed.finish()?;
+        let length = u32::try_from(packed.len() - 4).map_err(io::Error::other)?;
+        packed[..4].copy_from_slice(&length.to_le_bytes());
+        Ok(packed)
+    }
+
+    /// Takes the first answer from `bytes`; `None` where it is not whole.
+    #[allow(dead_code, reason = "the guest writes")]
+    pub(crate) fn unpack(bytes: &mut &[u8]) -> Option<Answer> {
+        let (length, rest) = bytes.split_first_chunk()?;
+        let (packed, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        let mut document = Vec::new();
+        ZlibDecoder::new(packed).read_to_end(&mut document).ok()?;
+        *bytes = rest;
+        serde_json::from_slice(&document).ok()
+    }
 }
 
 /// How a step went.

@@ -149,12 +149,10 @@ impl Answers {
         Ok(Answers(port))
     }
 
-    /// Sends one line and waits until it has left the machine.
+    /// Sends it and waits until it has left the machine.
     fn send(&mut self, answer: &Answer) -> Result<()> {
-        let mut line = serde_json::to_vec(answer)?;
-        line.push(b'\n');
         self.0
-            .write_all(&line)
+            .write_all(&answer.pack()?)
             .context("cannot write to the serial port")?;
         // SAFETY: the descriptor is open.
         unsafe { libc::tcdrain(self.0.as_raw_fd()) };
