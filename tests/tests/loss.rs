@@ -58,3 +58,14 @@ fn who_makes_more_events_than_can_be_read_is_sampled_all_the_same() {
     // One a second, and less often where a look at all takes long.
     assert!(most >= 3, "{most} samples: {document:#}");
 }
+
+#[test]
+fn a_trace_ends_while_more_events_come_than_can_be_read() {
+    let _alone = alone();
+    let mut busy = Victim::start("busy", &["600"]);
+    let tracer = Tracer::start(&["--all-events", "-p", &busy.pid().to_string()]);
+    busy.tell();
+    busy.expect("held");
+    let report = tracer.stop();
+    assert!(report.health.events > 0, "{:?}", report.health);
+}

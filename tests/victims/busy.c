@@ -1,9 +1,10 @@
 /* busy SECONDS: sixteen processes at a time acquire and release as fast as they can, each of
- * them for a moment: what is known of one is of no use for the next. */
+ * them for a moment: what is known of one is of no use for the next. Says "held" when some
+ * have ended. */
 #include "victim.h"
 #include <sys/wait.h>
 
-enum { AT_ONCE = 16, TIMES = 1000 };
+enum { AT_ONCE = 16, TIMES = 1000, SOME = 100 };
 
 SITE long twin_busy(void)
 {
@@ -21,10 +22,13 @@ int main(int argc, char **argv)
 {
     if (argc < 2)
         return BROKEN;
+    await_start();
     time_t end = seconds() + atoi(argv[1]);
     for (int i = 0; seconds() < end; i++) {
         if (i >= AT_ONCE)
             wait(NULL);
+        if (i == SOME)
+            SAY("held");
         if (must(fork(), "fork"))
             continue;
         for (int n = 0; n < TIMES; n++)

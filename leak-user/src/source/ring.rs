@@ -25,6 +25,9 @@ const QUEUE: usize = 64;
 /// A batch is passed on when it has this size, or when the ring is empty.
 const BATCH_BYTES: usize = 256 << 10;
 
+/// What the kernel adds to a record in the ring, in bytes; the whole is rounded up to 8.
+const HEADER: usize = 8;
+
 /// How long the thread sleeps when the ring was empty. The programs wake nobody:
 /// a look every few milliseconds costs less than a wake-up for each record.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(4);
@@ -39,17 +42,18 @@ pub struct RingReader {
 }
 
 impl RingReader {
-    /// Starts reading. `prompt`: the programs wake the reader, so it waits for that.
+    /// Starts reading a ring of so many bytes. `prompt`: the programs wake the reader, so
+    /// it waits for that.
     ///
     /// # Errors
     /// The thread can not be started.
-    pub fn start(ring: RingBuf<MapData>, prompt: bool) -> std::io::Result<RingReader> {
+    pub fn start(ring: RingBuf<MapData>, bytes: u32, prompt: bool) -> std::io::Result<RingReader> {
         let (sender, batches) = mpsc::channel(QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("ring".to_owned())
-            .spawn(move || read(ring, &sender, &told, prompt))?;
+            .spawn(move || read(ring, at_most(bytes), &sender, &told, prompt))?;
         Ok(RingReader {
             batches,
             stop,
@@ -86,8 +90,17 @@ impl Drop for RingReader {
     }
 }
 
+/// What a ring that was asked for holds at most: sizes are rounded up to a power of two, and
+/// to a page.
+fn at_most(bytes: u32) -> usize {
+    const LARGEST_PAGE: u32 = 64 << 10;
+    let rounded = bytes.max(LARGEST_PAGE).checked_next_power_of_two();
+    rounded.map_or(usize::MAX, |bytes| bytes as usize)
+}
+
 fn read(
     mut ring: RingBuf<MapData>,
+    bytes: usize,
     batches: &mpsc::Sender<Bytes>,
     stop: &AtomicBool,
     prompt: bool,
@@ -95,10 +108,15 @@ fn read(
     run_before_others();
     let mut sleep = SHORTEST_SLEEP;
     loop {
-        // Told before the ring was empty: what is written later is not waited for.
+        // Told before the ring was read: what is written later is not waited for. There may
+        // be no end of it, so a round reads no more than the ring can hold.
         let last = stop.load(Ordering::Acquire);
+        let mut left = bytes;
         let mut batch = BytesMut::new();
-        while let Some(record) = ring.next() {
+        while left > 0
+            && let Some(record) = ring.next()
+        {
+            left = left.saturating_sub((HEADER + record.len()).next_multiple_of(8));
             push_record(&mut batch, &record);
             if batch.len() >= BATCH_BYTES
                 && batches
@@ -115,6 +133,9 @@ fn read(
         };
         if !batch.is_empty() && batches.blocking_send(batch.freeze()).is_err() || last {
             return;
+        }
+        if left == 0 {
+            continue;
         }
         if prompt {
             wait(&ring, sleep);

@@ -152,7 +152,7 @@ impl Engine {
             .collect();
         let started = monotonic_now();
         let started_at = wall_clock();
-        let reader = RingReader::start(tracer.take_ring()?, run)?;
+        let reader = RingReader::start(tracer.take_ring()?, plan.ring_bytes, run)?;
         let chosen = Chosen {
             pids: plan.pids.clone(),
             comms: plan.comms.clone(),

@@ -64,7 +64,7 @@ impl Source {
         settle(&tables);
         tracer.attach().map_err(|error| error.to_string())?;
         let ring = tracer.take_ring().map_err(|error| error.to_string())?;
-        let reader = RingReader::start(ring, true)
+        let reader = RingReader::start(ring, options.ring_bytes, true)
             .map_err(|error| format!("cannot start the thread that reads the ring: {error}"))?;
         let source = Source {
             reader,
