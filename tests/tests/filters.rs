@@ -194,3 +194,20 @@ fn a_trace_ends_when_all_that_was_chosen_has_ended() {
         report.stderr
     );
 }
+
+#[test]
+fn children_from_before_are_said_to_be_left_out() {
+    let _alone = alone();
+    let script = "sleep 60 & echo ready $!; read word; kill $!";
+    let mut parent = Victim::spawn(Command::new("sh").args(["-c", script]));
+    let child = parent.expect("ready");
+    let pid = parent.pid().to_string();
+    let alone = Tracer::start(&["-p", &pid]).stop().stderr;
+    assert!(
+        alone.contains(&format!("child {child} was there before and is not traced")),
+        "{alone}"
+    );
+    let both = Tracer::start(&["-p", &pid, "-p", &child]).stop().stderr;
+    assert!(!both.contains("was there before"), "{both}");
+    parent.tell();
+}

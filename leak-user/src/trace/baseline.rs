@@ -12,6 +12,9 @@ use crate::{
     proc::{Stat, cgroup_members},
 };
 
+/// Children that are not traced and named, at most.
+const LEFT_OUT: usize = 5;
+
 impl Engine {
     /// Reads what every traced process holds. Until that is done, no release
     /// passes in silence: what is listed here and closed meanwhile is told.
@@ -86,6 +89,31 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Says which running children of the chosen processes are not traced: those that were
+    /// there before. Who names a service's first process may mean its workers.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let chosen = &self.chosen.pids;
+        let children = chosen.iter().flat_map(|&pid| self.proc.children(pid));
+        let mut children: Vec<u32> = children
+            .map(|child| child.pid())
+            .filter(|child| !self.tracer.is_target(*child))
+            .filter(|&child| self.proc.stat(child).is_some_and(|stat| !stat.is_zombie()))
+            .collect();
+        children.sort_unstable();
+        children.dedup();
+        let first: Vec<String> = children.iter().take(LEFT_OUT).map(u32::to_string).collect();
+        let (first, more) = (first.join(", "), children.len().saturating_sub(LEFT_OUT));
+        let who = match (children.len(), more) {
+            (0, _) => return None,
+            (1, _) => format!("child {first} was there before and is"),
+            (_, 0) => format!("children {first} were there before and are"),
+            _ => format!("children {first} and {more} more were there before and are"),
+        };
+        Some(format!(
+            "{who} not traced: name them with -p too, or all of them with --comm or --cgroup"
+        ))
     }
 
     /// Whether all processes that were chosen by pid have ended, and their descendants:

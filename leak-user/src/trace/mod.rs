@@ -185,6 +185,9 @@ pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, 
     // The command has been started, with a priority of its own.
     bpf::run_before_others();
     let progress = Progress::start(plan, engine.hooks(), reports);
+    if let Some(note) = engine.left_out() {
+        eprintln!("{note}");
+    }
     let ended = follow(
         plan,
         &mut engine,
