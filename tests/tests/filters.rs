@@ -211,3 +211,18 @@ fn children_from_before_are_said_to_be_left_out() {
     assert!(!both.contains("was there before"), "{both}");
     parent.tell();
 }
+
+#[test]
+fn what_others_do_is_not_counted_as_seen() {
+    let _alone = alone();
+    let idle = Victim::spawn(Command::new("sh").args(["-c", "echo ready; read word"]));
+    let pid = idle.pid().to_string();
+    let tracer = Tracer::start(&[&["-p", &pid], &BRIEF_NURSERY[..]].concat());
+    let script = "for i in $(seq 200); do /bin/true; done; echo done; read word";
+    let mut busy = Victim::spawn(Command::new("bash").args(["-c", script]));
+    busy.expect("done");
+    grow_old();
+    let report = tracer.stop();
+    let seen = report.health.events;
+    assert!(seen < 100, "{seen} events of an idle process");
+}

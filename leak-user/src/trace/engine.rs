@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use leak_common::{Counter, ProcessId};
+use leak_common::ProcessId;
 
 use super::{
     Plan, TraceError, command, events::Stream, failures::Failures, interpreted::Interpreted,
@@ -74,6 +74,8 @@ pub(super) struct Engine {
     pub(super) counts: Counts,
     /// Records that made no sense.
     pub(super) undecodable: u64,
+    /// Releases of children of processes that are not traced.
+    pub(super) of_others: u64,
     /// Runs of programs that the kernel skipped, as far as it was told the ledger.
     pub(super) missed: u64,
     /// Optional hooks that are not in place, one sentence each.
@@ -204,6 +206,7 @@ impl Engine {
             looks: Looks::default(),
             counts: Counts::default(),
             undecodable: 0,
+            of_others: 0,
             missed: 0,
             missing_hooks,
             hooks,
@@ -248,6 +251,7 @@ impl Engine {
             && gone.process == ProcessId::NONE
             && !self.find_parent(gone)
         {
+            self.of_others += 1;
             return;
         }
         match &event {
@@ -495,7 +499,7 @@ impl Engine {
             processes += usize::from(held > 0);
         }
         Figures {
-            events: counters.get(Counter::Acquired) + counters.get(Counter::Released),
+            events: self.seen(&counters),
             outstanding,
             processes,
             lost: self.analysis.health(&self.health()).lost,

@@ -217,13 +217,19 @@ impl Engine {
         }
     }
 
+    /// Acquisitions and releases of what is traced.
+    pub(super) fn seen(&self, counters: &Counters) -> u64 {
+        let all = counters.get(Counter::Acquired) + counters.get(Counter::Released);
+        all.saturating_sub(self.of_others)
+    }
+
     /// What the kernel side and this driver have seen and lost so far.
     pub(super) fn health(&self) -> Health {
         let counters = self.tracer.counters().unwrap_or_default();
         let lost_by_cause = self.lost(&counters);
         let unfinished = unfinished(&counters, &self.stacks.ends);
         Health {
-            events: counters.get(Counter::Acquired) + counters.get(Counter::Released),
+            events: self.seen(&counters),
             lost: lost_by_cause.values().sum(),
             lost_by_cause,
             stacks_truncated: unfinished.values().sum(),
