@@ -43,7 +43,7 @@ fn who_makes_more_events_than_can_be_read_is_sampled_all_the_same() {
     let _alone = alone();
     let busy = program("busy");
     let busy = busy.to_str().expect("its path is text");
-    let ran = Tracer::run(&["--all-events"], &[busy, "12"]);
+    let ran = Tracer::run(&["--all-events"], &[busy, "20"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let document = &ran.report().document;
     let points = |process: &serde_json::Value| {
@@ -55,7 +55,7 @@ fn who_makes_more_events_than_can_be_read_is_sampled_all_the_same() {
     };
     let processes = document["processes"].as_array().into_iter().flatten();
     let most = processes.map(points).max().unwrap_or(0);
-    // One a second, and less often where a look at all takes long.
+    // One a second, and less often where a look at everything takes long.
     assert!(most >= 3, "{most} samples: {document:#}");
 }
 

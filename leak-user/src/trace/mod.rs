@@ -53,6 +53,9 @@ fn tick(nursery: Duration) -> Duration {
 /// makes more of them than can be read would have no samples.
 const LATEST: Duration = Duration::from_secs(1);
 
+/// Then records have so many times what a tick takes.
+const RECORDS: u32 = 4;
+
 /// What to trace, and for how long.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -277,8 +280,9 @@ async fn follow(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut sample_due = monotonic_now();
     let mut ticked = Instant::now();
+    let mut latest = LATEST;
     loop {
-        let is_late = ticked.elapsed() > LATEST;
+        let is_late = ticked.elapsed() > latest;
         tokio::select! {
             biased;
             signal = interrupts.next() => match child.as_deref() {
@@ -291,6 +295,7 @@ async fn follow(
             code = Child::ended(child.as_deref_mut()) => return Ok(Ended::Command(code?)),
             batch = engine.next_batch(), if !is_late => engine.take(&batch?),
             _ = ticks.tick() => {
+                let began = Instant::now();
                 engine.tick()?;
                 engine.send_events();
                 if plan.only_record && engine.recording_is_over() || engine.events_are_over() {
@@ -306,6 +311,7 @@ async fn follow(
                     }
                 }
                 ticked = Instant::now();
+                latest = LATEST.max((ticked - began) * RECORDS);
             }
         }
     }
