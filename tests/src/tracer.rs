@@ -149,6 +149,17 @@ impl Tracer {
         tracer
     }
 
+    /// The same for this process and its descendants, victims that come later among them:
+    /// what others do on the host is not seen, and none of it is lost.
+    ///
+    /// # Panics
+    /// As [`start`](Tracer::start).
+    #[must_use]
+    pub fn of_descendants(arguments: &[&str]) -> Tracer {
+        let own = std::process::id().to_string();
+        Tracer::start(&[&["-p", &own], arguments].concat())
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

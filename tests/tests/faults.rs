@@ -162,7 +162,7 @@ fn a_reader_that_went_away_is_no_panic() {
 fn interrupt_terminate_and_hang_up_end_with_the_report() {
     let _alone = alone();
     for with in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        let tracer = Tracer::start(&BRIEF_NURSERY);
+        let tracer = Tracer::of_descendants(&BRIEF_NURSERY);
         let mut victim = Victim::start("rows", &["openat", "leak", "5"]);
         victim.tell();
         victim.expect("held");

@@ -7,7 +7,7 @@ use harness::{BRIEF_NURSERY, Report, Tracer, Victim, alone, eventually, grow_old
 #[test]
 fn a_leak_is_found_among_thousands_of_short_lives() {
     let _alone = alone();
-    let tracer = Tracer::start(&BRIEF_NURSERY);
+    let tracer = Tracer::of_descendants(&BRIEF_NURSERY);
     let mut victim = Victim::start("storm", &["3000"]);
     let pid = victim.pid();
     victim.tell();
@@ -36,7 +36,7 @@ fn a_leak_is_found_among_thousands_of_short_lives() {
 
 /// Runs `victims/sharing.c`, with what it opens old before the child begins.
 fn sharing(mode: &str) -> (Report, u32, u64) {
-    let tracer = Tracer::start(&BRIEF_NURSERY);
+    let tracer = Tracer::of_descendants(&BRIEF_NURSERY);
     let mut victim = Victim::start("sharing", &[mode]);
     let pid = victim.pid();
     victim.tell();
@@ -104,7 +104,7 @@ fn start_as(pid: u32, arguments: &[&str]) -> Option<Victim> {
 #[test]
 fn a_reused_process_id_is_another_process() {
     let _alone = alone();
-    let tracer = Tracer::start(&BRIEF_NURSERY);
+    let tracer = Tracer::of_descendants(&BRIEF_NURSERY);
     let mut first = Victim::start("rows", &["openat", "leak", "5"]);
     let pid = first.pid();
     first.tell();

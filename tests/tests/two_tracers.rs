@@ -23,11 +23,8 @@ fn assert_sees(report: &Report, victim: &Victim, kind: &str, site: &str) {
 #[test]
 fn both_see_a_leak_and_neither_disturbs_the_other() {
     let _alone = alone();
-    // Of this process's descendants: what others do is of no interest here.
-    let own = std::process::id().to_string();
-    let options = [&["-p", &own], &BRIEF_NURSERY[..]].concat();
-    let first = Tracer::start(&options);
-    let second = Tracer::start(&options);
+    let first = Tracer::of_descendants(&BRIEF_NURSERY);
+    let second = Tracer::of_descendants(&BRIEF_NURSERY);
     let files = leak("openat");
     let report = first.stop();
     assert_sees(&report, &files, "file", "leak_openat");
