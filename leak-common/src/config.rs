@@ -57,6 +57,8 @@ pub mod target {
     pub const BY_PID: u32 = 1 << 0;
     /// Selected by its name.
     pub const BY_COMM: u32 = 1 << 1;
+    /// Room for them; above it is when the process began, if it was seen to.
+    pub const ALL: u32 = 0xff;
 }
 
 /// Byte offsets in kernel structures, from the running kernel's BTF, and in the

@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::bpf_get_current_comm;
 use aya_log_ebpf::warn;
 use leak_common::{
-    Counter,
+    Counter, ProcessId,
     config::{flags, target},
     limits::MAX_COMMS,
 };
@@ -42,7 +42,7 @@ pub(crate) fn is_target(tgid: u32) -> bool {
 /// A child inherits what selected its parent; a child of the tracer itself is a
 /// command that it runs.
 #[inline(always)]
-pub(crate) fn forked(parent: u32, child: u32) {
+pub(crate) fn forked(parent: u32, child: ProcessId) {
     if !has(flags::FILTER_TARGETS) {
         return;
     }
@@ -54,7 +54,14 @@ pub(crate) fn forked(parent: u32, child: u32) {
             None => return,
         }
     };
-    set(child, bits);
+    set(child.pid(), (bits & target::ALL) | born(child));
+}
+
+/// When a process began, beside the bits of its entry: its pid may be another's by the
+/// time that the kernel frees it. Zero where it was not seen to begin.
+#[inline(always)]
+fn born(process: ProcessId) -> u32 {
+    process.start_ticks() << target::ALL.count_ones()
 }
 
 /// The current process has a new name: it selects or deselects it.
@@ -82,9 +89,16 @@ pub(crate) fn executed(tgid: u32) {
 
 /// The process is gone.
 #[inline(always)]
-pub(crate) fn freed(tgid: u32) {
-    if has(flags::FILTER_TARGETS) {
-        let _ = TARGETS.remove(tgid);
+pub(crate) fn freed(process: ProcessId) {
+    if !has(flags::FILTER_TARGETS) {
+        return;
+    }
+    let Some(bits) = TARGETS.get_ptr(process.pid()) else {
+        return;
+    };
+    let since = unsafe { *bits } & !target::ALL;
+    if since == 0 || since == born(process) {
+        let _ = TARGETS.remove(process.pid());
     }
 }
 

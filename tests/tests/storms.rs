@@ -104,7 +104,7 @@ fn start_as(pid: u32, arguments: &[&str]) -> Option<Victim> {
 #[test]
 fn a_reused_process_id_is_another_process() {
     let _alone = alone();
-    let tracer = Tracer::start(&BRIEF_NURSERY);
+    let tracer = Tracer::of_descendants(&BRIEF_NURSERY);
     let mut first = Victim::start("rows", &["openat", "leak", "5"]);
     let pid = first.pid();
     first.tell();

@@ -32,7 +32,7 @@ fn fork(parent: Task, child: Task) -> Option<()> {
     let (parent_tgid, child_tgid) = (parent.tgid()?, child.tgid()?);
     let is_thread = parent_tgid == child_tgid;
     if !is_thread {
-        filter::forked(parent_tgid, child_tgid);
+        filter::forked(parent_tgid, child.identity()?);
     }
     if parent.is_kernel_thread() {
         return None;
@@ -148,7 +148,7 @@ fn free(task: Task) -> Option<()> {
     if tgid != pid || task.is_kernel_thread() {
         return None;
     }
-    filter::freed(tgid);
+    filter::freed(task.identity()?);
     if !young::wants(Kind::Process) {
         return None;
     }
