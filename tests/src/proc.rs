@@ -78,8 +78,16 @@ pub fn mapped_bytes(pid: u32) -> u64 {
 /// Whether a process has been stopped by a signal.
 #[must_use]
 pub fn is_stopped(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|s| s.starts_with('T')))
+    is_in_state(pid, 'T')
+}
+
+/// Whether the third field of `/proc/PID/stat` is this.
+fn is_in_state(pid: u32, state: char) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|s| s.starts_with(state))
+    })
 }
 
 /// Threads that a process started: the kernel's workers for its rings are listed
@@ -103,10 +111,8 @@ pub fn zombies(pid: u32) -> u64 {
         fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     children
         .split_whitespace()
-        .filter(|child| {
-            fs::read_to_string(format!("/proc/{child}/stat"))
-                .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|s| s.starts_with('Z')))
-        })
+        .filter_map(|child| child.parse().ok())
+        .filter(|&child| is_in_state(child, 'Z'))
         .count() as u64
 }
 

@@ -191,10 +191,7 @@ impl Tracer {
         if self.child.try_wait().ok().flatten().is_none() {
             signal(self.child.id() as i32, with);
         }
-        let status = self.wait();
-        let stderr = self.stderr.all();
-        assert_eq!(code(status), 0, "the tracer failed:\n{stderr}");
-        Report::read(&self.output(), &stderr)
+        self.ends_by_itself()
     }
 
     /// Whether it has not ended yet.

@@ -289,14 +289,20 @@ impl Tracer {
         Ok(())
     }
 
-    /// Processes that are selected by pid, and their descendants, until they are reaped;
-    /// some of them may have been selected by name alone.
+    /// Whether any process pleases of those that are selected by pid, and their
+    /// descendants, until they are reaped; some may have been selected by name alone.
+    /// Reads no further than to the first.
     ///
     /// # Errors
     /// The table cannot be read.
-    pub fn targets(&self) -> anyhow::Result<Vec<u32>> {
+    pub fn any_target(&self, pleases: impl Fn(u32) -> bool) -> anyhow::Result<bool> {
         let targets = HashMap::<_, u32, u32>::try_from(self.map("TARGETS"))?;
-        Ok(targets.keys().collect::<Result<_, _>>()?)
+        for target in targets.keys() {
+            if pleases(target?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether a process is selected by the filters of pids and names; true without any.

@@ -125,7 +125,7 @@ impl Engine {
         let lives = |pid: u32| self.proc.stat(pid).is_some_and(|stat| !stat.is_zombie());
         // A second look: the last one may have begun another before it ended.
         for _ in 0..2 {
-            if self.tracer.targets()?.into_iter().any(lives) {
+            if self.tracer.any_target(lives)? {
                 return Ok(false);
             }
         }

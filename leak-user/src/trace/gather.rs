@@ -36,7 +36,8 @@ const MAX_LIMITS: usize = 512;
 impl Engine {
     /// Ends the trace: takes in what is on its way, compares with /proc, judges.
     pub(super) async fn finish(&mut self) -> anyhow::Result<Report> {
-        self.tell_releases_until_now()?;
+        // What is old is promoted below, however long ago the last tick was.
+        self.tell_releases_until(monotonic_now())?;
         self.reader.stop();
         while let Some(batch) = self.reader.next().await {
             self.take(&batch);

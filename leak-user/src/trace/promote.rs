@@ -43,19 +43,14 @@ impl Engine {
         // A release between the reading and the taking out was sent with the time of
         // its acquisition, and is in the ring behind this.
         self.tell(Input::Horizon(old));
-        let next = due.saturating_add(self.tick);
-        if next > self.tracer.emit_before() {
-            self.tracer.set_emit_before(next)?;
-        }
-        Ok(())
+        self.tell_releases_until(due.saturating_add(self.tick))
     }
 
-    /// Has the programs tell every release of what was acquired until now: all of it that
-    /// is old may be promoted then, however long ago the last tick was.
-    pub(super) fn tell_releases_until_now(&mut self) -> anyhow::Result<()> {
-        let now = monotonic_now();
-        if now > self.tracer.emit_before() {
-            self.tracer.set_emit_before(now)?;
+    /// Has the programs tell every release of what was acquired until then: all of it that
+    /// is old may be promoted at the next look.
+    pub(super) fn tell_releases_until(&mut self, time: u64) -> anyhow::Result<()> {
+        if time > self.tracer.emit_before() {
+            self.tracer.set_emit_before(time)?;
         }
         Ok(())
     }
