@@ -206,9 +206,16 @@ pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, 
             progress::chosen_pids(plan)
         );
     }
+    let abort = async {
+        // Who asks for the end of what ends already has asked but once.
+        if !matches!(ended, Ended::Interrupted) {
+            interrupts.next().await;
+        }
+        interrupts.again().await;
+    };
     let (report, events) = tokio::select! {
         biased;
-        () = interrupts.again() => return Err(TraceError::Aborted),
+        () = abort => return Err(TraceError::Aborted),
         ended = end(&mut engine) => ended?,
     };
     let recording = engine.finish_recording();
