@@ -22,7 +22,7 @@ mod symbols;
 mod tests;
 mod vdso;
 
-use std::{collections::HashMap, path::PathBuf, rc::Rc};
+use std::{collections::HashMap, fs::File, path::PathBuf, rc::Rc};
 
 use leak_common::ProcessId;
 
@@ -185,10 +185,18 @@ impl Symbolizer {
         own.is_some_and(|own| self.learn(proc, own, 0, now))
     }
 
-    /// Takes in what a process mapped, which may be gone already: nothing is read of
-    /// it. If the file is not pinned yet, the process is not covered until it is
-    /// learned. The kernel's own code (inode 0) and empty ranges are ignored.
-    pub fn mapped(&mut self, process: ProcessId, generation: Generation, mapped: &Mapped) {
+    /// Takes in what a process mapped, which may be gone already. If the file is not
+    /// pinned yet, it is asked for; where it can not be opened, the process is not
+    /// covered until it is learned. The kernel's own code (inode 0) and empty ranges
+    /// are ignored.
+    pub fn mapped(
+        &mut self,
+        proc: &Proc,
+        process: ProcessId,
+        generation: Generation,
+        mapped: &Mapped,
+        open: impl FnOnce() -> Option<File>,
+    ) {
         if mapped.inode == 0 || mapped.start >= mapped.end {
             return;
         }
@@ -196,7 +204,11 @@ impl Symbolizer {
             (mapped.device >> 20, mapped.device & 0xf_ffff),
             mapped.inode,
         );
-        let place = match self.modules.pinned(file) {
+        let pinned = self.modules.pinned(file).or_else(|| {
+            let reader = proc.memory_of(process.pid());
+            self.modules.pin_open(proc, reader, file, open()?)
+        });
+        let place = match pinned {
             Some((id, path)) => Place::File {
                 module: Some(id),
                 path,

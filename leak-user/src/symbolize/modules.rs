@@ -2,7 +2,14 @@
 //! alive, so that their symbols can be read after its end, from a deleted file,
 //! or from another mount name space.
 
-use std::{collections::HashMap, fs::File, io, os::unix::fs::MetadataExt, path::Path, rc::Rc};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt},
+    path::Path,
+    rc::Rc,
+};
 
 use super::{
     Limits,
@@ -106,10 +113,35 @@ impl Modules {
             return Some(id);
         }
         let file = open_mapped(proc, pid, mapping).ok()?;
-        let mut module = Module::new(key, path_of(mapping), file)?;
+        self.keep(proc, pid, key, &mapping.path, file)
+    }
+
+    /// Pins a file that a process maps and that is open here.
+    pub(super) fn pin_open(
+        &mut self,
+        proc: &Proc,
+        pid: u32,
+        key: Key,
+        file: File,
+    ) -> Option<(ModuleId, Rc<str>)> {
+        let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let path = std::fs::read_link(link).ok()?;
+        let id = self.keep(proc, pid, key, &path.to_string_lossy(), file)?;
+        Some((id, self.modules.get(&id)?.path.clone()))
+    }
+
+    fn keep(
+        &mut self,
+        proc: &Proc,
+        pid: u32,
+        key: Key,
+        path: &str,
+        file: File,
+    ) -> Option<ModuleId> {
+        let mut module = Module::new(key, path_of(path), file)?;
         module.used = self.clock;
         let root = proc.root().join(pid.to_string()).join("root");
-        module.find_separate(&root, Path::new(&mapping.path), &self.limits);
+        module.find_separate(&root, Path::new(path), &self.limits);
         Some(self.insert(module))
     }
 

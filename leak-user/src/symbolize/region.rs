@@ -40,10 +40,9 @@ pub(super) enum Place {
     Unknown,
 }
 
-/// A mapping's path, without what the kernel adds to that of a deleted file.
-pub(super) fn path_of(mapping: &Mapping) -> &str {
-    let path = mapping.path.as_str();
-    path.strip_suffix(" (deleted)").unwrap_or(path)
+/// The path of a mapped file, without what the kernel adds to that of a deleted one.
+pub(super) fn path_of(mapped: &str) -> &str {
+    mapped.strip_suffix(" (deleted)").unwrap_or(mapped)
 }
 
 impl Region {
@@ -52,7 +51,7 @@ impl Region {
         let place = match mapping.path.as_bytes().first() {
             Some(b'/') => Place::File {
                 module,
-                path: path_of(mapping).into(),
+                path: path_of(&mapping.path).into(),
             },
             Some(b'[') if !mapping.may_be_from_mmap() => Place::Kernel {
                 module,
@@ -94,8 +93,16 @@ impl Region {
         match (&self.place, &other.place) {
             (Place::Anonymous, Place::Anonymous) => true,
             (Place::Kernel { name, .. }, Place::Kernel { name: other, .. }) => name == other,
-            (Place::File { .. }, Place::File { .. }) => aligned && self.file == other.file,
             // The kernel may tell of another device than it shows (overlayfs).
+            (
+                Place::File { path, .. },
+                Place::File {
+                    path: other_path, ..
+                },
+            ) => {
+                let same_device = self.file.0 == other.file.0 || path == other_path;
+                aligned && same_device && self.file.1 == other.file.1
+            }
             (Place::Unknown, Place::File { .. } | Place::Unknown)
             | (Place::File { .. }, Place::Unknown) => aligned && self.file.1 == other.file.1,
             _ => false,

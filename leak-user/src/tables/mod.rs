@@ -17,6 +17,8 @@ mod worker;
 pub use mapped::Places;
 
 use std::{
+    fs::File,
+    io,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -124,7 +126,7 @@ impl Tables {
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn start(maps: TableMaps, proc: Proc) -> std::io::Result<Tables> {
+    pub fn start(maps: TableMaps, proc: Proc) -> io::Result<Tables> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
@@ -155,16 +157,10 @@ impl Tables {
         if !wanted.wanted || wanted.file == FileKey::VDSO {
             return;
         }
-        let pid = wanted.process.pid();
-        let opened = match (wanted.start, wanted.end) {
-            (0, 0) => host::open_program(&self.shared.proc, pid),
-            (start, end) => self.shared.proc.open_mapped(pid, start, end),
-        };
-        let opened = opened.and_then(|file| host::verified(file, wanted.file));
-        match opened {
+        match self.open(wanted) {
             Ok(file) => self.shared.queue(Job {
                 source: if wanted.start == 0 {
-                    Source::Program(file, pid)
+                    Source::Program(file, wanted.process.pid())
                 } else {
                     Source::Open(file)
                 },
@@ -178,6 +174,19 @@ impl Tables {
                 lock(&self.shared.store).forget(wanted.file);
             }
         }
+    }
+
+    /// Opens the file of code that a process has mapped.
+    ///
+    /// # Errors
+    /// The process is gone, or has something else there by now.
+    pub fn open(&self, mapped: &CodeMapped) -> io::Result<File> {
+        let pid = mapped.process.pid();
+        let opened = match (mapped.start, mapped.end) {
+            (0, 0) => host::open_program(&self.shared.proc, pid),
+            (start, end) => self.shared.proc.open_mapped(pid, start, end),
+        };
+        host::verified(opened?, mapped.file)
     }
 
     /// Takes in what processes map now, the most used files first.

@@ -355,7 +355,9 @@ impl Engine {
             device: mapped.file.device,
             inode: mapped.file.inode,
         };
-        self.symbolizer.mapped(mapped.process, generation, &region);
+        let open = || self.tables.open(mapped).ok();
+        self.symbolizer
+            .mapped(&self.proc, mapped.process, generation, &region, open);
     }
 
     /// Looks at the code of a site's process.

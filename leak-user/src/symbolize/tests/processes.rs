@@ -3,9 +3,9 @@
 use super::*;
 use crate::proc::leaderless::Leaderless;
 
-/// The mapping that an address lies in, as the kernel would tell of it.
-fn mapping_of(address: u64, time: Nanos) -> Mapped {
-    let mappings = Proc::default().mappings(std::process::id()).unwrap();
+/// The mapping of a process that an address lies in, as the kernel would tell of it.
+fn mapping_of(pid: u32, address: u64, time: Nanos) -> Mapped {
+    let mappings = Proc::default().mappings(pid).unwrap();
     let mut mappings = mappings.iter();
     let mapping = mappings.find(|mapping| (mapping.start..mapping.end).contains(&address));
     let mapping = mapping.unwrap();
@@ -44,8 +44,8 @@ fn libraries_of_a_process_that_was_never_seen_have_names() {
     let mut symbolizer = Symbolizer::default();
     assert!(symbolizer.learn_own(&Proc::default(), NOW));
     let address = library_function();
-    let library = mapping_of(address, NOW);
-    symbolizer.mapped(GONE, 1, &library);
+    let library = mapping_of(std::process::id(), address, NOW);
+    symbolizer.mapped(&Proc::default(), GONE, 1, &library, || None);
     let found = symbolizer.symbolize(GONE, 1, &[address, 5, address], NOW + 1);
     let names = symbols(&found);
     assert!(names[0].ends_with("getpid"), "{found:?}");
@@ -66,8 +66,8 @@ fn code_of_an_unknown_file_uncovers_a_process_until_it_is_learned() {
     let mut symbolizer = Symbolizer::default();
     assert!(symbolizer.learn(&proc, own, 0, NOW));
     let address = library_function();
-    let known = mapping_of(address, NOW + 1);
-    symbolizer.mapped(own, 0, &known);
+    let known = mapping_of(std::process::id(), address, NOW + 1);
+    symbolizer.mapped(&proc, own, 0, &known, || None);
     for ignored in [
         Mapped { inode: 0, ..known },
         Mapped {
@@ -75,7 +75,7 @@ fn code_of_an_unknown_file_uncovers_a_process_until_it_is_learned() {
             ..known
         },
     ] {
-        symbolizer.mapped(own, 0, &ignored);
+        symbolizer.mapped(&proc, own, 0, &ignored, || None);
     }
     assert!(symbolizer.covers(own, 0, &[address], NOW + 2));
     let unknown = Mapped {
@@ -83,7 +83,7 @@ fn code_of_an_unknown_file_uncovers_a_process_until_it_is_learned() {
         inode: u64::MAX,
         ..known
     };
-    symbolizer.mapped(own, 0, &unknown);
+    symbolizer.mapped(&proc, own, 0, &unknown, || None);
     assert!(!symbolizer.covers(own, 0, &[address], NOW + 4));
     let name = |symbolizer: &mut Symbolizer, time| {
         let mut found = symbolizer.symbolize(own, 0, &[address], time);
@@ -119,8 +119,13 @@ int main(int count, char **names) {
 }
 "#;
 
-#[test]
-fn stacks_of_a_replaced_library_keep_its_names() {
+/// Has two libraries seen, at 100 and at 200, that lay at the same address one after
+/// the other, then removes the process and both. Asserts which one's function names
+/// the stacks of each time.
+fn assert_replaced(
+    see: impl Fn(&mut Symbolizer, ProcessId, u64, Nanos),
+    expected: [(Nanos, &str); 4],
+) {
     use std::io::Write as _;
     let directory = tempfile::tempdir().unwrap();
     let program = compile(directory.path(), "gcc", LOADER, &[]);
@@ -150,24 +155,58 @@ fn stacks_of_a_replaced_library_keep_its_names() {
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut line = || output.next().unwrap().unwrap();
     let place = u64::from_str_radix(line().trim_start_matches("0x"), 16).unwrap();
-    let proc = Proc::default();
-    let process = proc.identity(child.id()).unwrap();
+    let process = Proc::default().identity(child.id()).unwrap();
     let mut symbolizer = Symbolizer::default();
     for now in [100, 200] {
         assert_eq!(line(), "ready");
-        assert!(symbolizer.learn(&proc, process, 0, now));
+        see(&mut symbolizer, process, place, now);
         child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     }
     child.wait().unwrap();
     fs::remove_dir_all(directory.path()).unwrap();
-    for (time, name) in [
-        (50, "first"),
-        (100, "first"),
-        (150, "second"),
-        (300, "second"),
-    ] {
+    for (time, name) in expected {
         let stack = [place + first + 1, place + first + 1];
         let found = symbolizer.symbolize(process, 0, &stack, time);
         assert_eq!(symbols(&found), [name, name], "at {time}");
+        let [module, ..] = &found[..] else {
+            unreachable!("two frames")
+        };
+        assert!(module.module.ends_with(&format!("/{name}/program")));
     }
+}
+
+#[test]
+fn stacks_of_a_replaced_library_keep_its_names() {
+    let learn = |symbolizer: &mut Symbolizer, process, _, now| {
+        assert!(symbolizer.learn(&Proc::default(), process, 0, now));
+    };
+    assert_replaced(
+        learn,
+        [
+            (50, "first"),
+            (100, "first"),
+            (150, "second"),
+            (300, "second"),
+        ],
+    );
+}
+
+/// Nobody looked at the process while they were there.
+#[test]
+fn stacks_of_a_library_have_its_names_from_when_it_was_mapped() {
+    let mapped = |symbolizer: &mut Symbolizer, process: ProcessId, place, now| {
+        let proc = Proc::default();
+        let mapped = mapping_of(process.pid(), place, now);
+        let open = || proc.open_mapped(process.pid(), mapped.start, mapped.end);
+        symbolizer.mapped(&proc, process, 0, &mapped, || open().ok());
+    };
+    assert_replaced(
+        mapped,
+        [
+            (100, "first"),
+            (199, "first"),
+            (200, "second"),
+            (300, "second"),
+        ],
+    );
 }
