@@ -33,10 +33,15 @@ pub(crate) fn traced(tgid: u32) -> bool {
 #[inline(always)]
 pub(crate) fn is_target(tgid: u32) -> bool {
     let required = config!(required_targets);
-    match TARGETS.get_ptr(tgid) {
-        Some(bits) => unsafe { *bits & required == required },
-        None => false,
-    }
+    entry(tgid).is_some_and(|bits| bits & required == required)
+}
+
+/// What is known of a process, if it is or was selected.
+#[inline(always)]
+fn entry(tgid: u32) -> Option<u32> {
+    let bits = TARGETS.get_ptr(tgid)?;
+    // SAFETY: a map value, read in one access.
+    Some(unsafe { *bits })
 }
 
 /// A child inherits what selected its parent; a child of the tracer itself is a
@@ -49,12 +54,11 @@ pub(crate) fn forked(parent: u32, child: ProcessId) {
     let bits = if has(flags::FOLLOW_OWN_CHILDREN) && parent == config!(own_tgid) {
         target::BY_PID
     } else {
-        match TARGETS.get_ptr(parent) {
-            Some(bits) => unsafe { *bits },
-            None => return,
-        }
+        entry(parent).unwrap_or(0) & target::ALL
     };
-    set(child.pid(), (bits & target::ALL) | born(child));
+    if bits != 0 {
+        set(child.pid(), bits | born(child));
+    }
 }
 
 /// When a process began, beside the bits of its entry: its pid may be another's by the
@@ -66,14 +70,11 @@ fn born(process: ProcessId) -> u32 {
 
 /// The current process has a new name: it selects or deselects it.
 #[inline(always)]
-pub(crate) fn executed(tgid: u32) {
+pub(crate) fn executed(process: ProcessId) {
     if config!(required_targets) & target::BY_COMM == 0 {
         return;
     }
-    let before = match TARGETS.get_ptr(tgid) {
-        Some(bits) => unsafe { *bits },
-        None => 0,
-    };
+    let before = entry(process.pid()).unwrap_or(born(process));
     let Ok(comm) = bpf_get_current_comm() else {
         return;
     };
@@ -83,7 +84,7 @@ pub(crate) fn executed(tgid: u32) {
         before & !target::BY_COMM
     };
     if after != before {
-        set(tgid, after);
+        set(process.pid(), after);
     }
 }
 
@@ -93,10 +94,10 @@ pub(crate) fn freed(process: ProcessId) {
     if !has(flags::FILTER_TARGETS) {
         return;
     }
-    let Some(bits) = TARGETS.get_ptr(process.pid()) else {
+    let Some(bits) = entry(process.pid()) else {
         return;
     };
-    let since = unsafe { *bits } & !target::ALL;
+    let since = bits & !target::ALL;
     if since == 0 || since == born(process) {
         let _ = TARGETS.remove(process.pid());
     }

@@ -11,19 +11,12 @@ SITE long twin_busy(void)
     return must(SYS(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY), "open");
 }
 
-static time_t seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 2)
         return BROKEN;
     await_start();
-    time_t end = seconds() + atoi(argv[1]);
+    double end = seconds() + atoi(argv[1]);
     for (int i = 0; seconds() < end; i++) {
         if (i >= AT_ONCE)
             wait(NULL);

@@ -44,13 +44,6 @@ SITE static long take_descriptor(void)
     return must(SYS(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY), "open");
 }
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec + now.tv_nsec / 1e9;
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 4)

@@ -81,6 +81,14 @@ static inline void pause_ms(long milliseconds)
         ;
 }
 
+/* The time of a clock that only goes forward. */
+static inline double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec + now.tv_nsec / 1e9;
+}
+
 /* Waits for the next turn of something that keeps its pace, also where it was late for
  * this one. Begins with zeroes. */
 static inline void keep_pace(struct timespec *turn, long milliseconds)

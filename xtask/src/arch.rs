@@ -19,6 +19,11 @@ impl Arch {
         Arch::from_str(consts::ARCH, false).ok()
     }
 
+    /// Whether this machine is of another one.
+    pub(crate) fn is_foreign(self) -> bool {
+        Arch::of_this_machine() != Some(self)
+    }
+
     /// Rust's and the kernel's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -43,5 +48,14 @@ impl Arch {
     /// Rust's name of the system.
     pub(crate) fn triple(self) -> String {
         format!("{}-unknown-linux-gnu", self.name())
+    }
+
+    /// The compilers' flag that distributions build with, so that a return or a jump cannot be turned elsewhere:
+    /// aarch64 signs return addresses.
+    pub(crate) fn branch_protection(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "-fcf-protection=full",
+            Arch::Aarch64 => "-mbranch-protection=standard",
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::arch::Arch;
 use crate::command::{self, Settings, ask};
 use crate::host::RELEASE_FEATURES;
 use crate::toolchain::{self, Toolchain};
-use crate::{packages, workspace};
+use crate::{bpf, packages, workspace};
 
 /// What builds for an architecture.
 #[derive(Debug)]
@@ -39,8 +39,9 @@ impl Cross {
         format!("{}-gcc", self.arch.gnu())
     }
 
-    /// Builds leaktrace, as releases have it, with the eBPF object built before; returns where it is.
-    pub(crate) fn leaktrace(&self) -> Result<PathBuf> {
+    /// Builds leaktrace, as releases have it, with its eBPF object; returns where it is.
+    pub(crate) fn leaktrace(&self, settings: Settings) -> Result<PathBuf> {
+        bpf::build_for(settings, self.arch.name())?;
         self.build(&[&["--package", "leak-user"], RELEASE_FEATURES.as_slice()].concat())?;
         Ok(self.binary("leaktrace"))
     }

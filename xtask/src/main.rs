@@ -117,12 +117,8 @@ fn main() -> ExitCode {
 fn perform(task: Task, settings: Settings) -> Result<()> {
     match task {
         Task::Build { release, arch } => {
-            let other = arch.filter(|_| arch != Arch::of_this_machine());
-            let binary = match other {
-                Some(arch) => {
-                    bpf::build_for(settings, arch.name())?;
-                    Cross::prepare(settings, arch)?.leaktrace()?
-                }
+            let binary = match arch.filter(|arch| arch.is_foreign()) {
+                Some(arch) => Cross::prepare(settings, arch)?.leaktrace(settings)?,
                 None => {
                     bpf::build(settings)?;
                     host::build(release)?

@@ -30,9 +30,10 @@ pub(crate) fn process_fork(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn fork(parent: Task, child: Task) -> Option<()> {
     let (parent_tgid, child_tgid) = (parent.tgid()?, child.tgid()?);
+    let task = child.identity()?;
     let is_thread = parent_tgid == child_tgid;
     if !is_thread {
-        filter::forked(parent_tgid, child.identity()?);
+        filter::forked(parent_tgid, task);
     }
     if parent.is_kernel_thread() {
         return None;
@@ -43,7 +44,6 @@ fn fork(parent: Task, child: Task) -> Option<()> {
         return None;
     }
     let owner = parent.process()?;
-    let task = child.identity()?;
     if traced {
         let kind = if is_thread {
             Kind::Thread
@@ -86,13 +86,12 @@ pub(crate) fn process_exec(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn exec(task: Task) -> Option<()> {
-    let (tgid, _) = current();
-    filter::executed(tgid);
-    if !filter::traced(tgid) {
+    let process = task.process()?;
+    filter::executed(process);
+    if !filter::traced(process.pid()) {
         return None;
     }
-    let process = task.process()?;
-    debug!((), "process {} runs a new program", tgid);
+    debug!((), "process {} runs a new program", process.pid());
     stack::changed(process);
     let record = Executed {
         head: head(RecordType::Executed, 0, process),
@@ -148,13 +147,11 @@ fn free(task: Task) -> Option<()> {
     if tgid != pid || task.is_kernel_thread() {
         return None;
     }
-    filter::freed(task.identity()?);
+    let process = task.identity()?;
+    filter::freed(process);
     if !young::wants(Kind::Process) {
         return None;
     }
-    young::release(
-        ProcessId::NONE,
-        Handle::task(Class::Process, task.identity()?),
-    );
+    young::release(ProcessId::NONE, Handle::task(Class::Process, process));
     Some(())
 }

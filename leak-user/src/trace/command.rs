@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     bpf::{monotonic_now, original_descriptor_limit},
-    event::{Event, Executed, Nanos},
+    event::{Executed, Nanos},
     report::escape::escape_bytes,
 };
 
@@ -116,15 +116,11 @@ impl Engine {
 
 /// A command's program begins when it is let go: that it was held until then is no part
 /// of its life.
-pub(super) fn since_let_go(event: Event, let_go: Option<(ProcessId, Nanos)>) -> Event {
-    match (event, let_go) {
-        (Event::Executed(executed), Some((process, time))) if executed.process == process => {
-            Event::Executed(Executed {
-                time: executed.time.max(time),
-                ..executed
-            })
-        }
-        (event, _) => event,
+pub(super) fn since_let_go(executed: &mut Executed, let_go: Option<(ProcessId, Nanos)>) {
+    if let Some((process, time)) = let_go
+        && executed.process == process
+    {
+        executed.time = executed.time.max(time);
     }
 }
 
@@ -248,26 +244,21 @@ mod tests {
     #[test]
     fn a_program_that_was_held_begins_when_it_is_let_go() {
         let (command, other) = (ProcessId::new(7, 1), ProcessId::new(8, 1));
-        let executed = |process, time| {
-            let comm = [0; 16];
-            Event::Executed(Executed {
+        let let_go = Some((command, 50));
+        for (process, time, let_go, expected) in [
+            (command, 20, let_go, 50),
+            // What it executes later, what others do, and one that was not held.
+            (command, 60, let_go, 60),
+            (other, 20, let_go, 20),
+            (command, 20, None, 20),
+        ] {
+            let mut executed = Executed {
                 time,
                 process,
-                comm,
-            })
-        };
-        let let_go = Some((command, 50));
-        assert_eq!(
-            since_let_go(executed(command, 20), let_go),
-            executed(command, 50)
-        );
-        // What it executes later, what others do, and one that was not held.
-        for (event, let_go) in [
-            (executed(command, 60), let_go),
-            (executed(other, 20), let_go),
-            (executed(command, 20), None),
-        ] {
-            assert_eq!(since_let_go(event.clone(), let_go), event);
+                comm: [0; 16],
+            };
+            since_let_go(&mut executed, let_go);
+            assert_eq!(executed.time, expected);
         }
     }
 

@@ -246,15 +246,18 @@ impl Engine {
     }
 
     fn apply(&mut self, event: Event) {
-        let mut event = command::since_let_go(event, self.let_go);
-        if let Event::Released(gone) = &mut event
-            && gone.process == ProcessId::NONE
-            && !self.find_parent(gone)
-        {
-            self.of_others += 1;
-            return;
-        }
-        match &event {
+        let mut event = event;
+        match &mut event {
+            Event::Released(gone) if gone.process == ProcessId::NONE => {
+                if !self.find_parent(gone) {
+                    self.of_others += 1;
+                    return;
+                }
+            }
+            Event::Executed(executed) => {
+                command::since_let_go(executed, self.let_go);
+                self.stacks.places.forget(executed.process);
+            }
             Event::Acquired(acquired) => {
                 self.acquired(*acquired);
                 return;
@@ -272,7 +275,6 @@ impl Engine {
             Event::Exited { time, process } => {
                 self.exited.insert(*process, *time);
             }
-            Event::Executed(executed) => self.stacks.places.forget(executed.process),
             Event::Forked(forked) => self.stacks.places.forked(forked.parent, forked.child),
             Event::CodeMapped(mapped) => {
                 self.tables.want(mapped);

@@ -140,7 +140,7 @@ pub(crate) fn run(settings: Settings, options: &Options) -> Result<()> {
     let workshop = Workshop::prepare(settings, arch)?;
     let leaktrace = match &options.leaktrace {
         Some(file) => file.clone(),
-        None => workshop.leaktrace(settings, arch)?,
+        None => workshop.leaktrace(settings)?,
     };
     let steps: Vec<Name> = Name::ALL
         .into_iter()
@@ -191,7 +191,7 @@ fn build_initramfs(
     let root = workspace::root();
     let chains = victims.join("chains");
     let source = root.join("xtask/src/vm/guest/chains.c");
-    let protected = Workshop::protection(arch);
+    let protected = arch.branch_protection();
     let flags = ["-O2", "-fomit-frame-pointer", protected];
     workshop.compile(&flags, &source, &chains)?;
     for name in ["rows", "grower", "failing"] {

@@ -20,19 +20,21 @@ pub(crate) enum Workshop {
 impl Workshop {
     /// Finds the compilers, installing what is missing.
     pub(crate) fn prepare(settings: Settings, arch: Arch) -> Result<Workshop> {
-        if Arch::of_this_machine() == Some(arch) {
-            packages::ensure_program(settings, "gcc", &["gcc", "libc6-dev"])?;
-            return Ok(Workshop::Native);
+        if arch.is_foreign() {
+            return Ok(Workshop::Foreign(Cross::prepare(settings, arch)?));
         }
-        Ok(Workshop::Foreign(Cross::prepare(settings, arch)?))
+        packages::ensure_program(settings, "gcc", &["gcc", "libc6-dev"])?;
+        Ok(Workshop::Native)
     }
 
     /// Builds leaktrace with its eBPF object.
-    pub(crate) fn leaktrace(&self, settings: Settings, arch: Arch) -> Result<PathBuf> {
-        bpf::build_for(settings, arch.name())?;
+    pub(crate) fn leaktrace(&self, settings: Settings) -> Result<PathBuf> {
         match self {
-            Workshop::Native => host::build(true),
-            Workshop::Foreign(cross) => cross.leaktrace(),
+            Workshop::Native => {
+                bpf::build(settings)?;
+                host::build(true)
+            }
+            Workshop::Foreign(cross) => cross.leaktrace(settings),
         }
     }
 
@@ -48,15 +50,6 @@ impl Workshop {
                 cross.build(&BUILT)?;
                 Ok(cross.binary("vm-guest"))
             }
-        }
-    }
-
-    /// What distributions build with, so that a return or a jump cannot be turned elsewhere: aarch64 signs return
-    /// addresses.
-    pub(crate) fn protection(arch: Arch) -> &'static str {
-        match arch {
-            Arch::X86_64 => "-fcf-protection=full",
-            Arch::Aarch64 => "-mbranch-protection=standard",
         }
     }
 
