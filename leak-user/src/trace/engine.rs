@@ -69,6 +69,8 @@ pub(super) struct Engine {
     pub(super) seen_in_proc: Set<ProcessId>,
     /// When a process's code was last looked at.
     pub(super) learned: Map<ProcessId, Nanos>,
+    /// Files of code that may still be opened in this tick as they are mapped.
+    files_left: usize,
     /// What was seen of processes beside events.
     pub(super) looks: Looks,
     pub(super) counts: Counts,
@@ -123,6 +125,10 @@ fn pids(proc: &Proc, chosen: &[u32]) -> std::io::Result<Vec<u32>> {
 
 /// Least time between two looks at the same process's code.
 const LEARN_AGAIN: Nanos = 100_000_000;
+
+/// Files of code opened in a tick as they are mapped: whoever maps ever more of them does
+/// not keep the tracer from its events. The others are found by looking at the process.
+const FILES_IN_A_TICK: usize = 64;
 
 impl Engine {
     /// Attaches everything and takes the baseline.
@@ -203,6 +209,7 @@ impl Engine {
             kernel_sites: Map::default(),
             seen_in_proc: Set::default(),
             learned: Map::default(),
+            files_left: FILES_IN_A_TICK,
             looks: Looks::default(),
             counts: Counts::default(),
             undecodable: 0,
@@ -357,7 +364,10 @@ impl Engine {
             device: mapped.file.device,
             inode: mapped.file.inode,
         };
-        let open = || self.tables.open(mapped).ok();
+        let open = || {
+            self.files_left = self.files_left.checked_sub(1)?;
+            self.tables.open(mapped).ok()
+        };
         self.symbolizer
             .mapped(&self.proc, mapped.process, generation, &region, open);
     }
@@ -403,6 +413,7 @@ impl Engine {
     /// Promotes what is old, collects losses, and compares with /proc what is in
     /// doubt.
     pub(super) fn tick(&mut self) -> anyhow::Result<()> {
+        self.files_left = FILES_IN_A_TICK;
         self.collect_losses()?;
         self.finish_stacks(monotonic_now());
         self.refresh_failures();
