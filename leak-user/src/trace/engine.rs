@@ -254,13 +254,14 @@ impl Engine {
 
     fn apply(&mut self, event: Event) {
         let mut event = event;
+        if let Event::Released(gone) = &mut event
+            && gone.process == ProcessId::NONE
+            && !self.find_parent(gone)
+        {
+            self.of_others += 1;
+            return;
+        }
         match &mut event {
-            Event::Released(gone) if gone.process == ProcessId::NONE => {
-                if !self.find_parent(gone) {
-                    self.of_others += 1;
-                    return;
-                }
-            }
             Event::Executed(executed) => {
                 command::since_let_go(executed, self.let_go);
                 self.stacks.places.forget(executed.process);
