@@ -75,6 +75,14 @@ impl Mapping {
         !self.path.starts_with('[') || self.path.starts_with("[anon")
     }
 
+    /// Whether nobody may touch it, and it lies before memory of which this is not so:
+    /// both may be from one call of mmap.
+    pub(super) fn guards(&self, next: &Mapping) -> bool {
+        let anonymous = self.path.is_empty() && next.path.is_empty();
+        let forbidden = |mapping: &Mapping| mapping.permissions.starts_with(b"---");
+        anonymous && self.end == next.start && forbidden(self) && !forbidden(next)
+    }
+
     /// The permissions as the kernel writes them.
     #[must_use]
     pub fn permissions(&self) -> &str {

@@ -88,7 +88,7 @@ impl Proc {
                 .descriptor()
                 .and_then(|number| Some((number, links.get(&number)?)))
                 .map(|(number, link)| self.descriptor(pid, number, link, &sockets)),
-            Class::Mapping => mapping_at(&mappings, handle.value()).map(describe_mapping),
+            Class::Mapping => describe_mapping(from_address(&mappings, handle.value())),
             Class::Thread => self.thread(pid, *handle),
             Class::Process => self.child(*handle),
             Class::Shm => {
@@ -254,14 +254,23 @@ fn describe_file(link: &Link) -> Description {
     }
 }
 
-fn mapping_at(mappings: &[Mapping], address: u64) -> Option<&Mapping> {
+/// The mapping that an address lies in, and those behind it; none where nothing is mapped.
+fn from_address(mappings: &[Mapping], address: u64) -> &[Mapping] {
     let index = mappings.partition_point(|mapping| mapping.end <= address);
-    mappings
-        .get(index)
-        .filter(|mapping| mapping.start <= address)
+    match &mappings[index..] {
+        from @ [first, ..] if first.start <= address => from,
+        _ => &[],
+    }
 }
 
-fn describe_mapping(mapping: &Mapping) -> Description {
+/// Describes the first of some mappings, by what follows if it only guards that: a
+/// thread's stack begins so.
+fn describe_mapping(from: &[Mapping]) -> Option<Description> {
+    let (mapping, guard) = match from {
+        [first, second, ..] if first.guards(second) => (second, first.end - first.start),
+        [first, ..] => (first, 0),
+        [] => return None,
+    };
     let name = match mapping.path.as_str() {
         "" => "[anon]",
         path => path,
@@ -269,11 +278,15 @@ fn describe_mapping(mapping: &Mapping) -> Description {
     // Shared anonymous memory lies in a file that never had a name.
     let nameless =
         name.starts_with("/SYSV") || name.starts_with("/memfd:") || name.starts_with("/dev/zero");
-    Description {
-        text: format!("{name} {}", mapping.permissions()),
+    let behind = match guard {
+        0 => String::new(),
+        bytes => format!(" behind a guard of {bytes} bytes"),
+    };
+    Some(Description {
+        text: format!("{name} {}{behind}", mapping.permissions()),
         deleted: name.ends_with(" (deleted)") && !nameless,
         ..Description::default()
-    }
+    })
 }
 
 /// The line of `fdinfo` that says most about an anonymous descriptor.

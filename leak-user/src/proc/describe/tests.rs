@@ -156,6 +156,25 @@ fn mappings_threads_and_children_are_described() {
 }
 
 #[test]
+fn a_mapping_is_described_by_what_its_guard_lies_before() {
+    let mapping = |line| Mapping::parse(line).unwrap();
+    let guard = mapping("1000-3000 ---p 0 00:00 0 ");
+    let stack = mapping("3000-9000 rw-p 0 00:00 0 ");
+    let apart = mapping("a000-b000 rw-p 0 00:00 0 ");
+    let file = mapping("3000-4000 r--p 0 fe:00 7 /x");
+    let text = |from: &[Mapping]| describe_mapping(from).unwrap().text;
+    assert_eq!(
+        text(&[guard.clone(), stack.clone()]),
+        "[anon] rw-p behind a guard of 8192 bytes"
+    );
+    for others in [&[apart][..], &[file], &[guard.clone()], &[]] {
+        let from = [&[guard.clone()], others].concat();
+        assert_eq!(text(&from), "[anon] ---p");
+    }
+    assert_eq!(text(&[stack, guard]), "[anon] rw-p");
+}
+
+#[test]
 fn what_is_gone_has_no_description() {
     let proc = Proc::default();
     let resources = [
