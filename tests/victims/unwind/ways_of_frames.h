@@ -151,7 +151,7 @@ SITE void by_reloaded(char **arguments)
     void *was = base_of(library);
     use(library);
     /* What is gone from memory at once can not be read: plugins are used for longer. */
-    usleep(1000000);
+    pause_ms(1000);
     dlclose(library);
     library = load(arguments[1]);
     use(library);
