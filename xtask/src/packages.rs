@@ -35,29 +35,39 @@ pub(crate) fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
 
 /// Whether apt knows a version of the package to install.
 pub(crate) fn available(package: &str) -> bool {
-    ask(Command::new("apt-cache")
-        .env("LC_ALL", "C")
-        .args(["policy", package]))
-    .is_some_and(|policy| has_candidate(&policy))
+    candidate(package).is_some()
 }
 
-fn has_candidate(policy: &str) -> bool {
+/// The version of a package that apt would install.
+pub(crate) fn candidate(package: &str) -> Option<String> {
+    let policy = ask(Command::new("apt-cache")
+        .env("LC_ALL", "C")
+        .args(["policy", package]))?;
+    candidate_of(&policy).map(str::to_owned)
+}
+
+fn candidate_of(policy: &str) -> Option<&str> {
     policy
         .lines()
         .filter_map(|line| line.trim().strip_prefix("Candidate:"))
-        .any(|candidate| candidate.trim() != "(none)")
+        .map(str::trim)
+        .find(|candidate| *candidate != "(none)")
 }
 
-/// Fetches apt's package lists where there are none (container images ship without); tells whether it did.
-pub(crate) fn ensure_lists(settings: Settings) -> Result<bool> {
+/// Fetches apt's package lists where there are none: container images ship without.
+pub(crate) fn ensure_lists(settings: Settings) -> Result<()> {
     if !has_apt() || has_lists() {
-        return Ok(false);
+        return Ok(());
     }
+    update_lists(settings)
+}
+
+/// Fetches apt's package lists anew. An image that was made months ago has lists that do not know current packages.
+pub(crate) fn update_lists(settings: Settings) -> Result<()> {
     settings.install(
-        "apt's package lists",
+        "apt's current package lists",
         command::as_root("apt-get").arg("update"),
-    )?;
-    Ok(true)
+    )
 }
 
 fn has_lists() -> bool {
@@ -80,6 +90,11 @@ pub(crate) fn ensure(settings: Settings, what: &str, packages: &[&str]) -> Resul
     if missing.is_empty() {
         return Ok(());
     }
+    install(settings, what, &missing)
+}
+
+/// Installs `packages`, in their newest version also where they are installed in an older one.
+pub(crate) fn install(settings: Settings, what: &str, packages: &[&str]) -> Result<()> {
     // Without lists apt-get install finds nothing; with installing forbidden its command is still the answer.
     if settings.install {
         ensure_lists(settings)?;
@@ -90,7 +105,7 @@ pub(crate) fn ensure(settings: Settings, what: &str, packages: &[&str]) -> Resul
         command::as_root("env")
             .arg("DEBIAN_FRONTEND=noninteractive")
             .args(["apt-get", "install", "-y", "--no-install-recommends"])
-            .args(missing),
+            .args(packages),
     )
 }
 
@@ -108,12 +123,14 @@ mod tests {
 
     #[test]
     fn a_package_without_candidate_cannot_be_had() {
-        assert!(has_candidate(
-            "gcc:\n  Installed: (none)\n  Candidate: 4:12.2.0-3\n"
-        ));
-        assert!(!has_candidate(
-            "gcc:\n  Installed: (none)\n  Candidate: (none)\n"
-        ));
-        assert!(!has_candidate(""));
+        assert_eq!(
+            candidate_of("gcc:\n  Installed: (none)\n  Candidate: 4:12.2.0-3\n"),
+            Some("4:12.2.0-3")
+        );
+        assert_eq!(
+            candidate_of("gcc:\n  Installed: (none)\n  Candidate: (none)\n"),
+            None
+        );
+        assert_eq!(candidate_of(""), None);
     }
 }

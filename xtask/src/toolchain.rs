@@ -57,8 +57,10 @@ struct Machine {
     llvm_installed: BTreeSet<u32>,
     /// LLVM majors whose libraries apt can install.
     llvm_packaged: BTreeSet<u32>,
-    /// Whether apt can install `DEBIAN_COMPILER`.
+    /// Whether apt can install a `DEBIAN_COMPILER` that is new enough, and such a one is not installed.
     compiler_packaged: bool,
+    /// Whether apt's package lists may be too old to know what there is.
+    lists_may_be_old: bool,
     /// Asking rustup for the sources has failed already.
     rustup_failed: bool,
 }
@@ -96,6 +98,7 @@ enum Step {
     InstallLlvm(u32),
     AddCoreSource(String),
     InstallCompiler,
+    UpdateLists,
     Impossible,
 }
 
@@ -128,15 +131,19 @@ fn plan(machine: &Machine) -> Step {
     if machine.compiler_packaged {
         return Step::InstallCompiler;
     }
+    if machine.lists_may_be_old {
+        return Step::UpdateLists;
+    }
     Step::Impossible
 }
 
 /// Finds the toolchain, installing what is missing.
 pub(crate) fn prepare(settings: Settings) -> Result<Toolchain> {
     let mut rustup_failed = false;
+    let mut lists_are_new = false;
     // Package lists, sources, compiler, LLVM, linker: each step is needed once at most.
     for _ in 0..8 {
-        match plan(&survey(rustup_failed)) {
+        match plan(&survey(rustup_failed, lists_are_new)) {
             Step::Done(toolchain) => return Ok(toolchain),
             Step::BuildLinker(llvm) => linker::build(settings, llvm, llvm_prefix(llvm).as_deref())?,
             Step::InstallLlvm(llvm) => {
@@ -156,10 +163,12 @@ pub(crate) fn prepare(settings: Settings) -> Result<Toolchain> {
                 }
             }
             Step::InstallCompiler => {
-                packages::ensure(settings, "a compiler for BPF", &DEBIAN_COMPILER)?;
+                packages::install(settings, "a compiler for BPF", &DEBIAN_COMPILER)?;
             }
-            // Without package lists apt knows nothing: look again with them.
-            Step::Impossible if packages::ensure_lists(settings)? => {}
+            Step::UpdateLists => {
+                packages::update_lists(settings)?;
+                lists_are_new = true;
+            }
             Step::Impossible => bail!("{}", impossible()),
         }
     }
@@ -181,7 +190,7 @@ fn impossible() -> String {
     )
 }
 
-fn survey(rustup_failed: bool) -> Machine {
+fn survey(rustup_failed: bool, lists_are_new: bool) -> Machine {
     let compilers = compilers();
     let majors: BTreeSet<u32> = compilers.iter().map(|compiler| compiler.llvm).collect();
     let has_apt = packages::has_apt();
@@ -197,8 +206,14 @@ fn survey(rustup_failed: bool) -> Machine {
             .filter(|major| has_apt && packages::available(&format!("llvm-{major}-dev")))
             .collect(),
         compiler_packaged: has_apt
-            && !packages::missing(&DEBIAN_COMPILER).is_empty()
-            && packages::available(DEBIAN_COMPILER[0]),
+            && !(compilers.iter().any(Compiler::is_system)
+                && packages::missing(&DEBIAN_COMPILER).is_empty())
+            && DEBIAN_COMPILER.iter().all(|package| {
+                packages::candidate(package)
+                    .and_then(|version| major_minor(&version))
+                    .is_some_and(|release| release >= minimum())
+            }),
+        lists_may_be_old: has_apt && !lists_are_new,
         compilers,
         rustup_failed,
     }

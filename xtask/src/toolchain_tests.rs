@@ -105,6 +105,22 @@ fn rustup_is_not_asked_where_no_linker_could_follow() {
 }
 
 #[test]
+fn lists_are_updated_before_giving_up() {
+    let mut machine = Machine {
+        compilers: vec![compiler("/r", 22, false)],
+        lists_may_be_old: true,
+        ..Machine::default()
+    };
+    assert_eq!(plan(&machine), Step::UpdateLists);
+    // Lists of an old image knew a compiler that is too old; new ones know LLVM, and a compiler to fall back to.
+    machine.lists_may_be_old = false;
+    machine.llvm_packaged = [22].into();
+    machine.compiler_packaged = true;
+    machine.rustup_failed = true;
+    assert_eq!(plan(&machine), Step::InstallCompiler);
+}
+
+#[test]
 fn a_machine_without_anything_is_told_so() {
     assert_eq!(plan(&Machine::default()), Step::Impossible);
 }
