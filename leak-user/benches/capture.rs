@@ -14,9 +14,11 @@ use std::{
 use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
 use leak_user::{
     analysis::{Beginning, Input},
-    capture::{Item, Reader, Writer, verify},
     event::{Acquired, Event, Nanos, Released, Site, SiteId},
-    replay::{Query, Source, replay},
+    recording::{
+        format::{Item, Reader, Writer, verify},
+        reader::{Query, Source, replay},
+    },
 };
 
 /// Events, unless the command line says otherwise.

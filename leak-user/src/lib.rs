@@ -23,7 +23,7 @@
 //!   That one rule makes promotion, baseline and reconciliation free of races with the programs.
 //! * **Sites travel once.** The kernel hashes process, kind and frames; the first sight of a site sends its frames,
 //!   after that it only counts. A site whose record did not fit the ring is sent again.
-//! * **Stacks are walked in the kernel** by tables that [`tables`] keeps in the programs' maps, built by [`unwind`] from
+//! * **Stacks are walked in the kernel** by tables that [`stacks::tables`] keeps in the programs' maps, built by [`stacks::unwind`] from
 //!   the files that processes map. The programs find the file behind an address by themselves. Where tables come too
 //!   late, [`trace`] finishes the walk from the memory that was sent. More in `docs/stacks.md`.
 //! * **Loss is counted where it happens**, by cause, with the process it may have hit; that process is compared with
@@ -35,21 +35,20 @@
 //!
 //! # Modules
 //!
-//! * [`bpf`]: loads and attaches the programs, reads their maps. Alone imports aya.
-//! * [`source`]: where batches of records come from. [`decode`]: bytes to [`event`]s.
+//! * [`kernel`]: loads and attaches the programs, reads their maps and the ring. Alone imports aya. [`kernel::decode`]:
+//!   bytes to [`event`]s.
 //! * [`ledger`]: what is outstanding, per process. [`judge`]: verdicts, one rule per file.
 //! * [`analysis`]: drives both, live or from a recording, and makes the report of what it is told.
-//! * [`capture`]: the file of a recording.
-//! * [`unwind`]: unwind tables from ELF files. [`tables`]: which files have them, and where. [`python`]: CPython's frames
+//! * [`recording::format`]: the file of a recording.
+//! * [`stacks::unwind`]: unwind tables from ELF files. [`stacks::tables`]: which files have them, and where. [`stacks::python`]: CPython's frames
 //!   and names.
-//! * [`symbolize`]: names for addresses, also after a process's end. [`proc`]: everything read from `/proc`, over a
+//! * [`stacks::symbolize`]: names for addresses, also after a process's end. [`proc`]: everything read from `/proc`, over a
 //!   root path.
-//! * [`record`]: writes captures beside a trace. [`replay`]: reads them into a report.
-//! * [`report`]: the model and a writer per format, and what differs between two. [`saved`]: reports from files.
-//!   [`output`]: where reports go.
-//! * [`hints`]: what bug a finding usually is. [`suppress`]: findings that someone said are all right. Both are written in
-//!   TOML with the frame patterns of [`pattern`], and work on a finished report, where [`advice`] puts them.
-//! * [`trace`]: the driver; it owns the loop, the clock and the signals. [`doctor`]: what a machine allows.
+//! * [`recording::writer`]: writes captures beside a trace. [`recording::reader`]: reads them into a report.
+//! * [`model`]: the vocabulary, and what a report says. [`output`]: where reports go, and a writer per format.
+//! * [`advice::hints`]: what bug a finding usually is. [`advice::suppressions`]: findings that someone said are all right. Both are written in
+//!   TOML with the frame patterns of [`advice::pattern`], and work on a finished report, where [`advice`] puts them.
+//! * [`trace`]: the driver; it owns the loop, the clock and the signals. [`commands`]: the commands, one a file.
 //! * [`cli`]: the command line's types.
 //!
 //! # Invariants
@@ -57,7 +56,7 @@
 //! * decode, ledger, judge, analysis, report and unwind are pure: no files, no clock, no aya, tokio or clap. Time is an argument.
 //! * Every queue and table has a bound, and a counter for what did not fit.
 //! * What traced processes wrote (names, paths, symbols) is untrusted: it reaches a terminal only through
-//!   [`report::escape`], and nothing in it makes a parser panic, wait or take memory without bound.
+//!   [`model::escape`], and nothing in it makes a parser panic, wait or take memory without bound.
 //! * A tracer that dies leaves nothing behind: programs, maps and the mount of tracefs end with its descriptors.
 //!
 //! # Absent on purpose
@@ -67,27 +66,15 @@
 
 pub mod advice;
 pub mod analysis;
-pub mod bpf;
-pub mod capture;
 pub mod cli;
-pub mod decode;
-pub mod doctor;
+pub mod commands;
 pub mod event;
-mod hash;
-pub mod hints;
 pub mod judge;
+pub mod kernel;
 pub mod ledger;
+pub mod model;
 pub mod output;
-pub mod pattern;
 pub mod proc;
-pub mod python;
-pub mod record;
-pub mod replay;
-pub mod report;
-pub mod saved;
-pub mod source;
-pub mod suppress;
-pub mod symbolize;
-pub mod tables;
+pub mod recording;
+pub mod stacks;
 pub mod trace;
-pub mod unwind;

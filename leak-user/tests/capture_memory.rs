@@ -12,8 +12,8 @@ use std::{
 use leak_common::{Class, Handle, ProcessId, identity::mix};
 use leak_user::{
     analysis::{Beginning, Input},
-    capture::{Item, MAX_RAW, MAX_STORED, Reader, Writer, fuzz, verify},
     event::{Event, Released},
+    recording::format::{Item, MAX_RAW, MAX_STORED, Reader, Writer, fuzz, verify},
 };
 
 struct Counting;

@@ -13,9 +13,9 @@ use crate::{
     event::{SiteId, seconds},
     judge::{self, Judged, Named},
     ledger::{ProcessView, SiteKey},
-    report::{
+    model::{
         handle,
-        model::{Example, Finding, Frame, Limit, Process, Report, SCHEMA, SharedLimit, Window},
+        report::{Example, Finding, Frame, Limit, Process, Report, SCHEMA, SharedLimit, Window},
     },
 };
 

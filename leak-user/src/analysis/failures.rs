@@ -7,7 +7,7 @@ use leak_common::ProcessId;
 use super::Span;
 use crate::{
     event::{Nanos, Refusal, seconds},
-    report::model::Failure,
+    model::report::Failure,
 };
 
 /// Failures that are kept: the oldest goes first.

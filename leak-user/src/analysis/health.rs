@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{event::Uncovered, ledger::Ledger, report::model::Health};
+use crate::{event::Uncovered, ledger::Ledger, model::report::Health};
 
 /// Adds the ledger's figures, and the failures that were not kept, to those of the kernel side.
 pub(super) fn complete(told: &Health, ledger: &Ledger, failures_dropped: u64) -> Health {

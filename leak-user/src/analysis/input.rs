@@ -9,11 +9,11 @@ use crate::{
     event::{Event, Nanos, SiteId},
     judge::{Kept, Observation},
     ledger::{BaselineProcess, Piece, Snapshot},
-    proc::{Description, Facts},
-    report::{
-        model::{Frame, Health, Holder, Host, Limit, SharedLimit},
+    model::{
         moment::Calendar,
+        report::{Frame, Health, Holder, Host, Limit, SharedLimit},
     },
+    proc::{Description, Facts},
 };
 
 /// Nanoseconds since the Unix epoch.

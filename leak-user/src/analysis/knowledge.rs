@@ -12,8 +12,8 @@ use crate::{
     analysis::Input,
     event::{Nanos, SiteId},
     ledger::{Ledger, SiteKey},
+    model::report::{Frame, Health, Holder, Limit, SharedLimit},
     proc::{Description, Facts},
-    report::model::{Frame, Health, Holder, Limit, SharedLimit},
 };
 
 /// Processes with facts, and with limits: about a kilobyte each.

@@ -27,11 +27,8 @@ use crate::{
     event::{Nanos, SiteId},
     judge::{self, Judge, Judged},
     ledger::{self, Ledger},
+    model::report::{Frame, Health, Holder, Limit, Report},
     proc::{Description, Facts},
-    report::{
-        Report,
-        model::{Frame, Health, Holder, Limit},
-    },
 };
 use history::Histories;
 use knowledge::Knowledge;

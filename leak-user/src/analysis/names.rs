@@ -8,7 +8,7 @@ use super::Wall;
 use crate::{
     event::{Nanos, seconds},
     ledger::Counts,
-    report::model::Point,
+    model::report::Point,
 };
 
 /// A name as the kernel keeps it, without its padding.

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     event::{Acquired, Event, Forked, Released, Site},
     ledger::BaselineProcess,
-    report::model::{Failure, Host, Limit, Verdict},
+    model::report::{Failure, Host, Limit, Verdict},
 };
 
 const SECOND: Nanos = 1_000_000_000;

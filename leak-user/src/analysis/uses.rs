@@ -14,7 +14,7 @@ use super::{
 use crate::{
     event::Nanos,
     ledger::ProcessView,
-    report::model::{Limit, SharedLimit},
+    model::report::{Limit, SharedLimit},
 };
 
 /// Processes and shared limits that are followed: at most 2 and 1 KiB each.

@@ -12,7 +12,7 @@ use leak_common::ProcessId;
 
 use super::Opinion;
 use crate::ledger::Ledger;
-use crate::report::model::Verdict;
+use crate::model::report::Verdict;
 
 /// How far what is known of a process can be trusted: a factor up to 1.
 #[derive(Clone, Copy, Debug)]

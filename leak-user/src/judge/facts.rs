@@ -5,14 +5,12 @@ use std::collections::HashMap;
 
 use leak_common::{Handle, Kind, ProcessId};
 
-use super::{
-    Config, Judge, Opinion,
-    close_wait::{self, Closed},
-    inherited,
-    series::Series,
-    watches, zombies,
-};
+use super::{Config, Judge, Opinion, series::Series};
 use crate::event::Nanos;
+use crate::judge::rules::{
+    close_wait::{self, Closed},
+    inherited, watches, zombies,
+};
 use crate::ledger::{Inherited, Ledger, Sample, SiteKey, Zombie};
 
 /// Facts on a site that speak beside its growth.

@@ -9,25 +9,19 @@
 //! each is: `confidence`; how much growth it takes: `needed`. What they look at: `site`
 //! and, beside growth, `facts`.
 
-mod close_wait;
 mod confidence;
-mod exit;
 mod facts;
-mod growth;
-mod inherited;
-mod merged;
 mod named;
 mod needed;
 mod observed;
 mod pattern;
+mod rules;
 mod series;
 mod site;
 pub(crate) mod slope;
 mod state;
 #[cfg(test)]
 mod tests;
-mod watches;
-mod zombies;
 
 use std::{cmp::Reverse, collections::HashMap};
 
@@ -35,12 +29,13 @@ use leak_common::{Kind, ProcessId};
 
 use crate::event::{Nanos, seconds};
 use crate::ledger::{Ledger, ProcessView, Sample, SiteDetail, SiteKey};
-use crate::report::model::Verdict;
+use crate::model::report::Verdict;
 use confidence::Trust;
 use facts::Facts;
 pub use named::{Named, weigh};
 use observed::AllSeen;
 pub use observed::Observation;
+use rules::{exit, growth, merged, watches};
 use series::Series;
 use site::{Context, Site};
 pub use state::Kept;

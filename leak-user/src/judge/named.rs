@@ -8,7 +8,7 @@
 //! * Deleted files that are held open keep their disk space.
 
 use super::Judged;
-use crate::report::model::{Frame, Verdict};
+use crate::model::report::{Frame, Verdict};
 use leak_common::Kind;
 
 /// Growth of an allocator's memory is a leak after so many seconds of it.

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use leak_common::ProcessId;
 
-use super::{Config, Judge, SECOND, confidence::Trust, growth::Evidence, series::Series};
+use super::{Config, Judge, SECOND, confidence::Trust, series::Series};
 use crate::event::Nanos;
+use crate::judge::rules::growth::Evidence;
 use crate::ledger::{Ledger, ProcessView, SiteDetail, SiteKey, SiteRecord};
 
 /// A site, as the rules look at it.

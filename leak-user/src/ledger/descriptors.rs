@@ -10,7 +10,7 @@ use super::releases::Change;
 use super::sites::{Books, Outcome};
 use super::spaces::SpaceId;
 use crate::event::{Nanos, SiteId};
-use crate::hash::Map;
+use crate::model::hash::Map;
 
 /// Handle values and what they hold: about 110 bytes a resource.
 #[derive(Debug)]

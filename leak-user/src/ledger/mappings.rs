@@ -11,7 +11,7 @@ use super::entry::{Entry, Relation, Tally};
 use super::sites::{Books, Outcome};
 use super::spaces::SpaceId;
 use crate::event::{Nanos, SiteId};
-use crate::hash::{Map, Set};
+use crate::model::hash::{Map, Set};
 
 /// The handle of the mapping that begins at `start`.
 fn handle(start: u64) -> Handle {

@@ -38,7 +38,7 @@ pub use sites::{Held, Sample, SiteKey, SiteRecord};
 pub use state::Piece;
 
 use crate::event::{Event, Nanos, SiteId};
-use crate::hash::Map;
+use crate::model::hash::Map;
 use descriptors::Slots;
 use mappings::Regions;
 use process::{Loose, Memory, Process};

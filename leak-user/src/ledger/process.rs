@@ -8,7 +8,7 @@ use super::entry::{Entry, Tally};
 use super::spaces::SpaceId;
 use super::{SiteKey, descriptors::Slots, mappings::Regions};
 use crate::event::{Nanos, Uncovered};
-use crate::hash::{Map, Set};
+use crate::model::hash::{Map, Set};
 
 /// A name as the kernel keeps it, zero-padded.
 pub type Comm = [u8; 16];

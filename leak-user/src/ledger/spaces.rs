@@ -6,7 +6,7 @@ use leak_common::ProcessId;
 
 use super::releases::{Change, Log};
 use crate::event::Nanos;
-use crate::hash::{Map, Set};
+use crate::model::hash::{Map, Set};
 
 /// Spaces kept after their end, for late acquisitions; about 400 bytes each.
 const MAX_ENDED: usize = 65_536;

@@ -10,8 +10,10 @@ use anyhow::bail;
 use super::Output;
 use crate::{
     cli::Format,
-    replay::{Events, Missing},
-    report::{jsonl, model::Host, row::EventRow},
+    event::row::EventRow,
+    model::report::Host,
+    output::formats::jsonl,
+    recording::reader::{Events, Missing},
 };
 
 /// What gives the events.
@@ -146,9 +148,11 @@ mod tests {
     use super::*;
     use crate::{
         analysis::{Beginning, Input},
-        capture::Writer,
-        replay::{Query, Source},
-        report::sample,
+        model::sample,
+        recording::{
+            format::Writer,
+            reader::{Query, Source},
+        },
     };
 
     /// Writes the sample's events into a directory, by way of a capture.
@@ -158,7 +162,7 @@ mod tests {
             ..Beginning::default()
         };
         let mut writer = Writer::new(Vec::new(), &beginning).unwrap();
-        for event in sample::events() {
+        for event in crate::event::sample::events() {
             writer.input(&Input::Event(event)).unwrap();
         }
         let (bytes, _) = writer.finish().unwrap();

@@ -17,12 +17,13 @@ use anyhow::{Context, bail};
 use tempfile::NamedTempFile;
 
 use super::{Output, shown, sync_directory, temporary};
-use crate::report::{
-    self, Report,
-    model::Host,
-    moment::{date, stamp, unix_nanos},
-    parquet::EventWriter,
-    row::EventRow,
+use crate::{
+    event::row::EventRow,
+    model::{
+        moment::{date, stamp, unix_nanos},
+        report::{Host, Report},
+    },
+    output::formats::parquet::{self, EventWriter},
 };
 
 /// Longest host name: `HOST_NAME_MAX` (include/uapi/linux/utsname.h).
@@ -85,7 +86,7 @@ impl Partitions {
         let end = unix_nanos(&report.window.end).unwrap_or(0);
         let directory = self.partition(end, &report.host.hostname)?;
         let path = directory.join(format!("outstanding-{}.parquet", stamp(end)));
-        Output::file(&path)?.write(|out| report::parquet::write(report, out))
+        Output::file(&path)?.write(|out| parquet::write(report, out))
     }
 
     /// Begins a table of the events of a host.
@@ -223,7 +224,10 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::report::sample::{self, CALENDAR};
+    use crate::{
+        event::sample::CALENDAR,
+        model::sample::{self},
+    };
     use proptest::prelude::*;
 
     /// Files below a directory, by their paths in it.

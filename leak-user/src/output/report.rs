@@ -7,7 +7,8 @@ use anyhow::bail;
 use super::Output;
 use crate::{
     cli::{Color, Format},
-    report::{self, Report, TextOptions},
+    model::report::Report,
+    output::formats::{self, TextOptions},
 };
 
 /// What the command line says about the looks of a text.
@@ -73,16 +74,16 @@ impl ReportOutput {
             show_steady: style.show_steady,
         };
         output.write(|out| match format {
-            Format::Text => report::text::write(report, &text, out),
-            Format::Json => report::json::write(report, out),
-            Format::Jsonl => report::jsonl::write(report, out),
-            Format::Folded => report::folded::write(report, out),
-            Format::Flamegraph => report::flamegraph::write(report, out),
-            Format::Pprof => report::pprof::write(report, None, out),
-            Format::Perfetto => report::perfetto::write(report, out),
-            Format::Html => report::html::write(report, out),
+            Format::Text => formats::text::write(report, &text, out),
+            Format::Json => formats::json::write(report, out),
+            Format::Jsonl => formats::jsonl::write(report, out),
+            Format::Folded => formats::folded::write(report, out),
+            Format::Flamegraph => formats::flamegraph::write(report, out),
+            Format::Pprof => formats::pprof::write(report, None, out),
+            Format::Perfetto => formats::perfetto::write(report, out),
+            Format::Html => formats::html::write(report, out),
             #[cfg(feature = "parquet")]
-            Format::Parquet => report::parquet::write(report, out),
+            Format::Parquet => formats::parquet::write(report, out),
         })
     }
 }

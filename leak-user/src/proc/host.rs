@@ -1,7 +1,7 @@
 //! What a report says about the host.
 
 use super::{Proc, read_text};
-use crate::report::model::Host;
+use crate::model::report::Host;
 
 impl Proc {
     /// Name, kernel and boot of this host; fields that cannot be read are empty.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use procfs::{FromRead, process::LimitValue};
 
 use super::{Proc, SHORT, numbers_in, read_number, read_start, read_text, shared::cached_in};
-use crate::report::model::Limit;
+use crate::model::report::Limit;
 
 /// What all processes of the host use together. Taken once for a report: the
 /// users' tasks are counted by asking every process.

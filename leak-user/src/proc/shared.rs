@@ -9,7 +9,7 @@ mod users;
 use std::time::{Duration, Instant};
 
 use super::{Proc, read_number};
-use crate::report::model::SharedLimit;
+use crate::model::report::SharedLimit;
 use groups::Groups;
 pub(super) use groups::cached_in;
 use ports::Ports;

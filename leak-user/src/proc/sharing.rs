@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{Proc, numbers_in, syscall};
-use crate::report::model::Holder;
+use crate::model::report::Holder;
 
 /// Processes named of one file.
 const MAX_HOLDERS: usize = 16;

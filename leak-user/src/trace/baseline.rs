@@ -7,7 +7,7 @@ use leak_common::{Class, Handle, Kind, ProcessId, config::target};
 use super::engine::Engine;
 use crate::{
     analysis::Input,
-    bpf::{Tracer, monotonic_now},
+    kernel::{Tracer, monotonic_now},
     ledger::BaselineProcess,
     proc::{Stat, cgroup_members},
 };

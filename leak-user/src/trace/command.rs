@@ -16,9 +16,9 @@ use super::{
     signals::Ending,
 };
 use crate::{
-    bpf::{monotonic_now, original_descriptor_limit},
     event::{Executed, Nanos},
-    report::escape::escape_bytes,
+    kernel::{monotonic_now, original_descriptor_limit},
+    model::escape::escape_bytes,
 };
 
 /// What a shell returns for a command that it did not find, or could not run.

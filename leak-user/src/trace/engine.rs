@@ -12,15 +12,15 @@ use super::{
 };
 use crate::{
     analysis::{Analysis, Beginning, Input},
-    bpf::{Tracer, monotonic_now},
-    decode::decode_batch,
     event::{CodeMapped, Event, Nanos, SiteId},
-    hash::{Map, Set},
+    kernel::{RingReader, Tracer, decode::decode_batch, monotonic_now},
     ledger::{Ledger, SiteKey},
+    model::hash::{Map, Set},
     proc::{Facts, Proc, SHARED_BUDGET, SharedUse},
-    source::RingReader,
-    symbolize::{Mapped, Symbolizer},
-    tables::Tables,
+    stacks::{
+        symbolize::{Mapped, Symbolizer},
+        tables::Tables,
+    },
 };
 
 /// A running trace.

@@ -13,10 +13,10 @@ use std::{
 use super::engine::Engine;
 use crate::{
     analysis::Beginning,
-    event::Event,
-    output::{EventOutput, Rows},
-    replay::Missing,
-    report::{meaning_of_loss, model::Host, moment::Calendar, row::EventRow},
+    event::{Event, row::EventRow},
+    model::{moment::Calendar, report::Host},
+    output::{EventOutput, Rows, formats::meaning_of_loss},
+    recording::reader::Missing,
 };
 
 /// Events of a batch, and batches that wait to be written: some 30 MiB at most.

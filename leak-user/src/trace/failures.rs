@@ -8,11 +8,11 @@ use leak_common::{ProcessId, syscalls, wire::StackEnd};
 use super::engine::Engine;
 use crate::{
     analysis::{FirstFailure, Input},
-    bpf::monotonic_now,
     event::{Call, Failed, Nanos, Refusal, SiteId},
+    kernel::monotonic_now,
     ledger::SiteKey,
+    model::report::{Failure, Frame},
     proc::{Refused, Shortage},
-    report::model::{Failure, Frame},
 };
 
 /// Least time between two looks at all processes of the host.

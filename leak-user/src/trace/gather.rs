@@ -11,12 +11,12 @@ use leak_common::{Counter, Handle, Kind, ProcessId, wire::StackEnd};
 use super::{engine::Engine, observe::Looks, unfinished::EndChanges, wall_clock};
 use crate::{
     analysis::{Input, Span},
-    bpf::{Counters, monotonic_now},
     event::SiteId,
     judge::Judged,
+    kernel::{Counters, monotonic_now},
     ledger::{ProcessView, Sample, SiteKey},
+    model::report::{Frame, Health, Report, Verdict},
     proc::HostUse,
-    report::model::{Frame, Health, Report, Verdict},
 };
 
 /// How long the report waits for unwind tables that stacks wait for.

@@ -14,8 +14,8 @@ use leak_common::unwind::PythonFrame;
 
 use crate::{
     event::SiteId,
-    python::{Interpreter, Merged, Names, PythonName, entries, merge},
-    report::model::Frame,
+    model::report::Frame,
+    stacks::python::{Interpreter, Merged, Names, PythonName, entries, merge},
 };
 
 /// Stacks that wait for their names at most.
@@ -236,7 +236,7 @@ fn shown(named: &Named, index: usize) -> Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::python::NameLayout;
+    use crate::stacks::python::NameLayout;
     use leak_common::unwind::PythonLayout;
 
     fn native(symbol: &str, inlined: bool) -> Frame {

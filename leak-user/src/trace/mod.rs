@@ -28,13 +28,15 @@ use leak_common::Kind;
 
 use crate::{
     analysis::Wall,
-    bpf::{self, LoadError, Tracer, monotonic_now},
     cli::Trigger,
+    kernel::{self, LoadError, Tracer, monotonic_now},
+    model::report::Report,
     output::EventOutput,
     proc::Proc,
-    record::{self, Summary},
-    replay::Missing,
-    report::Report,
+    recording::{
+        reader::Missing,
+        writer::{self, Summary},
+    },
 };
 use command::Child;
 use engine::Engine;
@@ -84,7 +86,7 @@ pub struct Plan {
     /// Kernel memory for unwind tables in bytes.
     pub stack_memory: u64,
     /// Where and how to record.
-    pub record: Option<record::Plan>,
+    pub record: Option<writer::Plan>,
     /// What makes the recording write its past.
     pub triggers: Vec<Trigger>,
     /// The recording is all that is wanted: the trace ends with it.
@@ -174,7 +176,7 @@ pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, 
     let mut interrupts = Interrupts::new()?;
     let mut tracer = Tracer::load(&options(plan))?;
     if plan.verbose {
-        bpf::forward_logs(&mut tracer)?;
+        kernel::forward_logs(&mut tracer)?;
     }
     let mut engine = Engine::start(tracer, proc, plan)?;
     let reports = !plan.only_record && events.is_none();
@@ -186,7 +188,7 @@ pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, 
         command => Some(Child::spawn(command, |pid| engine.learn_command(pid))?),
     };
     // The command has been started, with a priority of its own.
-    bpf::run_before_others();
+    kernel::run_before_others();
     let progress = Progress::start(plan, engine.hooks(), reports);
     if let Some(note) = engine.left_out() {
         eprintln!("{note}");
@@ -240,8 +242,8 @@ async fn end(engine: &mut Engine) -> Result<(Report, Option<anyhow::Result<Missi
     Ok((report, events))
 }
 
-fn options(plan: &Plan) -> bpf::Options {
-    bpf::Options {
+fn options(plan: &Plan) -> kernel::Options {
+    kernel::Options {
         kinds: plan.kinds.iter().fold(0, |set, kind| set | kind.bit()),
         ring_bytes: plan.ring_bytes,
         by_pid: !plan.pids.is_empty(),

@@ -8,7 +8,7 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 
 use super::engine::Engine;
 use crate::{
-    analysis::Input, bpf::monotonic_now, event::Nanos, judge::Observation, ledger::ProcessView,
+    analysis::Input, event::Nanos, judge::Observation, kernel::monotonic_now, ledger::ProcessView,
 };
 
 /// A look is followed by a pause of so many times its own length: 2 % of a core.

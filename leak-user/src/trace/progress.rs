@@ -47,7 +47,7 @@ impl Progress {
 }
 
 fn scope(plan: &Plan) -> String {
-    use crate::report::escape::{escape, escape_bytes};
+    use crate::model::escape::{escape, escape_bytes};
     if let Some(program) = plan.command.first() {
         return escape_bytes(program.as_encoded_bytes());
     }

@@ -6,8 +6,8 @@ use leak_common::{Handle, Kind};
 use super::engine::Engine;
 use crate::{
     analysis::Input,
-    bpf::{YoungEntry, monotonic_now},
     event::{Acquired, Event, Released, Site, SiteId},
+    kernel::{YoungEntry, monotonic_now},
     ledger::SiteKey,
 };
 

@@ -8,8 +8,8 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 use super::engine::Engine;
 use crate::{
     analysis::Input,
-    bpf::monotonic_now,
     event::{Event, Released},
+    kernel::monotonic_now,
     ledger::{ProcessView, Snapshot},
 };
 

@@ -6,12 +6,12 @@ use leak_common::ProcessId;
 use super::engine::Engine;
 use crate::{
     analysis::Input,
-    bpf::monotonic_now,
     cli::Trigger,
     event::{Nanos, SiteId},
+    kernel::monotonic_now,
     ledger::{ProcessView, SiteKey},
-    record::{Plan, Recorder, Summary},
-    report::model::Verdict,
+    model::report::Verdict,
+    recording::writer::{Plan, Recorder, Summary},
 };
 
 /// What is looked up in an interval at most.

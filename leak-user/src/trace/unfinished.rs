@@ -15,10 +15,12 @@ use super::engine::Engine;
 use crate::{
     analysis::Input,
     event::{Event, Nanos, Site, SiteId, Unfinished},
-    hash::Map,
     ledger::SiteKey,
-    tables::{Place, Places},
-    unwind::finish,
+    model::hash::Map,
+    stacks::{
+        tables::{Place, Places},
+        unwind::finish,
+    },
 };
 
 /// Stacks that wait at most: some 16 KiB each.

@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn figures_are_found_in_a_line_of_the_log() {
-        let line = "2026-01-01T00:00:00Z DEBUG leak_user::tables: unwind tables: files=420 rows=1000 row_capacity=2000 \
+        let line = "2026-01-01T00:00:00Z DEBUG leak_user::stacks::tables: unwind tables: files=420 rows=1000 row_capacity=2000 \
                     pages=50 rules=35 evicted=0 seconds_busy=7.57";
         assert_eq!(
             Figures::parse(line),

@@ -102,7 +102,7 @@ pub(super) fn leaktrace(options: &Options, arguments: &[&str]) -> Result<Attache
         // One line at the end, about the unwind tables.
         .env(
             "LEAKTRACE_LOG",
-            "warn,leak_user::trace::assemble=debug,leak_user::tables=debug",
+            "warn,leak_user::trace::assemble=debug,leak_user::stacks::tables=debug",
         );
     attached(&mut command, Some(report))
 }

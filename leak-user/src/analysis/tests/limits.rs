@@ -1,7 +1,7 @@
 //! When limits are reached, of inputs that say what is used.
 
 use super::*;
-use crate::report::model::SharedLimit;
+use crate::model::report::SharedLimit;
 
 #[test]
 fn limits_are_reached_by_measured_use_from_what_is_used_now() {

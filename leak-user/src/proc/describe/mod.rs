@@ -10,7 +10,7 @@ use leak_common::{Class, Handle, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::{Mapping, Proc, link_text, read_text, socket::Found, syscall};
-use crate::report::model::Socket;
+use crate::model::report::Socket;
 
 /// Most bytes read of a descriptor's `fdinfo`: an epoll's lists all it watches.
 const MAX_FDINFO: u64 = 256 * 1024;

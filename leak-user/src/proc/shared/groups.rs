@@ -7,8 +7,8 @@ use std::{
 
 use super::{is_over, limit_of};
 use crate::{
+    model::report::SharedLimit,
     proc::{Proc, read_number, read_text},
-    report::model::SharedLimit,
 };
 
 /// Directories visited, and groups with a limit that are kept.

@@ -9,8 +9,8 @@ use std::{
 
 use super::{is_over, limit_of};
 use crate::{
+    model::report::SharedLimit,
     proc::{Proc, link_text, numbers_in, read_text, socket::address},
-    report::model::SharedLimit,
 };
 
 /// Name spaces that are read, and processes asked for theirs.

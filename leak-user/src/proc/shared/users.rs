@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Instant};
 
 use super::{is_over, limit_of};
 use crate::{
+    model::report::SharedLimit,
     proc::{Proc, numbers_in, user_scope},
-    report::model::SharedLimit,
 };
 
 /// Processes asked in one round.

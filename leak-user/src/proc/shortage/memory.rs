@@ -3,8 +3,8 @@
 
 use super::{Refused, Shortage, holder, most};
 use crate::{
+    model::report::Holder,
     proc::{Proc, SHORT, limits::SoftLimits, read_number, read_text},
-    report::model::Holder,
 };
 
 impl Proc {

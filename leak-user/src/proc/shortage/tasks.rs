@@ -3,8 +3,8 @@
 use super::{Shortage, holder, most};
 use crate::{
     event::Refusal,
+    model::report::Limit,
     proc::{Proc, Stat, cgroup::GroupLimit, cgroup_members},
-    report::model::Limit,
 };
 
 impl Proc {

@@ -14,7 +14,7 @@ pub(super) use rows::address;
 use rows::{TABLES, Table};
 
 use super::{Proc, into_text, link_text, numbers_in};
-use crate::report::model::Socket;
+use crate::model::report::Socket;
 
 /// Most rows read of one table.
 const MAX_ROWS: usize = 1 << 20;

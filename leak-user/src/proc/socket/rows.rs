@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::report::model::Socket;
+use crate::model::report::Socket;
 
 /// A table and the protocols (`system.sockprotoname`) whose sockets are in it.
 pub(super) struct Table {

@@ -6,12 +6,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use leak_common::Counter;
-use leak_user::bpf::{Options, Tracer};
-use leak_user::decode::decode_batch;
 use leak_user::event::Event;
+use leak_user::kernel::RingReader;
+use leak_user::kernel::decode::decode_batch;
+use leak_user::kernel::{Options, Tracer};
 use leak_user::proc::Proc;
-use leak_user::source::RingReader;
-use leak_user::tables::{Tables, default_memory};
+use leak_user::stacks::tables::{Tables, default_memory};
 
 pub(crate) use leak_user::event::StackSnapshot as Snapshot;
 

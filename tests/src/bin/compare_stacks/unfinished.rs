@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use leak_common::wire::StackEnd;
 use leak_user::event::Registers;
-use leak_user::tables::{Place, Places, Tables};
-use leak_user::unwind::finish;
+use leak_user::stacks::tables::{Place, Places, Tables};
+use leak_user::stacks::unwind::finish;
 
 use crate::processes::{Process, Reference};
 use crate::snapshot::Snapshot;

@@ -1,0 +1,49 @@
+//! `leaktrace record`: a trace that is written to a file, to be reported later.
+
+use super::{
+    Failure,
+    traced::{end, plan, runtime, told},
+};
+use crate::{
+    cli::{Cli, Record, exit_code},
+    proc::Proc,
+    recording::writer,
+    trace::{Plan, trace},
+};
+
+pub(super) fn run(cli: &Cli, options: &Record) -> Result<u8, Failure> {
+    let plan = Plan {
+        all_events: options.all_events,
+        record: Some(writer::Plan {
+            path: options.output.clone(),
+            host: Proc::default().host_facts().hostname,
+            max_size: options.max_size,
+            rotate: options.rotate,
+            keep: options.keep,
+            past: options.on_trigger.as_ref().map(|_| options.past),
+            redact: options.redact,
+        }),
+        triggers: match &options.on_trigger {
+            Some(triggers) => triggers.0.clone(),
+            None => Vec::new(),
+        },
+        only_record: true,
+        ..plan(
+            cli,
+            &options.selection,
+            options.pids.clone(),
+            options.command.clone(),
+        )
+    };
+    let runtime = runtime()?;
+    let mut outcome = runtime.block_on(trace(&plan, None))?;
+    let recorded = outcome
+        .recording
+        .as_ref()
+        .is_some_and(|summary| told(summary, options.on_trigger.is_some()));
+    let code = end(runtime, &mut outcome)?;
+    Ok(match recorded {
+        true => code.unwrap_or(exit_code::FINE),
+        false => exit_code::ERROR,
+    })
+}

@@ -1,0 +1,43 @@
+//! Reports that were saved: the path of a JSON report or of a recording becomes a
+//! [`Report`], or a message that names the file.
+
+use std::{fs::File, io::Read as _, os::unix::ffi::OsStrExt as _, path::Path};
+
+use anyhow::{Context as _, anyhow};
+
+use crate::{
+    advice::Advice,
+    cli::AdviceOptions,
+    model::{escape::escape_bytes, report::Report},
+    output::formats::json::read,
+    recording::{
+        format,
+        reader::{Query, Source, replay},
+    },
+};
+
+/// Reads the report in a file, or makes the one on a recording: all of it, with the
+/// hints and suppressions that are built in.
+///
+/// # Errors
+///
+/// Where there is no such file, or it holds something else.
+pub(super) fn load(path: &Path) -> anyhow::Result<Report> {
+    let shown = escape_bytes(path.as_os_str().as_bytes());
+    let mut file = File::open(path).with_context(|| format!("cannot open '{shown}'"))?;
+    // It may be a pipe: what was read to know it goes before the rest.
+    let mut start = Vec::new();
+    (&mut file)
+        .take(format::MARKER.len() as u64)
+        .read_to_end(&mut start)
+        .with_context(|| format!("cannot read '{shown}'"))?;
+    let is_recording = start == format::MARKER;
+    let content = start.as_slice().chain(file);
+    if is_recording {
+        let name = path.to_string_lossy().into_owned();
+        let mut report = replay(vec![Source { name, content }], &Query::default())?;
+        Advice::read(&AdviceOptions::default())?.apply(&mut report);
+        return Ok(report);
+    }
+    read::read(content).map_err(|error| anyhow!("'{shown}' {error}"))
+}

@@ -1,0 +1,106 @@
+//! What a process held when it exited: the kernel takes it all back, but what was
+//! acquired throughout its life and never released would have gone on growing.
+
+use leak_common::Kind;
+
+use crate::event::{Nanos, seconds};
+use crate::judge::pattern::quarters;
+use crate::judge::slope::slope_of_times;
+use crate::judge::{Opinion, SECOND, list};
+use crate::ledger::{Held, Sample};
+use crate::model::report::Verdict;
+
+/// Fewer than this are no pattern.
+const LEAST: u64 = 5;
+
+/// So many are one in a short life.
+const PLENTY: u64 = 10;
+
+/// A life is short up to this.
+const SHORT: Nanos = 10 * SECOND;
+
+/// Of what lived long, the share that was released, at most.
+const RATIO: f64 = 0.2;
+
+/// Judges what was held, of a process that was first seen at `born`.
+pub(in crate::judge) fn judge(kind: Kind, held: &Held, born: Nanos, ratio: f64) -> Opinion {
+    let mut times: Vec<Nanos> = held.samples.iter().map(|sample| sample.acquired).collect();
+    times.sort_unstable();
+    let life = held.exit.saturating_sub(born);
+    let counts = quarters(times.iter().copied(), born, held.exit);
+    let filled = counts.iter().filter(|&&count| count > 0).count();
+    let throughout = filled == 4 && goes_on(counts) && held.count >= LEAST && ratio < RATIO;
+    let verdict = if kind == Kind::Mapping {
+        // Programs leave giving back memory to their end.
+        Verdict::Steady
+    } else if throughout && (life >= SHORT || held.count >= PLENTY) {
+        Verdict::Leak
+    } else if throughout || (filled >= 2 && counts[3] > 0 && held.count >= LEAST && ratio < 0.5) {
+        Verdict::Suspect
+    } else {
+        Verdict::Steady
+    };
+    let weight = held.count as f64 / times.len().max(1) as f64;
+    let growth_per_second = match verdict {
+        Verdict::Steady => 0.0,
+        Verdict::Leak | Verdict::Suspect => slope_of_times(&times, weight),
+    };
+    Opinion {
+        verdict,
+        strength: held.count as f64 / PLENTY as f64,
+        observed: seconds(life),
+        growth_per_second,
+        rule: "held-at-exit",
+        evidence: evidence(kind, held, verdict, counts, life),
+        waits_for: None,
+    }
+}
+
+/// Whether acquiring goes on in the last quarter: a pool that fills slows down.
+fn goes_on(counts: [u64; 4]) -> bool {
+    counts[3] > 0 && counts[3] * 6 >= counts[1] + counts[2]
+}
+
+fn evidence(
+    kind: Kind,
+    held: &Held,
+    verdict: Verdict,
+    counts: [u64; 4],
+    life: Nanos,
+) -> Vec<String> {
+    let mut evidence = vec![format!(
+        "{} held at exit, after a life of {:.1} s",
+        held.count,
+        seconds(life)
+    )];
+    if held.count >= LEAST {
+        evidence.push(format!(
+            "by the quarter of its life they were acquired in: {}",
+            list(&counts)
+        ));
+    }
+    match verdict {
+        Verdict::Leak => {}
+        Verdict::Suspect => {
+            evidence.push("it lived too short or acquired too unevenly to tell".to_owned());
+        }
+        Verdict::Steady if kind == Kind::Mapping => {
+            evidence.push("memory ends with its process".to_owned());
+        }
+        Verdict::Steady => evidence.push("not acquired throughout its life".to_owned()),
+    }
+    evidence
+}
+
+/// The three oldest and the two newest.
+pub(in crate::judge) fn examples(held: &Held) -> Vec<Sample> {
+    let mut samples = held.samples.clone();
+    samples.sort_unstable();
+    let newest = samples.len().saturating_sub(2).max(3);
+    samples
+        .into_iter()
+        .enumerate()
+        .filter(|&(index, _)| index < 3 || index >= newest)
+        .map(|(_, sample)| sample)
+        .collect()
+}

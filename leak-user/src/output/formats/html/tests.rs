@@ -1,0 +1,165 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use proptest::prelude::*;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::model::{
+    escape::is_unsafe,
+    report::{Point, Report, Suppressed},
+    sample,
+};
+
+fn page(report: &Report) -> String {
+    sample::text(|out| write(report, out))
+}
+
+/// The text between two others, of which the first is there once.
+fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
+    assert_eq!(text.matches(start).count(), 1, "{start}");
+    let (_, rest) = text.split_once(start).unwrap();
+    rest.split_once(end).unwrap().0
+}
+
+fn embedded(page: &str) -> Value {
+    let json = between(
+        page,
+        "<script type=\"application/json\" id=\"report\">",
+        "</script>",
+    );
+    serde_json::from_str(json).unwrap()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let mut three = [0; 3];
+        three[..chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+        for place in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
+            text.push(if place > chunk.len() {
+                '='
+            } else {
+                letter.into()
+            });
+        }
+    }
+    text
+}
+
+#[test]
+fn the_policy_allows_this_style_and_this_script_and_nothing_else() {
+    let hash = |text: &str| format!("'sha256-{}'", base64(&Sha256::digest(text)));
+    let page = page(&sample::leaking());
+    let expected = format!(
+        "default-src 'none'; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
+        hash(between(&page, "<style>", "</style>")),
+        hash(between(&page, "<script>", "</script>")),
+    );
+    let policy = between(&page, "\"Content-Security-Policy\" content=\"", "\"");
+    assert_eq!(
+        policy, expected,
+        "the style or a script has changed: put the hashes that are expected into page.html"
+    );
+}
+
+#[test]
+fn the_page_asks_for_nothing_from_outside() {
+    for text in [PAGE, STYLE, &SCRIPTS.concat()] {
+        let text = text.replace("http://www.w3.org/2000/svg", "");
+        for reference in [
+            "http:", "https:", "url(", "@import", "src=", "fetch(", "import(",
+        ] {
+            assert!(!text.contains(reference), "{reference}");
+        }
+    }
+}
+
+#[test]
+fn scripts_never_parse_markup_or_text_as_code() {
+    let scripts = SCRIPTS.concat();
+    for way in [
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "Function(",
+        "srcdoc",
+    ] {
+        assert!(!scripts.contains(way), "{way}");
+    }
+}
+
+#[test]
+fn the_report_is_in_the_page_with_frames_once() {
+    let mut report = sample::leaking();
+    report.findings[0].history = (0..3)
+        .map(|second| Point {
+            seconds: f64::from(second),
+            outstanding: 7,
+        })
+        .collect();
+    let content = embedded(&page(&report));
+    assert_eq!(content["totals"]["leak"], 1);
+    assert_eq!(content["totals"]["outstanding"], 436);
+    assert_eq!(content["findings"][0]["verdict"], "leak");
+    assert_eq!(
+        content["findings"][0]["history"],
+        serde_json::json!([0.0, 7, 1.0, 7, 2.0, 7])
+    );
+    let stack = content["findings"][0]["stack"].as_array().unwrap();
+    assert_eq!(stack.len(), report.findings[0].stack.len());
+    let innermost = &content["frames"][usize::try_from(stack[0].as_u64().unwrap()).unwrap()];
+    assert_eq!(innermost["symbol"], "__accept4");
+    let mut again = report.clone();
+    again.findings.push(report.findings[0].clone());
+    assert_eq!(
+        embedded(&page(&again))["frames"].as_array().unwrap().len(),
+        content["frames"].as_array().unwrap().len()
+    );
+}
+
+#[test]
+fn a_huge_report_makes_a_page_of_bounded_size_that_says_what_it_lacks() {
+    let mut report = sample::leaking();
+    let mut finding = report.findings[0].clone();
+    finding.history = vec![Point::default(); 10_000];
+    finding.evidence = vec!["x".repeat(10_000); 20];
+    report.findings = vec![finding; 600];
+    report.processes = vec![report.processes[0].clone(); 501];
+    report.suppressed = vec![Suppressed::default(); 300];
+    let page = page(&report);
+    let content = embedded(&page);
+    assert_eq!(content["left_out"]["findings"], 100);
+    assert_eq!(content["left_out"]["processes"], 1);
+    assert_eq!(content["left_out"]["suppressions"], 100);
+    assert_eq!(content["findings"].as_array().unwrap().len(), 500);
+    assert_eq!(content["totals"]["leak"], 600, "sums are over all");
+    assert!(page.len() < 25 << 20, "{}", page.len());
+}
+
+proptest! {
+    #[test]
+    fn no_name_leaves_its_element_or_fools_a_reader(name in any::<String>(), which in 0_usize..4) {
+        let dangerous = ["</script><script>alert(1)</script>", "<!--<script>", "\u{202e}\u{2028}&quot;", "<img src=x onerror=alert(1)>"];
+        let name = format!("{}{name}", dangerous[which]);
+        let mut report = sample::leaking();
+        let plain = page(&report);
+        report.host.hostname.clone_from(&name);
+        report.processes[0].comm.clone_from(&name);
+        report.processes[0].outstanding.insert(name.clone(), 1);
+        report.findings[0].stack[0].symbol.clone_from(&name);
+        report.findings[0].examples[0].description = name;
+        let hostile = page(&report);
+        for mark in ["<", ">", "&"] {
+            prop_assert_eq!(hostile.matches(mark).count(), plain.matches(mark).count());
+        }
+        prop_assert!(!hostile.chars().any(|c| c != '\n' && is_unsafe(c)));
+        let content = embedded(&hostile);
+        prop_assert!(!content["host"]["hostname"].as_str().unwrap().chars().any(is_unsafe));
+    }
+}

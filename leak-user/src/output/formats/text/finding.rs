@@ -1,0 +1,170 @@
+//! One finding: headline, evidence, stack, examples.
+
+use std::io;
+
+use leak_common::{Class, Kind};
+
+use super::{
+    amounts::{bytes, duration, growth},
+    failures::holders,
+    frames,
+    page::{Ink, Page},
+};
+use crate::model::{
+    escape::{escape, shorten_end, shorten_middle, width},
+    report::{Example, Finding, Holder, Limit, Process, Socket, Verdict},
+};
+
+/// Examples that are shown at most.
+const EXAMPLES: usize = 3;
+
+/// Other holders of an example that are shown at most.
+const HOLDERS: usize = 3;
+
+pub(super) fn write(
+    finding: &Finding,
+    process: Option<&Process>,
+    page: &mut Page,
+) -> io::Result<()> {
+    let (ink, label) = match finding.verdict {
+        Verdict::Leak => (Ink::Leak, "LEAK"),
+        Verdict::Suspect => (Ink::Suspect, "SUSPECT"),
+        Verdict::Steady => (Ink::Fine, "STEADY"),
+    };
+    let headline = format!(
+        " {} in {} ({}): {}",
+        escape(&finding.kind),
+        escape(&finding.comm),
+        finding.pid,
+        numbers(finding, process)
+    );
+    page.headline(ink, label, &headline)?;
+    for sentence in &finding.evidence {
+        page.paragraph(4, &format!("- {}", escape(sentence)))?;
+    }
+    if let Some(more) = &finding.waits_for {
+        page.paragraph(4, &format!("waits for: {}", escape(more)))?;
+    }
+    if let Some(hint) = &finding.hint {
+        page.paragraph(4, &format!("hint: {}", escape(hint)))?;
+    }
+    if finding.stack.is_empty() {
+        page.paragraph(4, "no stack: the acquisition, or its stack, was not seen")?;
+    } else {
+        page.line("    acquired at")?;
+        frames::write(&finding.stack, page)?;
+    }
+    examples(finding, page)
+}
+
+/// How many, how fast, since when, and which limit is hit.
+fn numbers(finding: &Finding, process: Option<&Process>) -> String {
+    let exited = process.is_some_and(|process| process.exited);
+    let held = if exited { "held at exit" } else { "held" };
+    let mut text = match finding.acquired {
+        // Acquired before the trace, or out of its sight.
+        0 => format!("{} {held}", finding.outstanding),
+        acquired => format!("{} of {acquired} {held}", finding.outstanding),
+    };
+    if finding.bytes > 0 {
+        text += &format!(" ({})", bytes(finding.bytes));
+    }
+    text += ", ";
+    text += &match growth(finding.growth_per_second) {
+        Some(pace) if finding.rule == "watches" => format!("{pace} watches"),
+        Some(pace) => pace,
+        None => "not growing".to_owned(),
+    };
+    text += &format!(", oldest {}", duration(finding.oldest_age_seconds));
+    if let Some(seconds) = finding.exhaustion_seconds.filter(|_| !exited) {
+        let limit = match process.and_then(|process| limit_of(&finding.kind, process)) {
+            Some(limit) => format!("limit {} ({})", escape(&limit.resource), limit.soft),
+            None => "its limit".to_owned(),
+        };
+        text += &match seconds {
+            0.0 => format!("; {limit} is reached"),
+            seconds => format!("; hits {limit} in {}", duration(seconds)),
+        };
+    }
+    text + &format!("; confidence {:.0}%", finding.confidence * 100.0)
+}
+
+/// The limit that this kind runs into first.
+fn limit_of<'a>(kind: &str, process: &'a Process) -> Option<&'a Limit> {
+    let names: &[&str] = match Kind::from_name(kind)?.class() {
+        Class::Descriptor => &["nofile", "file-max"],
+        Class::Mapping => &["max_map_count"],
+        Class::Heap => &["memory"],
+        Class::Shm => &["shmmni"],
+        Class::Thread | Class::Process => &["nproc", "pids", "threads-max", "pid_max"],
+    };
+    let urgency = |limit: &&Limit| limit.exhaustion_seconds.unwrap_or(f64::INFINITY);
+    process
+        .limits
+        .iter()
+        .filter(|limit| names.contains(&limit.resource.as_str()))
+        .min_by(|a, b| urgency(a).total_cmp(&urgency(b)))
+}
+
+fn examples(finding: &Finding, page: &mut Page) -> io::Result<()> {
+    let shown: Vec<([String; 3], &[Holder])> = finding
+        .examples
+        .iter()
+        .take(EXAMPLES)
+        .map(|example| {
+            let cells = [
+                shorten_end(&escape(&example.handle), 36),
+                duration(example.age_seconds),
+                describe(example),
+            ];
+            (cells, example.held_by.as_slice())
+        })
+        .collect();
+    if shown.is_empty() {
+        return Ok(());
+    }
+    page.line("    held")?;
+    let widest = |column: usize| shown.iter().map(|(row, _)| width(&row[column])).max();
+    let (handle, age) = (widest(0).unwrap_or(0), widest(1).unwrap_or(0));
+    for ([name, held, description], others) in &shown {
+        let start = format!(
+            "      {name}{:pad$}  {held:>age$}  ",
+            "",
+            pad = handle - width(name)
+        );
+        let room = page.width() - width(&start);
+        page.line(&format!("{start}{}", shorten_middle(description, room)))?;
+        if !others.is_empty() {
+            let others = holders(others, HOLDERS);
+            page.paragraph(8, &format!("also held by {others}"))?;
+        }
+    }
+    match finding.outstanding.saturating_sub(shown.len() as u64) {
+        0 => Ok(()),
+        left => page.line(&format!("      ... and {left} more")),
+    }
+}
+
+/// What an example is: its socket, or what else is known.
+fn describe(example: &Example) -> String {
+    escape(&match &example.socket {
+        Some(socket) => addresses(socket, &example.description),
+        None => example.description.clone(),
+    })
+}
+
+fn addresses(socket: &Socket, description: &str) -> String {
+    let ends = match (socket.local.as_str(), socket.peer.as_str()) {
+        // Then the description says all there is.
+        ("", "") if !description.is_empty() => return description.to_owned(),
+        ("", "") => String::new(),
+        (local, "") => local.to_owned(),
+        ("", peer) => format!("-> {peer}"),
+        (local, peer) => format!("{local} -> {peer}"),
+    };
+    [socket.family.as_str(), ends.as_str(), socket.state.as_str()]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,223 @@
+//! How far the report can be trusted: what was lost, corrected or not seen.
+
+use std::io;
+
+use super::{
+    amounts::{counted, duration},
+    page::{Ink, Page},
+};
+use crate::model::{
+    escape::escape,
+    moment::to_the_second,
+    report::{Health, Report, Suppressed},
+};
+
+/// Reasons of suppressions that are shown at most.
+const REASONS: usize = 10;
+
+/// What weakens the result so much that it belongs beside it.
+pub(super) fn doubt(health: &Health, nothing_found: bool, page: &mut Page) -> io::Result<()> {
+    if health.events == 0 {
+        page.headline(
+            Ink::Suspect,
+            "Nothing was seen:",
+            " not one acquisition or release, so this says nothing about leaks.",
+        )?;
+    }
+    if health.lost > 0 {
+        let records = counted(health.lost, "record was", "records were");
+        let meaning = if nothing_found {
+            "a leak may have gone unseen."
+        } else {
+            "see below what that means."
+        };
+        page.headline(
+            Ink::Suspect,
+            &format!("{records} lost:"),
+            &format!(" {meaning}"),
+        )?;
+    }
+    if nothing_found && !health.uncovered.is_empty() {
+        page.paragraph(0, "Not everything was covered: see below.")?;
+    }
+    Ok(())
+}
+
+pub(super) fn write(report: &Report, page: &mut Page) -> io::Result<()> {
+    let (host, window, health) = (&report.host, &report.window, &report.health);
+    page.blank()?;
+    page.paragraph(
+        0,
+        &format!(
+            "{}, Linux {} {}, {} until {}; {} seen.",
+            escape(&host.hostname),
+            escape(&host.kernel),
+            escape(&host.arch),
+            duration(window.seconds),
+            escape(&to_the_second(&window.end)),
+            counted(health.events, "event", "events"),
+        ),
+    )?;
+    suppressed(&report.suppressed, page)?;
+    loss(health, page)?;
+    let notes = [
+        (
+            health.reconciled,
+            "resource was dropped because /proc did not show it any more.",
+            "resources were dropped because /proc did not show them any more.",
+        ),
+        (
+            health.adopted,
+            "resource was found in /proc without its acquisition; it has no stack.",
+            "resources were found in /proc without their acquisition; they have no stack.",
+        ),
+        (
+            health.stacks_truncated,
+            "stack ends before its outermost frame.",
+            "stacks end before their outermost frame.",
+        ),
+    ];
+    for (count, one, many) in notes {
+        if count > 0 {
+            page.paragraph(0, &counted(count, one, many))?;
+        }
+    }
+    for (reason, count) in &health.stacks_truncated_by_reason {
+        let text = match meaning_of_end(reason) {
+            Some(meaning) => format!("- {reason} {count}: {meaning}"),
+            None => format!("- {} {count}", escape(reason)),
+        };
+        page.paragraph(2, &text)?;
+    }
+    if !health.uncovered.is_empty() {
+        page.line("Not covered:")?;
+        for sentence in &health.uncovered {
+            page.paragraph(2, &format!("- {}", escape(sentence)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Findings that the report does not show, by the reason given.
+fn suppressed(suppressed: &[Suppressed], page: &mut Page) -> io::Result<()> {
+    let findings = |count| counted(count, "finding is", "findings are");
+    let sum = |of: fn(&Suppressed) -> u64| {
+        let counts = suppressed.iter().map(of);
+        counts.fold(0, |sum: u64, count| sum.saturating_add(count))
+    };
+    let all = sum(|one| one.findings);
+    if all == 0 {
+        return Ok(());
+    }
+    page.paragraph(
+        0,
+        &format!(
+            "{} suppressed, with {} outstanding:",
+            findings(all),
+            counted(sum(|one| one.outstanding), "resource", "resources")
+        ),
+    )?;
+    for one in suppressed.iter().take(REASONS) {
+        let origin = if one.built_in { " (built in)" } else { "" };
+        page.paragraph(
+            2,
+            &format!("- {} {}{origin}", one.findings, escape(&one.why)),
+        )?;
+    }
+    match suppressed.len().saturating_sub(REASONS) {
+        0 => Ok(()),
+        left => page.paragraph(
+            2,
+            &format!(
+                "... and {}",
+                counted(left as u64, "more reason", "more reasons")
+            ),
+        ),
+    }
+}
+
+/// What a reason for the end of a stack means, if it is one of ours.
+pub(in crate::output::formats) fn meaning_of_end(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "broken" => "what should be the caller is no code; generated code without frame pointers",
+        "unreadable" => "the stack's memory was not there",
+        "too_deep" => "there were more frames than are kept; the innermost are",
+        "not_taken" => "no registers were to be had",
+        "no_table" => "first seen, before the file's unwind tables were built",
+        "evicted" => "the file's unwind tables had made room for others; see --stack-memory",
+        "locked" => "the process was changing its mappings at that moment",
+        _ => return None,
+    })
+}
+
+fn loss(health: &Health, page: &mut Page) -> io::Result<()> {
+    let causes = health.lost_by_cause.iter().filter(|(_, count)| **count > 0);
+    if health.lost == 0 && causes.clone().count() == 0 {
+        return page.line("Nothing was lost.");
+    }
+    let records = counted(health.lost, "record", "records");
+    page.paragraph(
+        0,
+        &format!(
+            "Lost {records}. Where that may hide a release, the process was compared with /proc \
+             before its verdict, and the verdict is less sure; an acquisition among them is missing \
+             from this report."
+        ),
+    )?;
+    for (cause, count) in causes {
+        let text = match meaning_of_loss(cause) {
+            Some(meaning) => format!("- {cause} {count}: {meaning}"),
+            None => format!("- {} {count}", escape(cause)),
+        };
+        page.paragraph(2, &text)?;
+    }
+    Ok(())
+}
+
+/// What a cause of loss means, and what to do: the names are those of
+/// [`leak_common::Counter::loss`].
+pub(crate) fn meaning_of_loss(cause: &str) -> Option<&'static str> {
+    Some(match cause {
+        "ring_full" => "the ring buffer was full; a larger --ring-size or fewer kinds (-k) help",
+        "sites_full" => "the table of sites was full; later sites have no stack",
+        "failures_dropped" => "there were more failures than are kept; the oldest are left out",
+        "failures_full" => "the table of failures was full",
+        "inflight_full" => "the table of calls in flight was full",
+        "targets_full" => "the table of traced processes was full; some were not traced",
+        "unreadable_memory" => "a caller's memory could not be read when its call ended",
+        "too_many_received" => "one message carried more descriptors than are looked at",
+        "undecodable" => "records of the kernel side made no sense; please report this",
+        "program_busy" => "the kernel skipped a program that was running on that CPU already",
+        "log_overflow" => "more was released at once than is remembered for late acquisitions",
+        "sites_refused" => "there were more sites than are kept; later ones have no stack",
+        "processes_refused" => "there were more processes than are kept; some were not followed",
+        "capture_damaged" => "a part of the recording is damaged; where, is told below",
+        "capture_unknown" => "a newer leaktrace wrote records that this one does not know",
+        "recording" => "the recording could not keep up; the trace itself has them",
+        "not_read" => "whoever reads the events did not keep up",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leak_common::Counter;
+
+    #[test]
+    fn every_cause_of_loss_is_explained() {
+        let others = [
+            "capture_damaged",
+            "capture_unknown",
+            "recording",
+            "not_read",
+        ];
+        for cause in Counter::ALL
+            .into_iter()
+            .filter_map(Counter::loss)
+            .chain(others)
+        {
+            assert!(meaning_of_loss(cause).is_some(), "{cause}");
+        }
+    }
+}

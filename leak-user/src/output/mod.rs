@@ -1,0 +1,322 @@
+//! Where reports go: standard output, a file that is written whole or not at
+//! all, or something special such as a pipe; and what its terminal can do.
+
+mod events;
+pub mod formats;
+#[cfg(feature = "parquet")]
+mod partitions;
+mod report;
+
+pub use events::{EventOutput, Rows};
+#[cfg(feature = "parquet")]
+pub use partitions::{EventTable, Partitions};
+pub use report::{ReportOutput, Style};
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, IsTerminal, Write},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd},
+        unix::{
+            ffi::{OsStrExt, OsStringExt},
+            fs::{FileTypeExt, OpenOptionsExt},
+        },
+    },
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::{Context, bail};
+use tempfile::NamedTempFile;
+use time::OffsetDateTime;
+
+use crate::cli::Color;
+
+/// Columns where no terminal tells.
+const DEFAULT_WIDTH: usize = 80;
+
+/// An open place for one report.
+#[derive(Debug)]
+pub struct Output(Target);
+
+#[derive(Debug)]
+enum Target {
+    Stdout,
+    /// A device, pipe or socket: written as it is.
+    Direct(File, PathBuf),
+    /// A temporary file that becomes the file of that path. It is removed where
+    /// it does not.
+    Replace(NamedTempFile, PathBuf),
+}
+
+impl Output {
+    /// Standard output.
+    #[must_use]
+    pub fn stdout() -> Output {
+        Output(Target::Stdout)
+    }
+
+    /// Opens a file for a report, so that a place that cannot be written is known
+    /// before the work begins. Nothing is seen at `path` before
+    /// [`write`](Self::write) has succeeded; an older file stays until then. A
+    /// symbolic link is replaced, not followed, for anyone may have put it into
+    /// a shared directory. `-` and `/dev/stdout` are standard output.
+    ///
+    /// Opening a named pipe waits for its reader.
+    ///
+    /// # Errors
+    ///
+    /// Where the path is a directory, or no file can be made there.
+    pub fn file(path: &Path) -> anyhow::Result<Output> {
+        if path == Path::new("-") || path == Path::new("/dev/stdout") {
+            return Ok(Output::stdout());
+        }
+        let shown = shown(path);
+        if is_special(path) {
+            // Appending: a redirected /dev/stderr may be a file that has content.
+            let file = OpenOptions::new()
+                .append(true)
+                .custom_flags(libc::O_NOCTTY)
+                .open(path)
+                .with_context(|| format!("cannot open {shown} for the report"))?;
+            return Ok(Output(Target::Direct(file, path.to_owned())));
+        }
+        if path.is_dir() && !path.is_symlink() || path.file_name().is_none() {
+            bail!("cannot write the report to {shown}: it is a directory; name a file in it");
+        }
+        let temporary = temporary(directory(path)).with_context(|| {
+            let directory = directory(path).to_string_lossy();
+            format!(
+                "cannot make a file for the report {shown}: the directory {} must exist and be \
+                 writable",
+                crate::model::escape::escape(&directory)
+            )
+        })?;
+        Ok(Output(Target::Replace(temporary, path.to_owned())))
+    }
+
+    /// Opens what `--output` names, with its `%` fields filled in, or standard
+    /// output where it names nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Output::file`].
+    pub fn open(path: Option<&Path>, host: &str) -> anyhow::Result<Output> {
+        match path {
+            None => Ok(Output::stdout()),
+            Some(path) => Output::file(&expand(path, host, std::process::id(), SystemTime::now())),
+        }
+    }
+
+    /// Writes the report with `content` and puts it in its place. A reader that
+    /// has closed its pipe has what it wanted: that is no error.
+    ///
+    /// # Errors
+    ///
+    /// Where the place is full or fails; a file of that name is then as it was.
+    pub fn write(
+        self,
+        content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        match self.0 {
+            Target::Stdout => quiet_pipe(buffered(&mut io::stdout().lock(), content))
+                .context("cannot write the report to standard output"),
+            Target::Direct(mut file, path) => quiet_pipe(buffered(&mut file, content))
+                .with_context(|| format!("cannot write the report to {}", shown(&path))),
+            Target::Replace(mut file, path) => {
+                let done = buffered(file.as_file_mut(), content)
+                    .and_then(|()| file.as_file().sync_all())
+                    .and_then(|()| file.persist(&path).map_err(|error| error.error))
+                    .and_then(|_| sync_directory(&path));
+                done.with_context(|| {
+                    format!(
+                        "cannot write the report to {}; make room or name another file with -o",
+                        shown(&path)
+                    )
+                })
+            }
+        }
+    }
+
+    /// Whether to colour what goes there.
+    #[must_use]
+    pub fn color(&self, choice: Color) -> bool {
+        colored(
+            choice,
+            self.is_terminal(),
+            env::var_os("NO_COLOR").as_deref(),
+            env::var_os("TERM").as_deref(),
+        )
+    }
+
+    /// Columns of a line there: `COLUMNS`, or what the terminal says, or 80.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        chosen_width(env::var_os("COLUMNS").as_deref())
+            .or_else(|| {
+                self.direct()
+                    .and_then(|descriptor| terminal_width(descriptor.as_fd()))
+            })
+            .unwrap_or(DEFAULT_WIDTH)
+    }
+
+    /// Whether a person looks at it.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.direct()
+            .is_some_and(|descriptor| descriptor.as_fd().is_terminal())
+    }
+
+    /// What could be a terminal.
+    fn direct(&self) -> Option<Box<dyn AsFd + '_>> {
+        match &self.0 {
+            Target::Stdout => Some(Box::new(io::stdout())),
+            Target::Direct(file, _) => Some(Box::new(file)),
+            Target::Replace(..) => None,
+        }
+    }
+}
+
+/// Fills in the fields of a file name: `%h` the host, `%p` the tracer's process
+/// id, `%t` the time as YYYYMMDD-HHMMSS (UTC), `%%` a percent sign. Others stay.
+#[must_use]
+pub fn expand(path: &Path, host: &str, pid: u32, time: SystemTime) -> PathBuf {
+    let mut name = Vec::new();
+    let mut bytes = path.as_os_str().as_bytes().iter().copied();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            name.push(byte);
+            continue;
+        }
+        match bytes.next() {
+            // A host name is part of a file name, never a path.
+            Some(b'h') => name.extend_from_slice(host.replace(['/', '\0'], "_").as_bytes()),
+            Some(b'p') => name.extend_from_slice(pid.to_string().as_bytes()),
+            Some(b't') => name.extend_from_slice(stamp(time).as_bytes()),
+            Some(b'%') => name.push(b'%'),
+            Some(other) => name.extend_from_slice(&[b'%', other]),
+            None => name.push(b'%'),
+        }
+    }
+    PathBuf::from(OsString::from_vec(name))
+}
+
+fn stamp(time: SystemTime) -> String {
+    let utc = OffsetDateTime::from(time);
+    format!(
+        "{:04}{:02}{:02}-{:02}{:02}{:02}",
+        utc.year(),
+        u8::from(utc.month()),
+        utc.day(),
+        utc.hour(),
+        utc.minute(),
+        utc.second()
+    )
+}
+
+/// Whether the path names something that a file must not replace: a device, a
+/// pipe, a socket, or a descriptor of this process.
+fn is_special(path: &Path) -> bool {
+    if path.starts_with("/dev") && !path.starts_with("/dev/shm") || path.starts_with("/proc") {
+        return true;
+    }
+    fs::symlink_metadata(path).is_ok_and(|metadata| {
+        let kind = metadata.file_type();
+        kind.is_fifo() || kind.is_char_device() || kind.is_block_device() || kind.is_socket()
+    })
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A file that is gone unless it gets a name.
+fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+    let made = tempfile::Builder::new()
+        .prefix(".leaktrace-")
+        .suffix(".tmp")
+        .tempfile_in(directory);
+    // Without the temporary name, which says nothing to anyone.
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => io::Error::from_raw_os_error(libc::ENOENT),
+        io::ErrorKind::PermissionDenied => io::Error::from_raw_os_error(libc::EACCES),
+        _ => error,
+    })
+}
+
+/// Makes the new name durable.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    match File::open(directory(path)).and_then(|directory| directory.sync_all()) {
+        // Some file systems cannot, and a directory may be writable but not
+        // readable; the file itself is complete and in its place.
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::EINVAL | libc::ENOTSUP | libc::EACCES)
+            ) =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+fn buffered(
+    out: &mut dyn Write,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffer = BufWriter::with_capacity(1 << 16, out);
+    let result = content(&mut buffer).and_then(|()| buffer.flush());
+    // Else dropping it would try to write what failed once more.
+    let _ = buffer.into_parts();
+    result
+}
+
+fn quiet_pipe(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// The path as a message shows it.
+fn shown(path: &Path) -> String {
+    let name = crate::model::escape::escape_bytes(path.as_os_str().as_bytes());
+    format!("'{name}'")
+}
+
+fn colored(choice: Color, terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    match choice {
+        Color::Always => true,
+        Color::Never => false,
+        // no-color.org: set, and not empty.
+        Color::Auto => {
+            terminal && no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb"))
+        }
+    }
+}
+
+fn chosen_width(columns: Option<&OsStr>) -> Option<usize> {
+    let columns = columns?.to_str()?.trim().parse().ok()?;
+    (columns > 0).then_some(columns)
+}
+
+fn terminal_width(descriptor: BorrowedFd) -> Option<usize> {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the descriptor is open, and TIOCGWINSZ writes one winsize.
+    let result = unsafe { libc::ioctl(descriptor.as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
+    (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+#[cfg(test)]
+mod tests;

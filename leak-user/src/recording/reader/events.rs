@@ -1,0 +1,237 @@
+//! The single events of a recording as rows, one after the other: nothing of them is
+//! kept, whatever the recording's length.
+
+use std::{collections::VecDeque, io::Read};
+
+use leak_common::Class;
+use serde::Serialize;
+
+use super::{MAX_NAMED, Part, Query, ReplayError, Source, nanos, open};
+use crate::{
+    analysis::{Beginning, Input},
+    event::{Event, Nanos, row::EventRow},
+    model::report::Host,
+    recording::format::Item,
+};
+
+/// How much of a recording was read, and what is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// Events that were read.
+    pub events: u64,
+    /// Records that are damaged or of a newer version; at least one for each place.
+    pub lost: u64,
+    /// The first places, each in a sentence.
+    pub uncovered: Vec<String>,
+}
+
+/// Reads the events of a recording, which may be in several files.
+pub struct Events<'a, R: Read> {
+    parts: VecDeque<Part<R>>,
+    query: &'a Query,
+    host: Host,
+    missing: Missing,
+}
+
+impl<'a, R: Read> Events<'a, R> {
+    /// Opens the files.
+    ///
+    /// # Errors
+    /// See [`ReplayError`].
+    pub fn new(sources: Vec<Source<R>>, query: &'a Query) -> Result<Events<'a, R>, ReplayError> {
+        let parts = open(sources)?;
+        let beginning = parts.iter().find_map(|part| part.beginning.as_ref());
+        if let Some(beginning) = beginning {
+            let time = |moment: Option<_>| moment.map(|moment| nanos(moment, beginning));
+            if let (Some(from), Some(to)) = (time(query.from), time(query.to))
+                && from >= to
+            {
+                return Err(ReplayError::Times("--from is not before --to".to_owned()));
+            }
+        }
+        Ok(Events {
+            host: beginning.map(|one| one.host.clone()).unwrap_or_default(),
+            parts: parts.into(),
+            query,
+            missing: Missing::default(),
+        })
+    }
+
+    /// The host that was traced; unknown where no file says how it began.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// What was found missing so far.
+    #[must_use]
+    pub fn missing(&self) -> &Missing {
+        &self.missing
+    }
+
+    /// The next event that is asked for; `None` at the end.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn next_row(&mut self) -> Result<Option<EventRow>, ReplayError> {
+        let unknown = Beginning::default();
+        while let Some(part) = self.parts.front_mut() {
+            let item = part.reader.next_item().map_err(|error| ReplayError::Read {
+                name: part.name.clone(),
+                error,
+            })?;
+            let (records, what) = match item {
+                None => {
+                    self.parts.pop_front();
+                    continue;
+                }
+                Some(Item::Input(Input::Event(event))) => {
+                    let beginning = part.beginning.as_ref().unwrap_or(&unknown);
+                    match row(&event, beginning, self.query) {
+                        Some(row) => {
+                            self.missing.events += 1;
+                            return Ok(Some(row));
+                        }
+                        None => continue,
+                    }
+                }
+                Some(Item::Input(_)) => continue,
+                Some(Item::Damage(damage)) => (damage.records.unwrap_or(1), damage.to_string()),
+                Some(Item::Unknown(unknown)) => (unknown.records, unknown.to_string()),
+            };
+            self.missing.lost = self.missing.lost.saturating_add(records.max(1));
+            if self.missing.uncovered.len() < MAX_NAMED {
+                let sentence = format!("{}: {what}", part.name);
+                self.missing.uncovered.push(sentence);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The row of an event, if it has one and is asked for.
+fn row(event: &Event, beginning: &Beginning, query: &Query) -> Option<EventRow> {
+    let time = event.time();
+    let bound = |moment: Option<_>, none: Nanos| moment.map_or(none, |m| nanos(m, beginning));
+    if time < bound(query.from, 0) || time > bound(query.to, Nanos::MAX) || !is_kind(event, query) {
+        return None;
+    }
+    let of = |pid: &u32| query.pids.is_empty() || query.pids.contains(pid);
+    EventRow::of(event, beginning.calendar())
+        .filter(|row| of(&row.pid) || row.parent_pid.as_ref().is_some_and(of))
+}
+
+/// Whether the event may be of a kind that is asked for: of a release only the class is
+/// known, and what happens to a process concerns all kinds.
+fn is_kind(event: &Event, query: &Query) -> bool {
+    let class = |class: Option<Class>| query.kinds.iter().any(|kind| Some(kind.class()) == class);
+    query.kinds.is_empty()
+        || match event {
+            Event::Site(site) => query.kinds.contains(&site.kind),
+            Event::Acquired(acquired) => query.kinds.contains(&acquired.kind),
+            Event::Failed(failed) => query.kinds.contains(&failed.kind),
+            Event::Released(released) => class(released.handle.class()),
+            Event::RangeReleased(range) => class(Some(range.class)),
+            Event::Remapped(_) => class(Some(Class::Mapping)),
+            _ => true,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::time::Duration;
+
+    use leak_common::Kind;
+
+    use super::*;
+    use crate::{cli::Moment, model::sample, recording::format::Writer};
+
+    /// A part with the sample's events, each flushed by itself.
+    fn part(number: u32) -> Vec<u8> {
+        let beginning = Beginning {
+            host: sample::empty().host,
+            part: number,
+            started_at: 1_000_000_000,
+            ..Beginning::default()
+        };
+        let mut writer = Writer::new(Vec::new(), &beginning).unwrap();
+        for event in crate::event::sample::events() {
+            writer.input(&Input::Event(event)).unwrap();
+            writer.input(&Input::Sample(1)).unwrap();
+            writer.flush_segment().unwrap();
+        }
+        writer.finish().unwrap().0
+    }
+
+    fn read(parts: &[&[u8]], query: &Query) -> (Vec<&'static str>, Missing) {
+        let source = |content: &&'static [u8]| Source {
+            name: "a.lkt".to_owned(),
+            content: *content,
+        };
+        let parts: Vec<&'static [u8]> = parts.iter().map(|one| &*one.to_vec().leak()).collect();
+        let mut events = Events::new(parts.iter().map(source).collect(), query).unwrap();
+        assert_eq!(events.host().hostname, "web1");
+        let mut names = Vec::new();
+        while let Some(row) = events.next_row().unwrap() {
+            assert!(row.ts_ns >= 1_000_000_000, "{row:?}");
+            names.push(row.event);
+        }
+        (names, events.missing().clone())
+    }
+
+    #[test]
+    fn every_event_of_every_part_comes_once() {
+        let (one, missing) = read(&[&part(0)], &Query::default());
+        assert_eq!((one.len(), missing.lost), (10, 0));
+        let (both, missing) = read(&[&part(1), &part(0)], &Query::default());
+        assert_eq!(both, [&one[..], &one].concat());
+        assert_eq!(missing.events, 20);
+    }
+
+    #[test]
+    fn only_what_is_asked_for_comes() {
+        let of = |query: Query| read(&[&part(0)], &query).0;
+        let sockets = of(Query {
+            kinds: vec![Kind::Socket],
+            ..Query::default()
+        });
+        assert!(!sockets.contains(&"acquired") && !sockets.contains(&"remapped"));
+        assert!(sockets.contains(&"forked"));
+        let none = of(Query {
+            pids: vec![1],
+            ..Query::default()
+        });
+        assert!(none.len() < 2, "{none:?}");
+        let last = crate::event::sample::events()
+            .iter()
+            .map(Event::time)
+            .max()
+            .unwrap();
+        let after = Moment::After(Duration::from_nanos(last + 1));
+        let late = Query {
+            from: Some(after),
+            ..Query::default()
+        };
+        assert!(of(late).is_empty());
+        let early = Query {
+            to: Some(after),
+            ..Query::default()
+        };
+        assert_eq!(of(early).len(), 10);
+    }
+
+    #[test]
+    fn what_is_damaged_is_counted_and_named() {
+        let mut bytes = part(0);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        let (names, missing) = read(&[&bytes], &Query::default());
+        assert!(
+            names.len() < 10 && missing.lost > 0,
+            "{names:?} {missing:?}"
+        );
+        assert!(missing.uncovered[0].starts_with("a.lkt: "), "{missing:?}");
+    }
+}

@@ -1,5 +1,0 @@
-//! Where batches of records come from.
-
-mod ring;
-
-pub use ring::RingReader;

@@ -1,0 +1,364 @@
+//! Names for addresses: function, file, line, and what was inlined.
+//!
+//! A process is learned while it lives: where its code lies, and which files it
+//! came from, which are then kept open. From that its stacks are symbolized, also
+//! after its end. Nothing a process can put into a file makes this panic, wait
+//! or take memory without bound; it can only give itself wrong names.
+
+mod call_site;
+mod demangle;
+mod elf;
+mod frames;
+mod go;
+mod image;
+mod modules;
+mod pclntab;
+mod perf_map;
+mod region;
+mod separate;
+mod snapshot;
+mod symbols;
+#[cfg(test)]
+mod tests;
+mod vdso;
+
+use std::{collections::HashMap, fs::File, path::PathBuf, rc::Rc};
+
+use leak_common::ProcessId;
+
+use self::{
+    call_site::Kind,
+    frames::{bare, before, named},
+    modules::Modules,
+    perf_map::PerfMap,
+    region::{Place, Region},
+    snapshot::{MAX_REGIONS, Snapshot},
+};
+use crate::{
+    event::Nanos,
+    model::report::Frame,
+    proc::{Mapping, Proc},
+};
+
+/// What a [`Symbolizer`] may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Files kept open for processes that may have exited: one descriptor each, or
+    /// two where debug information lies among the files of the process.
+    pub pinned_files: usize,
+    /// Files whose symbols are in memory at a time: two descriptors each.
+    pub loaded_files: usize,
+    /// Bytes of symbols and DWARF in memory, apart from indexes of about the
+    /// same size.
+    pub symbol_bytes: u64,
+    /// Bytes of one file's symbols and DWARF. Beyond it goes without DWARF: an
+    /// index of a very large program takes seconds and gigabytes.
+    pub file_bytes: u64,
+    /// Addresses whose names are remembered.
+    pub known_addresses: usize,
+    /// Processes whose mappings are remembered.
+    pub processes: usize,
+    /// Bytes of perf maps.
+    pub perf_map_bytes: usize,
+    /// Where separate debug information is installed.
+    pub debug_directory: PathBuf,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            pinned_files: 512,
+            loaded_files: 64,
+            symbol_bytes: 512 << 20,
+            file_bytes: 256 << 20,
+            known_addresses: 65_536,
+            processes: 4096,
+            perf_map_bytes: 128 << 20,
+            debug_directory: PathBuf::from("/usr/lib/debug"),
+        }
+    }
+}
+
+/// Code of a file that a process mapped, as the kernel tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub time: Nanos,
+    /// First address and end.
+    pub start: u64,
+    pub end: u64,
+    /// In the file, in bytes.
+    pub offset: u64,
+    /// The kernel's number of the file's device: 20 bits of it are the minor one.
+    pub device: u32,
+    pub inode: u64,
+}
+
+/// Which program of a process: counts its calls of exec.
+type Generation = u32;
+
+/// Learns processes and symbolizes their stacks. It is for one thread.
+#[derive(Debug)]
+pub struct Symbolizer {
+    limits: Limits,
+    modules: Modules,
+    snapshots: HashMap<(ProcessId, Generation), Snapshot>,
+    clock: u64,
+}
+
+impl Default for Symbolizer {
+    fn default() -> Self {
+        Symbolizer::new(Limits::default())
+    }
+}
+
+impl Symbolizer {
+    /// Knows no process yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Symbolizer {
+        Symbolizer {
+            modules: Modules::new(limits.clone()),
+            limits,
+            snapshots: HashMap::new(),
+            clock: 0,
+        }
+    }
+
+    /// Takes a snapshot of a living process's code and pins its files; again to
+    /// take in what was mapped since. `now` is in nanoseconds of `CLOCK_MONOTONIC`.
+    /// False where the process is gone. Costs about a tenth of a millisecond, and
+    /// the reading of a perf map that grew.
+    pub fn learn(
+        &mut self,
+        proc: &Proc,
+        process: ProcessId,
+        generation: Generation,
+        now: Nanos,
+    ) -> bool {
+        let pid = process.pid();
+        if proc.identity(pid) != Some(process) {
+            return false;
+        }
+        let Some(mappings) = proc.mappings(pid) else {
+            return false;
+        };
+        let mut snapshot = Snapshot::new(self.regions(proc, pid, &mappings, now));
+        let key = (process, generation);
+        if snapshot.may_be_generated() {
+            let earlier = self.snapshots.get(&key);
+            let known = earlier.and_then(|earlier| earlier.perf_map.clone());
+            snapshot.perf_map = match PerfMap::read(proc, pid, known.as_deref()) {
+                Ok(Some(new)) => Some(Rc::new(new)),
+                Ok(None) | Err(_) => known,
+            };
+        }
+        // The pid may have been reused while all this was read.
+        if proc.identity(pid) != Some(process) {
+            return false;
+        }
+        if let Some(earlier) = self.snapshots.remove(&key) {
+            snapshot.keep_earlier(earlier);
+        }
+        self.store(key, snapshot);
+        true
+    }
+
+    /// Where the code of a living process lies; its files are pinned.
+    fn regions(&mut self, proc: &Proc, pid: u32, mappings: &[Mapping], now: Nanos) -> Vec<Region> {
+        let reader = proc.memory_of(pid);
+        let executable = mappings.iter().filter(|mapping| mapping.is_executable());
+        let regions = executable.take(MAX_REGIONS).map(|mapping| {
+            let module = match mapping.inode {
+                0 if mapping.path == vdso::NAME => self.modules.vdso(mapping),
+                0 => None,
+                _ => self.modules.pin(proc, reader, mapping),
+            };
+            Region::new(mapping, module, now)
+        });
+        regions.collect()
+    }
+
+    /// Learns this process: the libraries that it shares with others are known when
+    /// those map them. Again to keep them from being dropped for others.
+    pub fn learn_own(&mut self, proc: &Proc, now: Nanos) -> bool {
+        let own = proc.identity(std::process::id());
+        own.is_some_and(|own| self.learn(proc, own, 0, now))
+    }
+
+    /// Takes in what a process mapped, which may be gone already. If the file is not
+    /// pinned yet, it is asked for; where it can not be opened, the process is not
+    /// covered until it is learned. The kernel's own code (inode 0) and empty ranges
+    /// are ignored.
+    pub fn mapped(
+        &mut self,
+        proc: &Proc,
+        process: ProcessId,
+        generation: Generation,
+        mapped: &Mapped,
+        open: impl FnOnce() -> Option<File>,
+    ) {
+        if mapped.inode == 0 || mapped.start >= mapped.end {
+            return;
+        }
+        let file = (
+            (mapped.device >> 20, mapped.device & 0xf_ffff),
+            mapped.inode,
+        );
+        let pinned = self.modules.pinned(file).or_else(|| {
+            let reader = proc.memory_of(process.pid());
+            self.modules.pin_open(proc, reader, file, open()?)
+        });
+        let place = match pinned {
+            Some((id, path)) => Place::File {
+                module: Some(id),
+                path,
+            },
+            None => Place::Unknown,
+        };
+        let region = Region {
+            start: mapped.start,
+            end: mapped.end,
+            offset: mapped.offset,
+            file,
+            place,
+            first: mapped.time,
+            last: mapped.time,
+            told: true,
+        };
+        let key = (process, generation);
+        if let Some(snapshot) = self.snapshots.get_mut(&key) {
+            snapshot.mapped(region);
+        } else {
+            let mut snapshot = Snapshot::unseen();
+            snapshot.mapped(region);
+            self.store(key, snapshot);
+        }
+    }
+
+    /// Gives a new process what is known of its parent: until it calls exec, its
+    /// code lies where the parent's does.
+    pub fn inherit(&mut self, parent: (ProcessId, Generation), child: (ProcessId, Generation)) {
+        if let Some(snapshot) = self.snapshots.get(&parent).cloned() {
+            self.store(child, snapshot);
+        }
+    }
+
+    /// Whether a process was learned, with all that it mapped, and every address of
+    /// a stack of the time given lies in code that was seen. If not,
+    /// [`learn`](Self::learn) may help, but need not, so not too often.
+    #[must_use]
+    pub fn covers(
+        &self,
+        process: ProcessId,
+        generation: Generation,
+        frames: &[u64],
+        time: Nanos,
+    ) -> bool {
+        let snapshot = self.snapshots.get(&(process, generation));
+        let Some(snapshot) = snapshot.filter(|snapshot| !snapshot.stale) else {
+            return false;
+        };
+        frames.iter().all(|frame| {
+            let address = before(*frame);
+            let Some(region) = snapshot.region(address, time) else {
+                return false;
+            };
+            let named = |map: &Rc<PerfMap>| map.name(address).is_some();
+            !region.may_be_generated() || snapshot.perf_map.as_ref().is_none_or(named)
+        })
+    }
+
+    /// Names a stack of addresses, innermost first: by what lay there at the time it
+    /// was taken, in nanoseconds of `CLOCK_MONOTONIC`. The first one follows a system
+    /// call or is where a function was entered, which the code before it tells
+    /// apart. The others are where calls return to; what returns from a signal
+    /// handler is known by its code, and its caller is where the signal came in.
+    /// An inlined function comes before the one it is in. Of an address where no code
+    /// is known to be, there is only the address.
+    pub fn symbolize(
+        &mut self,
+        process: ProcessId,
+        generation: Generation,
+        frames: &[u64],
+        time: Nanos,
+    ) -> Vec<Frame> {
+        self.clock += 1;
+        let Some(snapshot) = self.snapshots.get_mut(&(process, generation)) else {
+            return frames.iter().map(|frame| bare(*frame)).collect();
+        };
+        snapshot.used = self.clock;
+        let mut symbolized = Vec::new();
+        let mut kind = Kind::Innermost;
+        for address in frames {
+            let Some(region) = snapshot.region_of(*address, kind, time) else {
+                symbolized.push(bare(*address));
+                kind = Kind::Caller;
+                continue;
+            };
+            let perf_map = snapshot.perf_map.as_deref();
+            let found = named(&mut self.modules, region, perf_map, *address, kind);
+            symbolized.extend(found.frames);
+            kind = match found.returns_from_signal {
+                true => Kind::Interrupted,
+                false => Kind::Caller,
+            };
+        }
+        symbolized
+    }
+
+    /// The name, as it is in its file, of the function that a caller's address lies
+    /// in, as far as is known last; not of one inlined into it. To be compared, not shown.
+    pub fn function_name(
+        &mut self,
+        process: ProcessId,
+        generation: Generation,
+        address: u64,
+    ) -> Option<String> {
+        let snapshot = self.snapshots.get(&(process, generation))?;
+        let region = snapshot.region_of(address, Kind::Caller, Nanos::MAX)?;
+        let (Place::File { module, .. } | Place::Kernel { module, .. }) = &region.place else {
+            return None;
+        };
+        let names = self
+            .modules
+            .names((*module)?, region.file_offset(address), Kind::Caller);
+        let outermost = names.names.last()?;
+        Some(outermost.raw.to_string())
+    }
+
+    /// Drops what is known of a process. Its files stay until others need the room.
+    pub fn forget(&mut self, process: ProcessId) {
+        self.snapshots.retain(|(other, _), _| *other != process);
+    }
+
+    fn store(&mut self, key: (ProcessId, Generation), mut snapshot: Snapshot) {
+        self.clock += 1;
+        snapshot.used = self.clock;
+        self.snapshots.insert(key, snapshot);
+        while self.snapshots.len() > self.limits.processes.max(1) {
+            let oldest = self.snapshots.iter().min_by_key(|(_, other)| other.used);
+            let Some(oldest) = oldest.map(|(key, _)| *key) else {
+                break;
+            };
+            self.snapshots.remove(&oldest);
+        }
+        self.bound_perf_maps();
+    }
+
+    /// Drops the perf maps not used for longest until the rest fits.
+    fn bound_perf_maps(&mut self) {
+        let mut by_use: Vec<_> = self
+            .snapshots
+            .values_mut()
+            .filter(|snapshot| snapshot.perf_map.is_some())
+            .collect();
+        by_use.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.used));
+        let mut bytes = 0;
+        for snapshot in by_use {
+            bytes += snapshot.perf_map.as_ref().map_or(0, |map| map.bytes());
+            if bytes > self.limits.perf_map_bytes {
+                snapshot.perf_map = None;
+            }
+        }
+    }
+}
