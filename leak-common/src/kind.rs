@@ -112,10 +112,77 @@ impl Kind {
         }
     }
 
-    /// This kind's bit in a set of kinds.
+    /// This kind's bit in a [`KindSet`].
     #[must_use]
     pub const fn bit(self) -> u32 {
         1 << (self as u32)
+    }
+}
+
+/// A set of kinds.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[repr(transparent)]
+pub struct KindSet(u32);
+
+impl KindSet {
+    /// Every kind there is.
+    pub const ALL: KindSet = {
+        let mut bits = 0;
+        let mut index = 0;
+        while index < Kind::ALL.len() {
+            bits |= Kind::ALL[index].bit();
+            index += 1;
+        }
+        KindSet(bits)
+    };
+
+    /// A set from its number in the programs' configuration or in a recording. Bits of kinds that do not exist here
+    /// are dropped.
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> KindSet {
+        KindSet(bits & KindSet::ALL.0)
+    }
+
+    /// The set's number: the sum of [`Kind::bit`].
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    #[must_use]
+    pub const fn contains(self, kind: Kind) -> bool {
+        self.0 & kind.bit() != 0
+    }
+
+    /// The set without one kind.
+    #[must_use]
+    pub const fn without(self, kind: Kind) -> KindSet {
+        KindSet(self.0 & !kind.bit())
+    }
+
+    /// Whether all kinds of another set are in this one.
+    #[must_use]
+    pub const fn includes(self, other: KindSet) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    /// The kinds, in the order of their numbers.
+    pub fn iter(self) -> impl Iterator<Item = Kind> {
+        Kind::ALL
+            .into_iter()
+            .filter(move |kind| self.contains(*kind))
+    }
+}
+
+impl FromIterator<Kind> for KindSet {
+    fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> KindSet {
+        KindSet(kinds.into_iter().fold(0, |bits, kind| bits | kind.bit()))
+    }
+}
+
+impl core::fmt::Debug for KindSet {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
     }
 }
 
@@ -159,6 +226,18 @@ impl Class {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_holds_what_was_put_in_and_no_unknown_kinds() {
+        let set: KindSet = [Kind::Process, Kind::File].into_iter().collect();
+        assert!(set.iter().eq([Kind::File, Kind::Process]));
+        assert!(set.contains(Kind::File) && !set.contains(Kind::Socket));
+        assert_eq!(KindSet::from_bits(set.bits()), set);
+        assert_eq!(KindSet::from_bits(u32::MAX), KindSet::ALL);
+        assert_eq!(KindSet::ALL.iter().count(), Kind::ALL.len());
+        assert!(KindSet::ALL.includes(set) && !set.includes(KindSet::ALL));
+        assert!(set.without(Kind::File).iter().eq([Kind::Process]));
+    }
 
     #[test]
     fn every_kind_survives_the_wire_and_its_name() {

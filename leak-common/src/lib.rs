@@ -17,4 +17,4 @@ pub mod wire;
 pub use config::Config;
 pub use counter::Counter;
 pub use identity::{Handle, ProcessId};
-pub use kind::{Class, Kind};
+pub use kind::{Class, Kind, KindSet};

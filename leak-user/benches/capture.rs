@@ -14,7 +14,8 @@ use std::{
 use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
 use leak_user::{
     analysis::{Beginning, Input},
-    event::{Acquired, Event, Nanos, Released, Site, SiteId},
+    event::{Acquired, Event, Released, Site},
+    model::{site::SiteId, time::Nanos},
     recording::{
         format::{Item, Reader, Writer, verify},
         reader::{Query, Source, replay},

@@ -10,12 +10,13 @@ use super::{
     names::{by_name, points, rfc3339},
 };
 use crate::{
-    event::{SiteId, seconds},
     judge::{self, Judged, Named},
     ledger::{ProcessView, SiteKey},
     model::{
         handle,
         report::{Example, Finding, Frame, Limit, Process, Report, SCHEMA, SharedLimit, Window},
+        site::SiteId,
+        time::seconds,
     },
 };
 

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use leak_common::ProcessId;
 
 use super::Span;
-use crate::{
-    event::{Nanos, Refusal, seconds},
-    model::report::Failure,
+use crate::model::{
+    refusal::Refusal,
+    report::Failure,
+    time::{Nanos, seconds},
 };
 
 /// Failures that are kept: the oldest goes first.

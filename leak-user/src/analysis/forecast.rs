@@ -1,7 +1,7 @@
 //! When what is used will reach its limit, from samples of it: a robust slope, and
 //! no forecast where use does not clearly go up.
 
-use crate::{event::Nanos, judge::slope::Slopes};
+use crate::{judge::slope::Slopes, model::time::Nanos};
 
 /// Fewer samples than this tell nothing.
 pub(super) const LEAST_SAMPLES: usize = 5;

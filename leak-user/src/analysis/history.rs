@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use leak_common::ProcessId;
 
 use crate::{
-    event::Nanos,
     ledger::{Ledger, ProcessView},
+    model::time::Nanos,
 };
 
 /// Points of a history at most; a full one keeps every other of them.

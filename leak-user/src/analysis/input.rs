@@ -6,14 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::FirstFailure;
 use crate::{
-    event::{Event, Nanos, SiteId},
+    event::Event,
     judge::{Kept, Observation},
     ledger::{BaselineProcess, Piece, Snapshot},
     model::{
-        moment::Calendar,
+        facts::{Description, Facts},
         report::{Frame, Health, Holder, Host, Limit, SharedLimit},
+        site::SiteId,
+        time::{Calendar, Nanos},
     },
-    proc::{Description, Facts},
 };
 
 /// Nanoseconds since the Unix epoch.

@@ -10,10 +10,13 @@ use leak_common::{Handle, Kind, ProcessId};
 
 use crate::{
     analysis::Input,
-    event::{Nanos, SiteId},
     ledger::{Ledger, SiteKey},
-    model::report::{Frame, Health, Holder, Limit, SharedLimit},
-    proc::{Description, Facts},
+    model::{
+        facts::{Description, Facts},
+        report::{Frame, Health, Holder, Limit, SharedLimit},
+        site::SiteId,
+        time::Nanos,
+    },
 };
 
 /// Processes with facts, and with limits: about a kilobyte each.

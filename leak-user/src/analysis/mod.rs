@@ -24,11 +24,14 @@ pub use failures::FirstFailure;
 pub use input::{Beginning, Input, Restored, Wall};
 
 use crate::{
-    event::{Nanos, SiteId},
     judge::{self, Judge, Judged},
     ledger::{self, Ledger},
-    model::report::{Frame, Health, Holder, Limit, Report},
-    proc::{Description, Facts},
+    model::{
+        facts::{Description, Facts},
+        report::{Frame, Health, Holder, Limit, Report},
+        site::SiteId,
+        time::Nanos,
+    },
 };
 use history::Histories;
 use knowledge::Knowledge;

@@ -6,9 +6,11 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::Wall;
 use crate::{
-    event::{Nanos, seconds},
     ledger::Counts,
-    model::report::Point,
+    model::{
+        report::Point,
+        time::{Nanos, seconds},
+    },
 };
 
 /// A name as the kernel keeps it, without its padding.

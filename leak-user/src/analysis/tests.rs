@@ -303,7 +303,7 @@ fn a_failure_outlives_its_process_in_the_report() {
         Input::Failed(Box::new(FirstFailure {
             time: 5 * SECOND,
             process: CHILD,
-            error: crate::event::Refusal::Files,
+            error: crate::model::refusal::Refusal::Files,
             failure: Failure {
                 pid: 8,
                 error: "EMFILE".to_owned(),

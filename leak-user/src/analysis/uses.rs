@@ -12,9 +12,11 @@ use super::{
     history::push,
 };
 use crate::{
-    event::Nanos,
     ledger::ProcessView,
-    model::report::{Limit, SharedLimit},
+    model::{
+        report::{Limit, SharedLimit},
+        time::Nanos,
+    },
 };
 
 /// Processes and shared limits that are followed: at most 2 and 1 KiB each.

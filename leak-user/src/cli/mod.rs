@@ -5,7 +5,6 @@ pub mod exit_code;
 mod help;
 mod options;
 mod recording;
-mod trigger;
 mod values;
 
 use std::ffi::OsString;
@@ -17,8 +16,7 @@ pub use options::{
     Looks, Run, Selection, Trace, TraceOptions,
 };
 pub use recording::{Part, Record, Report, Verify};
-pub use trigger::{Trigger, Triggers};
-pub use values::{KindChoice, Moment};
+pub use values::KindChoice;
 
 use leak_common::limits::MAX_COMMS;
 

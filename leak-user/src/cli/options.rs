@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum, ValueHint, error::ErrorKind};
-use leak_common::{Kind, limits};
+use leak_common::{KindSet, limits};
 
 use super::{
     help,
@@ -178,9 +178,9 @@ const _: () = assert!(limits::RING_BYTES == 16 << 20);
 const _: () = assert!(limits::NURSERY_NS == 1_000_000_000);
 
 impl Selection {
-    /// The chosen kinds, each once, in the order of their numbers.
+    /// The chosen kinds.
     #[must_use]
-    pub fn kinds(&self) -> Vec<Kind> {
+    pub fn kinds(&self) -> KindSet {
         values::kinds(&self.kind_choices)
     }
 

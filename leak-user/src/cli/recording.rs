@@ -6,8 +6,11 @@ use clap::{Args, ValueHint, error::ErrorKind};
 
 use super::{
     FailOn, Looks, Selection, help,
-    trigger::{self, Triggers},
-    values::{self, KindChoice, Moment},
+    values::{self, KindChoice},
+};
+use crate::{
+    model::time::Moment,
+    recording::writer::{Triggers, triggers},
 };
 
 /// Record a trace into a file, for `leaktrace report`
@@ -51,7 +54,7 @@ pub struct Record {
 
     /// Write nothing until one of these happens, then the past that is in memory
     /// and all that follows: nofile>80%, findings, EMFILE, ... separated by |
-    #[arg(long, value_name = "TRIGGERS", value_parser = trigger::triggers,
+    #[arg(long, value_name = "TRIGGERS", value_parser = triggers,
           conflicts_with = "rotate", display_order = 24)]
     pub on_trigger: Option<Triggers>,
 
@@ -144,9 +147,9 @@ impl Report {
         self.looks.contradiction(self.events)
     }
 
-    /// The chosen kinds, each once, in the order of their numbers.
+    /// The chosen kinds.
     #[must_use]
-    pub fn kinds(&self) -> Vec<leak_common::Kind> {
+    pub fn kinds(&self) -> leak_common::KindSet {
         values::kinds(&self.kind_choices)
     }
 }

@@ -30,8 +30,11 @@ fn defaults_are_those_of_the_help() {
     let options = trace.options;
     assert_eq!(options.selection.comms, Vec::<String>::new());
     assert_eq!(options.selection.cgroup, None);
-    assert_eq!(options.selection.kinds().len(), Kind::ALL.len() - 1);
-    assert!(!options.selection.kinds().contains(&Kind::Heap));
+    assert_eq!(
+        options.selection.kinds().iter().count(),
+        Kind::ALL.len() - 1
+    );
+    assert!(!options.selection.kinds().contains(Kind::Heap));
     assert_eq!(options.selection.duration, None);
     assert_eq!(options.selection.interval(), Duration::from_secs(1));
     assert_eq!(options.looks.min_age(), Some(Duration::from_secs(10)));
@@ -54,7 +57,7 @@ fn options_are_read() {
     assert_eq!(options.selection.comms, ["nginx", "php-fpm"]);
     assert_eq!(
         options.selection.kinds(),
-        [Kind::File, Kind::Socket, Kind::Pipe]
+        [Kind::File, Kind::Socket, Kind::Pipe].into_iter().collect()
     );
     assert_eq!(options.selection.duration, Some(Duration::from_secs(120)));
     assert_eq!(options.selection.interval(), Duration::from_millis(500));
@@ -359,7 +362,10 @@ fn recordings_and_times_are_read() {
         (record.keep, record.redact, record.all_events),
         (Some(3), true, true)
     );
-    assert_eq!(record.selection.kinds(), [Kind::Socket]);
+    assert_eq!(
+        record.selection.kinds(),
+        [Kind::Socket].into_iter().collect()
+    );
     let cli = parse("leaktrace record -o x --rotate 10m -- ls -l").unwrap();
     let Command::Record(record) = cli.command else {
         panic!("not record")
@@ -370,9 +376,18 @@ fn recordings_and_times_are_read() {
     let Command::Report(report) = cli.unwrap().command else {
         panic!("not report")
     };
-    assert_eq!(report.from, Some(Moment::After(Duration::from_secs(10))));
-    assert_eq!(report.to, Some(Moment::Wall(1_769_860_800_000_000_000)));
-    assert_eq!((report.files.len(), report.kinds()), (2, vec![Kind::Pipe]));
+    assert_eq!(
+        report.from,
+        Some(crate::model::time::Moment::After(Duration::from_secs(10)))
+    );
+    assert_eq!(
+        report.to,
+        Some(crate::model::time::Moment::Wall(1_769_860_800_000_000_000))
+    );
+    assert_eq!(
+        (report.files.len(), report.kinds()),
+        (2, [Kind::Pipe].into_iter().collect())
+    );
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::{str::FromStr, time::Duration};
 
+use crate::model::time::Moment;
 use clap::{
     ValueEnum as _,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use leak_common::Kind;
+use leak_common::{Kind, KindSet};
 
 use super::{Format, Part};
 
@@ -22,6 +23,9 @@ const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Largest ring: a ring of this size is mapped twice in a row.
 const MAX_RING_BYTES: u64 = 1 << 30;
+
+/// The kinds that this version traces.
+pub(super) const TRACED: KindSet = KindSet::ALL.without(Kind::Heap);
 
 /// One value of `--kinds`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,12 +64,11 @@ pub(super) fn format() -> impl TypedValueParser<Value = Format> {
     })
 }
 
-/// The chosen kinds, each once, in the order of their numbers.
-pub(super) fn kinds(choices: &[KindChoice]) -> Vec<Kind> {
+/// The chosen kinds.
+pub(super) fn kinds(choices: &[KindChoice]) -> KindSet {
     let all = choices.contains(&KindChoice::All);
-    Kind::ALL
-        .into_iter()
-        .filter(|&kind| kind != Kind::Heap)
+    TRACED
+        .iter()
         .filter(|&kind| all || choices.contains(&KindChoice::One(kind)))
         .collect()
 }
@@ -166,15 +169,6 @@ pub(super) fn part(text: &str) -> Result<Part, String> {
 }
 
 const MIN_PART: Duration = Duration::from_secs(1);
-
-/// A time in a recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// After its start.
-    After(Duration),
-    /// Nanoseconds since the Unix epoch.
-    Wall(u64),
-}
 
 pub(super) fn moment(text: &str) -> Result<Moment, String> {
     if let Ok(after) = age(text) {

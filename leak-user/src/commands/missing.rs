@@ -1,6 +1,6 @@
 //! What is said of events that were written.
 
-use crate::{model::escape::escape, recording::reader::Missing};
+use crate::model::{escape::escape, missing::Missing};
 
 /// Says what is missing among events that were written.
 pub(super) fn told_missing(missing: &Missing) {

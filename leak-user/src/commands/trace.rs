@@ -8,9 +8,10 @@ use super::{
 use crate::{
     advice::Advice,
     cli::{Cli, FailOn, TraceOptions, exit_code},
+    model::missing::Missing,
     output::{EventOutput, ReportOutput, Style},
     proc::Proc,
-    recording::{reader::Missing, writer},
+    recording::writer,
     trace::{Plan, trace},
 };
 

@@ -11,23 +11,7 @@ use leak_common::{
     wire::StackEnd,
 };
 
-/// Nanoseconds of `CLOCK_MONOTONIC`.
-pub type Nanos = u64;
-
-/// A time's length in seconds.
-#[must_use]
-pub fn seconds(nanos: Nanos) -> f64 {
-    nanos as f64 / 1e9
-}
-
-/// A site's identity: hash of process, kind and frames. 0 is the unknown site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SiteId(pub u64);
-
-impl SiteId {
-    /// The site of resources whose acquisition was not seen.
-    pub const UNKNOWN: SiteId = SiteId(0);
-}
+use crate::model::{refusal::Refusal, site::SiteId, time::Nanos};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -278,68 +262,6 @@ pub enum Call {
     System(u32),
     /// The operation of io_uring with this number.
     Uring(u32),
-}
-
-/// Why the kernel refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Refusal {
-    /// `EAGAIN` of a call that makes a thread or process.
-    Tasks,
-    /// `ENOMEM`.
-    Memory,
-    /// `ENFILE`: too many open files on the host.
-    HostFiles,
-    /// `EMFILE`: too many of the process.
-    Files,
-}
-
-impl Refusal {
-    /// Every reason, in the order of its error's number.
-    pub const ALL: [Refusal; 4] = [
-        Refusal::Tasks,
-        Refusal::Memory,
-        Refusal::HostFiles,
-        Refusal::Files,
-    ];
-
-    /// The error's number, as in include/uapi/asm-generic/errno-base.h.
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        match self {
-            Refusal::Tasks => 11,
-            Refusal::Memory => 12,
-            Refusal::HostFiles => 23,
-            Refusal::Files => 24,
-        }
-    }
-
-    /// The reason with an error's number, if it is one.
-    #[must_use]
-    pub fn from_number(number: u32) -> Option<Refusal> {
-        Self::ALL.into_iter().find(|one| one.number() == number)
-    }
-
-    /// What it means where no more is known, one sentence.
-    #[must_use]
-    pub const fn meaning(self) -> &'static str {
-        match self {
-            Refusal::Tasks => "the kernel refused to make another process or thread",
-            Refusal::Memory => "the kernel had no memory, or the process may not have more",
-            Refusal::HostFiles => "the host has no room for another open file",
-            Refusal::Files => "the process has no room for another descriptor",
-        }
-    }
-
-    /// The error as the kernel calls it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Refusal::Tasks => "EAGAIN",
-            Refusal::Memory => "ENOMEM",
-            Refusal::HostFiles => "ENFILE",
-            Refusal::Files => "EMFILE",
-        }
-    }
 }
 
 /// What the kernel side cannot follow in a process.

@@ -4,8 +4,11 @@
 use leak_common::{Handle, ProcessId};
 use serde::Serialize;
 
-use crate::event::{Event, SiteId, Uncovered};
-use crate::model::{handle, moment::Calendar};
+use crate::model::{handle, time::Calendar};
+use crate::{
+    event::{Event, Uncovered},
+    model::site::SiteId,
+};
 
 /// One event. What does not apply to it is `None` or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -2,11 +2,14 @@
 
 use leak_common::{Class, Handle, Kind, ProcessId, unwind::FileKey, wire::StackEnd};
 
-use crate::event::{
-    Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, RangeReleased, Refusal, Released,
-    Remapped, Site, SiteId, Uncovered,
+use crate::model::time::Calendar;
+use crate::{
+    event::{
+        Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, RangeReleased, Released,
+        Remapped, Site, Uncovered,
+    },
+    model::{refusal::Refusal, site::SiteId},
 };
-use crate::model::moment::Calendar;
 
 /// The clock that [`events`] go by.
 pub(crate) const CALENDAR: Calendar = Calendar {

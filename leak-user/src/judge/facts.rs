@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use leak_common::{Handle, Kind, ProcessId};
 
 use super::{Config, Judge, Opinion, series::Series};
-use crate::event::Nanos;
 use crate::judge::rules::{
     close_wait::{self, Closed},
     inherited, watches, zombies,
 };
 use crate::ledger::{Inherited, Ledger, Sample, SiteKey, Zombie};
+use crate::model::time::Nanos;
 
 /// Facts on a site that speak beside its growth.
 #[derive(Debug, Default)]

@@ -27,9 +27,9 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use leak_common::{Kind, ProcessId};
 
-use crate::event::{Nanos, seconds};
 use crate::ledger::{Ledger, ProcessView, Sample, SiteDetail, SiteKey};
 use crate::model::report::Verdict;
+use crate::model::time::{Nanos, seconds};
 use confidence::Trust;
 use facts::Facts;
 pub use named::{Named, weigh};

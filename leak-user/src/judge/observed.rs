@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use leak_common::{Handle, ProcessId};
 
 use super::series::Series;
-use crate::event::Nanos;
 use crate::ledger::Ledger;
+use crate::model::time::Nanos;
 
 /// Processes remembered at most.
 const MAX_PROCESSES: usize = 4096;

@@ -1,7 +1,7 @@
 //! How acquisitions lie in time: throughout, slowing down, or over.
 
 use super::SECOND;
-use crate::event::{Nanos, seconds};
+use crate::model::time::{Nanos, seconds};
 
 /// The acquisitions of what is still held, in a period.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! What was outstanding at a site over time, in few points.
 
 use super::slope::Slopes;
-use crate::event::Nanos;
+use crate::model::time::Nanos;
 
 /// Points of a series at most; a full one keeps half of them.
 const POINTS: usize = 64;

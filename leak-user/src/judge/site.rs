@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use leak_common::ProcessId;
 
 use super::{Config, Judge, SECOND, confidence::Trust, series::Series};
-use crate::event::Nanos;
 use crate::judge::rules::growth::Evidence;
 use crate::ledger::{Ledger, ProcessView, SiteDetail, SiteKey, SiteRecord};
+use crate::model::time::Nanos;
 
 /// A site, as the rules look at it.
 pub(super) struct Site<'a> {

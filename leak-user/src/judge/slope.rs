@@ -1,7 +1,7 @@
 //! A robust slope: the median of the slopes of all pairs of points (Theil and Sen). One
 //! outlier in four does not move it.
 
-use crate::event::{Nanos, seconds};
+use crate::model::time::{Nanos, seconds};
 
 /// The slopes of all pairs of points, a second, in their order.
 pub(crate) struct Slopes(Vec<f64>);

@@ -5,8 +5,8 @@ use leak_common::{Handle, Kind, ProcessId};
 use serde::{Deserialize, Serialize};
 
 use super::{Judge, observed::Seen, observed::Waiting, series::Series};
-use crate::event::{Nanos, SiteId};
 use crate::ledger::SiteKey;
+use crate::model::{site::SiteId, time::Nanos};
 
 /// Points of a series: times with the least and the most.
 type Points = Vec<(Nanos, u64, u64)>;

@@ -13,7 +13,10 @@ use leak_common::{
 };
 
 use super::{LoadError, Tracer, sys};
-use crate::event::{Acquired, Refusal, SiteId};
+use crate::{
+    event::Acquired,
+    model::{refusal::Refusal, site::SiteId},
+};
 
 /// Sum of each counter over all CPUs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -33,7 +33,7 @@ use aya::{
     maps::{CgroupArray, MapData, RingBuf},
 };
 use leak_common::{
-    Config,
+    Config, KindSet,
     config::{Offsets, flags, target},
     limits::{MAX_COMMS, RING_BYTES},
     syscalls::{Action, actions},
@@ -47,8 +47,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/le
 /// What to trace.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Set of [`Kind::bit`](leak_common::Kind::bit).
-    pub kinds: u32,
+    pub kinds: KindSet,
     /// Size of the ring buffer: a power of two, and a multiple of the page size.
     pub ring_bytes: u32,
     /// Only processes given to [`Tracer::add_target`] as chosen by pid, and their descendants.
@@ -76,7 +75,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            kinds: u32::MAX,
+            kinds: KindSet::ALL,
             ring_bytes: RING_BYTES,
             by_pid: false,
             comms: Vec::new(),
@@ -260,7 +259,7 @@ fn config(options: &Options, offsets: Offsets) -> Config {
     Config {
         own_tgid: std::process::id(),
         flags: set,
-        kinds: options.kinds,
+        kinds: options.kinds.bits(),
         required_targets: required,
         comms,
         offsets,

@@ -10,7 +10,10 @@ use super::process::Loose;
 use super::releases::{Change, Log};
 use super::sites::{Books, Outcome};
 use super::{Ledger, SiteKey, SpaceId};
-use crate::event::{Acquired, Nanos, SiteId};
+use crate::{
+    event::Acquired,
+    model::{site::SiteId, time::Nanos},
+};
 
 /// What a log says of one acquisition.
 struct Journey<T> {

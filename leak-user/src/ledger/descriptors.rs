@@ -9,8 +9,8 @@ use super::entry::{Entry, Origin, Relation, Tally};
 use super::releases::Change;
 use super::sites::{Books, Outcome};
 use super::spaces::SpaceId;
-use crate::event::{Nanos, SiteId};
 use crate::model::hash::Map;
+use crate::model::{site::SiteId, time::Nanos};
 
 /// Handle values and what they hold: about 110 bytes a resource.
 #[derive(Debug)]

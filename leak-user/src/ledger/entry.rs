@@ -3,7 +3,7 @@
 use leak_common::{Kind, ProcessId};
 
 use super::{SiteKey, spaces::SpaceId};
-use crate::event::{Nanos, SiteId};
+use crate::model::{site::SiteId, time::Nanos};
 
 /// How the ledger came to know a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -9,7 +9,10 @@ use super::releases::Change;
 use super::sites::Outcome;
 use super::spaces::SpaceId;
 use super::{Ledger, SiteKey};
-use crate::event::{Executed, Forked, Nanos};
+use crate::{
+    event::{Executed, Forked},
+    model::time::Nanos,
+};
 
 impl Ledger {
     pub(super) fn forked(&mut self, forked: &Forked) {

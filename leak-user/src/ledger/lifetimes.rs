@@ -2,7 +2,7 @@
 //! 96 bytes a site. It answers one question: of those that reached an age, how many
 //! were released after all?
 
-use crate::event::Nanos;
+use crate::model::time::Nanos;
 
 /// The first octave begins here: 1/8 s.
 const FIRST: Nanos = 125_000_000;

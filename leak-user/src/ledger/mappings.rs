@@ -10,8 +10,8 @@ use super::descriptors::Fate;
 use super::entry::{Entry, Relation, Tally};
 use super::sites::{Books, Outcome};
 use super::spaces::SpaceId;
-use crate::event::{Nanos, SiteId};
 use crate::model::hash::{Map, Set};
+use crate::model::{site::SiteId, time::Nanos};
 
 /// The handle of the mapping that begins at `start`.
 fn handle(start: u64) -> Handle {

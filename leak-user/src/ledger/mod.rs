@@ -37,8 +37,11 @@ pub use reconcile::{BaselineProcess, Reconciled, Snapshot};
 pub use sites::{Held, Sample, SiteKey, SiteRecord};
 pub use state::Piece;
 
-use crate::event::{Event, Nanos, SiteId};
 use crate::model::hash::Map;
+use crate::{
+    event::Event,
+    model::{site::SiteId, time::Nanos},
+};
 use descriptors::Slots;
 use mappings::Regions;
 use process::{Loose, Memory, Process};

@@ -7,8 +7,8 @@ use leak_common::{Handle, ProcessId};
 use super::entry::{Entry, Tally};
 use super::spaces::SpaceId;
 use super::{SiteKey, descriptors::Slots, mappings::Regions};
-use crate::event::{Nanos, Uncovered};
 use crate::model::hash::{Map, Set};
+use crate::{event::Uncovered, model::time::Nanos};
 
 /// A name as the kernel keeps it, zero-padded.
 pub type Comm = [u8; 16];

@@ -9,7 +9,10 @@ use super::process::{Comm, Process};
 use super::sites::{Sample, SiteKey, SiteRecord};
 use super::spaces::SpaceId;
 use super::{Ledger, Totals};
-use crate::event::{Nanos, SiteId, Uncovered};
+use crate::{
+    event::Uncovered,
+    model::{site::SiteId, time::Nanos},
+};
 
 /// Acquisition times kept of one site in a [`SiteDetail`].
 const DETAIL_TIMES: usize = 256;

@@ -11,7 +11,7 @@ use super::process::{Comm, Loose};
 use super::sites::Outcome;
 use super::spaces::SpaceId;
 use super::{Ledger, SiteKey};
-use crate::event::{Nanos, SiteId};
+use crate::model::{site::SiteId, time::Nanos};
 
 /// A process as the trace finds it at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,10 @@ use super::addresses::Move;
 use super::releases::Change;
 use super::sites::Outcome;
 use super::{Ledger, SpaceId};
-use crate::event::{Nanos, RangeReleased, Released, Remapped};
+use crate::{
+    event::{RangeReleased, Released, Remapped},
+    model::time::Nanos,
+};
 
 /// Threads that end so shortly before their process count as held at its exit:
 /// the kernel ends them one by one.

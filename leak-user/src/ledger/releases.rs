@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use super::{addresses::Move, spaces::SpaceId};
-use crate::event::Nanos;
 use crate::model::hash::Set;
+use crate::model::time::Nanos;
 
 /// Changes kept of one space. 64 bytes each: 256 KiB at most, of a space where all
 /// of it happens within the nursery.

@@ -4,8 +4,11 @@ use leak_common::{Handle, Kind, ProcessId, wire::StackEnd};
 
 use super::entry::{Entry, Origin, Tally};
 use super::{Lifetimes, Totals, spaces::SpaceId};
-use crate::event::{self, Nanos, SiteId};
 use crate::model::hash::Map;
+use crate::{
+    event::{self},
+    model::{site::SiteId, time::Nanos},
+};
 
 /// How many resources held at exit a site keeps one by one.
 const HELD_SAMPLES: usize = 256;

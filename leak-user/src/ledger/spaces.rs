@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use leak_common::ProcessId;
 
 use super::releases::{Change, Log};
-use crate::event::Nanos;
 use crate::model::hash::{Map, Set};
+use crate::model::time::Nanos;
 
 /// Spaces kept after their end, for late acquisitions; about 400 bytes each.
 const MAX_ENDED: usize = 65_536;

@@ -11,9 +11,9 @@ use super::Output;
 use crate::{
     cli::Format,
     event::row::EventRow,
-    model::report::Host,
+    model::{missing::Missing, report::Host},
     output::formats::jsonl,
-    recording::reader::{Events, Missing},
+    recording::reader::Events,
 };
 
 /// What gives the events.

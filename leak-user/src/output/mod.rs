@@ -14,13 +14,13 @@ pub use report::{ReportOutput, Style};
 
 use std::{
     env,
-    ffi::{OsStr, OsString},
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, IsTerminal, Write},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
         unix::{
-            ffi::{OsStrExt, OsStringExt},
+            ffi::OsStrExt,
             fs::{FileTypeExt, OpenOptionsExt},
         },
     },
@@ -30,9 +30,9 @@ use std::{
 
 use anyhow::{Context, bail};
 use tempfile::NamedTempFile;
-use time::OffsetDateTime;
 
 use crate::cli::Color;
+use crate::model::file_name::expand;
 
 /// Columns where no terminal tells.
 const DEFAULT_WIDTH: usize = 80;
@@ -177,43 +177,6 @@ impl Output {
             Target::Replace(..) => None,
         }
     }
-}
-
-/// Fills in the fields of a file name: `%h` the host, `%p` the tracer's process
-/// id, `%t` the time as YYYYMMDD-HHMMSS (UTC), `%%` a percent sign. Others stay.
-#[must_use]
-pub fn expand(path: &Path, host: &str, pid: u32, time: SystemTime) -> PathBuf {
-    let mut name = Vec::new();
-    let mut bytes = path.as_os_str().as_bytes().iter().copied();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            name.push(byte);
-            continue;
-        }
-        match bytes.next() {
-            // A host name is part of a file name, never a path.
-            Some(b'h') => name.extend_from_slice(host.replace(['/', '\0'], "_").as_bytes()),
-            Some(b'p') => name.extend_from_slice(pid.to_string().as_bytes()),
-            Some(b't') => name.extend_from_slice(stamp(time).as_bytes()),
-            Some(b'%') => name.push(b'%'),
-            Some(other) => name.extend_from_slice(&[b'%', other]),
-            None => name.push(b'%'),
-        }
-    }
-    PathBuf::from(OsString::from_vec(name))
-}
-
-fn stamp(time: SystemTime) -> String {
-    let utc = OffsetDateTime::from(time);
-    format!(
-        "{:04}{:02}{:02}-{:02}{:02}{:02}",
-        utc.year(),
-        u8::from(utc.month()),
-        utc.day(),
-        utc.hour(),
-        utc.minute(),
-        utc.second()
-    )
 }
 
 /// Whether the path names something that a file must not replace: a device, a

@@ -17,11 +17,12 @@ use anyhow::{Context, bail};
 use tempfile::NamedTempFile;
 
 use super::{Output, shown, sync_directory, temporary};
+use crate::model::file_name::expand;
 use crate::{
     event::row::EventRow,
     model::{
-        moment::{date, stamp, unix_nanos},
         report::{Host, Report},
+        time::{date, stamp, unix_nanos},
     },
     output::formats::parquet::{self, EventWriter},
 };
@@ -73,7 +74,7 @@ impl Partitions {
         let Some(path) = path.filter(|path| *path != Path::new("-")) else {
             bail!("parquet is written to a directory: name it with -o DIRECTORY");
         };
-        let root = super::expand(path, host, std::process::id(), SystemTime::now());
+        let root = expand(path, host, std::process::id(), SystemTime::now());
         Partitions::open(&root)
     }
 

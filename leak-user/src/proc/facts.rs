@@ -1,28 +1,11 @@
 //! What a report says about a process as a whole.
 
-use serde::{Deserialize, Serialize};
-
 use super::{Proc, container_id, into_text, link_text, read_start};
+use crate::model::facts::Facts;
 
 /// Most arguments and bytes kept of a command line.
 const MAX_ARGUMENTS: usize = 64;
 const MAX_ARGUMENT_BYTES: u64 = 4096;
-
-/// A process's name, program and place. All of it is untrusted text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Facts {
-    /// Start in ticks since boot.
-    pub start_ticks: u64,
-    pub comm: String,
-    /// Path of the program, empty where it cannot be read.
-    pub exe: String,
-    /// At most 64 arguments and 4 KiB.
-    pub cmdline: Vec<String>,
-    /// Path of its control group.
-    pub cgroup: String,
-    pub container_id: Option<String>,
-}
 
 impl Proc {
     /// Name, program, command line and container of a process.

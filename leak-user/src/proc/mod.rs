@@ -32,9 +32,7 @@ use std::{
 
 pub use cgroup::cgroup_members;
 pub use container::container_id;
-pub use describe::Description;
 pub use descriptor::{Inode, classify};
-pub use facts::Facts;
 pub use limits::HostUse;
 use limits::user_scope;
 pub use mapping::Mapping;

@@ -46,7 +46,7 @@ impl Engine {
     fn read_baseline(&self, stat: &Stat) -> BaselineProcess {
         let pid = stat.id.pid();
         let time = monotonic_now();
-        let wants = |kind: Kind| self.kinds & kind.bit() != 0;
+        let wants = |kind: Kind| self.kinds.contains(kind);
         let task = |class: Class| move |id: ProcessId| Handle::task(class, id);
         let mut descriptors = self.proc.descriptors(pid).unwrap_or_default();
         descriptors.retain(|(_, kind)| wants(*kind));

@@ -16,9 +16,9 @@ use super::{
     signals::Ending,
 };
 use crate::{
-    event::{Executed, Nanos},
+    event::Executed,
     kernel::{monotonic_now, original_descriptor_limit},
-    model::escape::escape_bytes,
+    model::{escape::escape_bytes, time::Nanos},
 };
 
 /// What a shell returns for a command that it did not find, or could not run.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use leak_common::ProcessId;
+use leak_common::{KindSet, ProcessId};
 
 use super::{
     Plan, TraceError, command, events::Stream, failures::Failures, interpreted::Interpreted,
@@ -12,11 +12,16 @@ use super::{
 };
 use crate::{
     analysis::{Analysis, Beginning, Input},
-    event::{CodeMapped, Event, Nanos, SiteId},
+    event::{CodeMapped, Event},
     kernel::{RingReader, Tracer, decode::decode_batch, monotonic_now},
     ledger::{Ledger, SiteKey},
-    model::hash::{Map, Set},
-    proc::{Facts, Proc, SHARED_BUDGET, SharedUse},
+    model::{
+        facts::Facts,
+        hash::{Map, Set},
+        site::SiteId,
+        time::Nanos,
+    },
+    proc::{Proc, SHARED_BUDGET, SharedUse},
     stacks::{
         symbolize::{Mapped, Symbolizer},
         tables::Tables,
@@ -40,8 +45,7 @@ pub(super) struct Engine {
     pub(super) failures: Failures,
     /// The holders of shared files were looked for, and time was up.
     pub(super) sharing_cut_short: bool,
-    /// Set of [`leak_common::Kind::bit`].
-    pub(super) kinds: u32,
+    pub(super) kinds: KindSet,
     /// Age in nanoseconds from which a resource is old.
     pub(super) nursery: Nanos,
     /// Time between two looks through the young table.
@@ -168,7 +172,6 @@ impl Engine {
             own_children: run,
         };
         let nursery = u64::try_from(plan.nursery.as_nanos()).unwrap_or(u64::MAX);
-        let kinds = plan.kinds.iter().fold(0, |set, kind| set | kind.bit());
         let analysis = Analysis::new(Beginning {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: proc.host_facts(),
@@ -177,7 +180,7 @@ impl Engine {
             from: started,
             part: 0,
             nursery,
-            kinds,
+            kinds: plan.kinds.bits(),
             // Whoever chose a process wants to know what it left.
             keep_exited: !chosen.everything(),
             all_events: plan.all_events,
@@ -196,7 +199,7 @@ impl Engine {
             stacks: Stacks::default(),
             failures: Failures::default(),
             sharing_cut_short: false,
-            kinds,
+            kinds: plan.kinds,
             nursery,
             tick: u64::try_from(super::tick(plan.nursery).as_nanos()).unwrap_or(u64::MAX),
             prompt: run,

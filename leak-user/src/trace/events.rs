@@ -14,9 +14,8 @@ use super::engine::Engine;
 use crate::{
     analysis::Beginning,
     event::{Event, row::EventRow},
-    model::{moment::Calendar, report::Host},
-    output::{EventOutput, Rows, formats::meaning_of_loss},
-    recording::reader::Missing,
+    model::{loss::meaning_of_loss, missing::Missing, report::Host, time::Calendar},
+    output::{EventOutput, Rows},
 };
 
 /// Events of a batch, and batches that wait to be written: some 30 MiB at most.

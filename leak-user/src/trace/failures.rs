@@ -8,10 +8,15 @@ use leak_common::{ProcessId, syscalls, wire::StackEnd};
 use super::engine::Engine;
 use crate::{
     analysis::{FirstFailure, Input},
-    event::{Call, Failed, Nanos, Refusal, SiteId},
+    event::{Call, Failed},
     kernel::monotonic_now,
     ledger::SiteKey,
-    model::report::{Failure, Frame},
+    model::{
+        refusal::Refusal,
+        report::{Failure, Frame},
+        site::SiteId,
+        time::Nanos,
+    },
     proc::{Refused, Shortage},
 };
 

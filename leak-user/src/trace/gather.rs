@@ -11,11 +11,13 @@ use leak_common::{Counter, Handle, Kind, ProcessId, wire::StackEnd};
 use super::{engine::Engine, observe::Looks, unfinished::EndChanges, wall_clock};
 use crate::{
     analysis::{Input, Span},
-    event::SiteId,
     judge::Judged,
     kernel::{Counters, monotonic_now},
     ledger::{ProcessView, Sample, SiteKey},
-    model::report::{Frame, Health, Report, Verdict},
+    model::{
+        report::{Frame, Health, Report, Verdict},
+        site::SiteId,
+    },
     proc::HostUse,
 };
 

@@ -13,8 +13,7 @@ use std::{
 use leak_common::unwind::PythonFrame;
 
 use crate::{
-    event::SiteId,
-    model::report::Frame,
+    model::{report::Frame, site::SiteId},
     stacks::python::{Interpreter, Merged, Names, PythonName, entries, merge},
 };
 

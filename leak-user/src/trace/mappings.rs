@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use leak_common::{Kind, ProcessId};
 
 use super::engine::Engine;
-use crate::{analysis::Input, event::Nanos, kernel::monotonic_now};
+use crate::{analysis::Input, kernel::monotonic_now, model::time::Nanos};
 
 /// Counting is followed by a pause of so many times its own length: 1 % of a core.
 const PAUSE: u64 = 100;

@@ -24,19 +24,15 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use leak_common::Kind;
+use leak_common::KindSet;
 
 use crate::{
     analysis::Wall,
-    cli::Trigger,
     kernel::{self, LoadError, Tracer, monotonic_now},
-    model::report::Report,
+    model::{missing::Missing, report::Report},
     output::EventOutput,
     proc::Proc,
-    recording::{
-        reader::Missing,
-        writer::{self, Summary},
-    },
+    recording::writer::{self, Summary, Trigger},
 };
 use command::Child;
 use engine::Engine;
@@ -68,7 +64,7 @@ pub struct Plan {
     /// Control group (version 2) to trace; none for all.
     pub cgroup: Option<PathBuf>,
     /// Kinds to trace.
-    pub kinds: Vec<Kind>,
+    pub kinds: KindSet,
     /// Command to start and trace; empty for none.
     pub command: Vec<OsString>,
     /// When to end at the latest; `None` at a signal, or with what was chosen.
@@ -244,7 +240,7 @@ async fn end(engine: &mut Engine) -> Result<(Report, Option<anyhow::Result<Missi
 
 fn options(plan: &Plan) -> kernel::Options {
     kernel::Options {
-        kinds: plan.kinds.iter().fold(0, |set, kind| set | kind.bit()),
+        kinds: plan.kinds,
         ring_bytes: plan.ring_bytes,
         by_pid: !plan.pids.is_empty(),
         comms: plan.comms.clone(),

@@ -8,7 +8,8 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 
 use super::engine::Engine;
 use crate::{
-    analysis::Input, event::Nanos, judge::Observation, kernel::monotonic_now, ledger::ProcessView,
+    analysis::Input, judge::Observation, kernel::monotonic_now, ledger::ProcessView,
+    model::time::Nanos,
 };
 
 /// A look is followed by a pause of so many times its own length: 2 % of a core.

@@ -6,9 +6,10 @@ use leak_common::{Handle, Kind};
 use super::engine::Engine;
 use crate::{
     analysis::Input,
-    event::{Acquired, Event, Released, Site, SiteId},
+    event::{Acquired, Event, Released, Site},
     kernel::{YoungEntry, monotonic_now},
     ledger::SiteKey,
+    model::site::SiteId,
 };
 
 /// Nanoseconds that a vacant entry of the young table is kept, beyond the nursery's age.
@@ -78,8 +79,7 @@ impl Engine {
         if acquired.kind == Kind::Mapping && acquired.size == 0 {
             acquired.size = self.attached_bytes(&acquired);
         }
-        if self.kinds & acquired.kind.bit() == 0 || acquired.maybe_existed && !self.made(&acquired)
-        {
+        if !self.kinds.contains(acquired.kind) || acquired.maybe_existed && !self.made(&acquired) {
             return;
         }
         acquired.site = self.site_of_kind(&acquired);

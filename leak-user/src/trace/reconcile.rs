@@ -120,7 +120,7 @@ impl Engine {
     fn snapshot(&self, id: ProcessId) -> Option<Snapshot> {
         let pid = id.pid();
         let view = self.ledger().process(id)?;
-        let wants = |kind: Kind| self.kinds & kind.bit() != 0;
+        let wants = |kind: Kind| self.kinds.contains(kind);
         let time = monotonic_now();
         let stat = self
             .proc

@@ -6,12 +6,10 @@ use leak_common::ProcessId;
 use super::engine::Engine;
 use crate::{
     analysis::Input,
-    cli::Trigger,
-    event::{Nanos, SiteId},
     kernel::monotonic_now,
     ledger::{ProcessView, SiteKey},
-    model::report::Verdict,
-    recording::writer::{Plan, Recorder, Summary},
+    model::{report::Verdict, site::SiteId, time::Nanos},
+    recording::writer::{Plan, Recorder, Summary, Trigger},
 };
 
 /// What is looked up in an interval at most.

@@ -14,9 +14,9 @@ use leak_common::{
 use super::engine::Engine;
 use crate::{
     analysis::Input,
-    event::{Event, Nanos, Site, SiteId, Unfinished},
+    event::{Event, Site, Unfinished},
     ledger::SiteKey,
-    model::hash::Map,
+    model::{hash::Map, site::SiteId, time::Nanos},
     stacks::{
         tables::{Place, Places},
         unwind::finish,

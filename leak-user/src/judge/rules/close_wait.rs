@@ -6,10 +6,10 @@ use std::collections::HashMap;
 
 use leak_common::{Handle, ProcessId};
 
-use crate::event::{Nanos, seconds};
 use crate::judge::observed::Waiting;
 use crate::judge::{Config, Opinion, SECOND};
 use crate::model::report::Verdict;
+use crate::model::time::{Nanos, seconds};
 
 /// Fewer are not ever more.
 const SEVERAL: usize = 3;

@@ -3,12 +3,12 @@
 
 use leak_common::Kind;
 
-use crate::event::{Nanos, seconds};
 use crate::judge::pattern::quarters;
 use crate::judge::slope::slope_of_times;
 use crate::judge::{Opinion, SECOND, list};
 use crate::ledger::{Held, Sample};
 use crate::model::report::Verdict;
+use crate::model::time::{Nanos, seconds};
 
 /// Fewer than this are no pattern.
 const LEAST: u64 = 5;

@@ -7,7 +7,6 @@
 //! happened first. What was acquired less than the nursery's age ago is not seen yet, so
 //! periods end that much earlier.
 
-use crate::event::{Nanos, seconds};
 use crate::judge::needed::{Past, needed, share, wait};
 use crate::judge::pattern::Pattern;
 use crate::judge::series::{Minima, Series};
@@ -15,6 +14,7 @@ use crate::judge::slope::slope_of_times;
 use crate::judge::{Config, Opinion, SECOND, Waits, list};
 use crate::ledger::Lifetimes;
 use crate::model::report::Verdict;
+use crate::model::time::{Nanos, seconds};
 
 /// Of those that reached the age from which on they count, the share that was released
 /// after all, at most.

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use leak_common::ProcessId;
 
-use crate::event::{Nanos, seconds};
 use crate::judge::pattern::Pattern;
 use crate::judge::{Config, Opinion};
 use crate::ledger::{Inherited, Ledger, SiteKey};
 use crate::model::report::Verdict;
+use crate::model::time::{Nanos, seconds};
 
 /// Fewer resources than this are not worth an alarm, only a word.
 const SEVERAL: usize = 3;

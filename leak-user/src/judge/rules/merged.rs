@@ -11,10 +11,10 @@ use std::{
 use leak_common::{Kind, ProcessId};
 
 use super::growth::{self, Evidence};
-use crate::event::Nanos;
 use crate::judge::{Config, Opinion};
 use crate::ledger::{Ledger, Lifetimes, SiteDetail, SiteKey};
 use crate::model::report::Verdict;
+use crate::model::time::Nanos;
 
 /// Innermost frames that have to be the same: the call into the kernel, and who made it.
 const SAME_FRAMES: usize = 3;

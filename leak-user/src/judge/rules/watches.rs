@@ -1,11 +1,11 @@
 //! An inotify descriptor that gets ever more watches: one resource, but every watch
 //! counts against the user's limit (`fs.inotify.max_user_watches`).
 
-use crate::event::{Nanos, seconds};
 use crate::judge::needed::{Past, share};
 use crate::judge::series::{Minima, Series};
 use crate::judge::{Opinion, Waits};
 use crate::model::report::Verdict;
+use crate::model::time::{Nanos, seconds};
 
 /// The rule's name.
 pub(in crate::judge) const RULE: &str = "watches";

@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use crate::event::{Nanos, seconds};
 use crate::judge::{Opinion, SECOND};
 use crate::ledger::{Ledger, SiteKey, Zombie};
 use crate::model::report::Verdict;
+use crate::model::time::{Nanos, seconds};
 
 /// So many are a leak, if they did not all die at about the same time.
 const SEVERAL: usize = 3;

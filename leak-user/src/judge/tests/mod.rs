@@ -10,8 +10,11 @@ use std::ops::Range;
 use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
 
 use super::*;
-use crate::event::{Acquired, Event, Executed, Forked, Released, Site, SiteId};
 use crate::ledger::{self, BaselineProcess};
+use crate::{
+    event::{Acquired, Event, Executed, Forked, Released, Site},
+    model::site::SiteId,
+};
 
 const PROCESS: ProcessId = ProcessId::new(7, 70);
 const SITE: SiteId = SiteId(99);

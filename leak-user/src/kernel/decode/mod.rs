@@ -16,9 +16,12 @@ use self::{
     fields::{Fields, file_key, handle},
     stacks::{interpreted, site, snapshot, unfinished},
 };
-use crate::event::{
-    Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, RangeReleased, Refusal, Released,
-    Remapped, SiteId, Uncovered,
+use crate::{
+    event::{
+        Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, RangeReleased, Released,
+        Remapped, Uncovered,
+    },
+    model::{refusal::Refusal, site::SiteId},
 };
 
 /// Why a record could not be decoded.

@@ -11,7 +11,10 @@ use super::{
     DecodeError,
     fields::{Fields, file_key},
 };
-use crate::event::{Event, Interpreted, Registers, Site, SiteId, StackSnapshot, Unfinished};
+use crate::{
+    event::{Event, Interpreted, Registers, Site, StackSnapshot, Unfinished},
+    model::site::SiteId,
+};
 
 pub(super) fn site(
     fields: &mut Fields<'_>,

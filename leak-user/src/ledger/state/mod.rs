@@ -9,7 +9,7 @@ mod save;
 use serde::{Deserialize, Serialize};
 
 use super::{Totals, process::Comm};
-use crate::event::Nanos;
+use crate::model::time::Nanos;
 
 /// A part of a ledger's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,7 +15,10 @@ use super::{
     },
     Piece, Place, Row, SavedChange, SavedHeld, SavedProcess, SavedSite, SavedSpace,
 };
-use crate::event::{Nanos, SiteId, Uncovered};
+use crate::{
+    event::Uncovered,
+    model::{site::SiteId, time::Nanos},
+};
 
 impl Ledger {
     /// Takes one piece of another ledger's state. All of them, in their order, make

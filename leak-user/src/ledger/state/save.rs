@@ -14,7 +14,7 @@ use super::{
     },
     Clock, Piece, Place, Row, SavedChange, SavedHeld, SavedProcess, SavedSite, SavedSpace,
 };
-use crate::event::{Nanos, Uncovered};
+use crate::{event::Uncovered, model::time::Nanos};
 
 /// Rows of a piece at most.
 const ROWS: usize = 512;

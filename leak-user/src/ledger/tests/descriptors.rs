@@ -7,8 +7,11 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 use proptest::prelude::*;
 
 use super::{kernel::Kernel, process};
-use crate::event::{Event, Executed, Forked, Nanos, RangeReleased};
 use crate::ledger::{BaselineProcess, Config, Snapshot};
+use crate::{
+    event::{Event, Executed, Forked, RangeReleased},
+    model::time::Nanos,
+};
 
 const MAX_DESCRIPTOR: u32 = 9;
 const MAX_PROCESSES: usize = 6;

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use leak_common::{Handle, Kind, ProcessId};
 
-use crate::event::{Acquired, Event, Nanos, Released, SiteId};
 use crate::ledger::{Config, Ledger, Piece, ProcessView};
+use crate::{
+    event::{Acquired, Event, Released},
+    model::{site::SiteId, time::Nanos},
+};
 
 /// Ticks that a resource is young.
 pub(super) const NURSERY: Nanos = 20;

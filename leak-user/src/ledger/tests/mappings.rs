@@ -7,8 +7,11 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 use proptest::prelude::*;
 
 use super::{kernel::Kernel, process};
-use crate::event::{Event, Executed, Forked, Nanos, RangeReleased, Remapped, SiteId};
 use crate::ledger::{Config, Snapshot};
+use crate::{
+    event::{Event, Executed, Forked, RangeReleased, Remapped},
+    model::{site::SiteId, time::Nanos},
+};
 
 const PAGE: u64 = 4096;
 const PAGES: u64 = 24;

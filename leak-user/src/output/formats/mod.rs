@@ -16,4 +16,3 @@ pub mod text;
 
 pub use doctor::DoctorReport;
 pub use text::TextOptions;
-pub(crate) use text::meaning_of_loss;

@@ -7,35 +7,12 @@ mod tests;
 use std::{collections::HashMap, path::PathBuf};
 
 use leak_common::{Class, Handle, Kind};
-use serde::{Deserialize, Serialize};
 
 use super::{Mapping, Proc, link_text, read_text, socket::Found, syscall};
-use crate::model::report::Socket;
+use crate::model::{facts::Description, report::Socket};
 
 /// Most bytes read of a descriptor's `fdinfo`: an epoll's lists all it watches.
 const MAX_FDINFO: u64 = 256 * 1024;
-
-/// What a resource is. The text is untrusted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Description {
-    /// Path, addresses, name: empty where nothing is known.
-    pub text: String,
-    /// The file has no name any more.
-    pub deleted: bool,
-    /// The other end of the pipe or pair of sockets is closed.
-    pub half_closed: bool,
-    pub socket: Option<Socket>,
-}
-
-impl Description {
-    fn text(text: impl Into<String>) -> Description {
-        Description {
-            text: text.into(),
-            ..Description::default()
-        }
-    }
-}
 
 /// A descriptor's link, and the inode of the socket behind it.
 struct Link {

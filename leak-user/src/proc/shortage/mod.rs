@@ -9,7 +9,7 @@ mod tests;
 use std::cmp::Reverse;
 
 use super::{Proc, read_number};
-use crate::{event::Refusal, model::report::Holder};
+use crate::model::{refusal::Refusal, report::Holder};
 
 /// Holders that are named.
 const MAX_HOLDERS: usize = 5;

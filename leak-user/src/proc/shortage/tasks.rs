@@ -2,8 +2,7 @@
 
 use super::{Shortage, holder, most};
 use crate::{
-    event::Refusal,
-    model::report::Limit,
+    model::{refusal::Refusal, report::Limit},
     proc::{Proc, Stat, cgroup::GroupLimit, cgroup_members},
 };
 

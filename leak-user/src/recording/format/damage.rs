@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::frame::Version;
-use crate::event::Nanos;
+use crate::model::time::Nanos;
 
 /// Bytes that are not what was written, or a place where bytes are missing. Everything
 /// before it and every intact segment behind it is read.

@@ -6,9 +6,12 @@ use super::{
     kinds,
     wire::Cursor,
 };
-use crate::event::{
-    CodeMapped, Event, Executed, Failed, Forked, Interpreted, Nanos, RangeReleased, Remapped, Site,
-    StackSnapshot, Uncovered, Unfinished,
+use crate::{
+    event::{
+        CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased, Remapped, Site,
+        StackSnapshot, Uncovered, Unfinished,
+    },
+    model::time::Nanos,
 };
 
 records! {

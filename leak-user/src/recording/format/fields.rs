@@ -9,7 +9,10 @@ use leak_common::{
 };
 
 use super::wire::{Cursor, put, unzigzag, zigzag};
-use crate::event::{Call, Refusal, Registers, SiteId, Uncovered};
+use crate::{
+    event::{Call, Registers, Uncovered},
+    model::{refusal::Refusal, site::SiteId},
+};
 
 /// Something that is a part of a record.
 pub(super) trait Field: Sized {

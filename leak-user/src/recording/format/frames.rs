@@ -8,7 +8,7 @@ use super::{
     frame::{Chain, HEADER, Header, Version, capture_id, kind},
     window::Window,
 };
-use crate::event::Nanos;
+use crate::model::time::Nanos;
 
 /// Where a file is given up that has no frame so far.
 const SEARCHED: u64 = 64 << 20;

@@ -5,8 +5,11 @@
 use leak_common::{Class, Handle, Kind, ProcessId};
 
 use super::wire::{Cursor, put, unzigzag, zigzag};
-use crate::event::{Acquired, Event, Nanos, Released, SiteId};
 use crate::model::hash::Map;
+use crate::{
+    event::{Acquired, Event, Released},
+    model::{site::SiteId, time::Nanos},
+};
 
 /// Bits of a record's first byte.
 pub(super) mod tag {

@@ -6,7 +6,7 @@ use super::{
     damage::ReadError,
     frame::{HEADER, Header, Version, kind, u64_at},
 };
-use crate::event::Nanos;
+use crate::model::time::Nanos;
 
 /// Most entries; of a longer capture every second, fourth, ... segment has one.
 const MAX_ENTRIES: usize = 8192;

@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     analysis::{FirstFailure, Input},
-    event::Nanos,
     judge::Observation,
     ledger::{BaselineProcess, Snapshot},
+    model::time::Nanos,
 };
 
 /// Most bytes of JSON in a record: parsed, it can take ten times as much.

@@ -9,10 +9,7 @@ use super::{
     inputs, kinds,
     wire::put,
 };
-use crate::{
-    analysis::Input,
-    event::{Event, Nanos},
-};
+use crate::{analysis::Input, event::Event, model::time::Nanos};
 
 /// Bytes of records from which a segment is closed.
 const FULL: usize = 512 << 10;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     analysis::{Beginning, Input},
-    event::Nanos,
+    model::time::Nanos,
 };
 
 /// Level of zstd: the fastest, which wins most of what there is to win.

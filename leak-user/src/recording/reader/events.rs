@@ -3,27 +3,15 @@
 
 use std::{collections::VecDeque, io::Read};
 
-use leak_common::Class;
-use serde::Serialize;
-
 use super::{MAX_NAMED, Part, Query, ReplayError, Source, nanos, open};
+use crate::model::missing::Missing;
 use crate::{
     analysis::{Beginning, Input},
-    event::{Event, Nanos, row::EventRow},
-    model::report::Host,
+    event::{Event, row::EventRow},
+    model::{report::Host, time::Nanos},
     recording::format::Item,
 };
-
-/// How much of a recording was read, and what is missing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Missing {
-    /// Events that were read.
-    pub events: u64,
-    /// Records that are damaged or of a newer version; at least one for each place.
-    pub lost: u64,
-    /// The first places, each in a sentence.
-    pub uncovered: Vec<String>,
-}
+use leak_common::Class;
 
 /// Reads the events of a recording, which may be in several files.
 pub struct Events<'a, R: Read> {
@@ -125,11 +113,11 @@ fn row(event: &Event, beginning: &Beginning, query: &Query) -> Option<EventRow> 
 /// known, and what happens to a process concerns all kinds.
 fn is_kind(event: &Event, query: &Query) -> bool {
     let class = |class: Option<Class>| query.kinds.iter().any(|kind| Some(kind.class()) == class);
-    query.kinds.is_empty()
+    query.some_kinds().is_none()
         || match event {
-            Event::Site(site) => query.kinds.contains(&site.kind),
-            Event::Acquired(acquired) => query.kinds.contains(&acquired.kind),
-            Event::Failed(failed) => query.kinds.contains(&failed.kind),
+            Event::Site(site) => query.kinds.contains(site.kind),
+            Event::Acquired(acquired) => query.kinds.contains(acquired.kind),
+            Event::Failed(failed) => query.kinds.contains(failed.kind),
             Event::Released(released) => class(released.handle.class()),
             Event::RangeReleased(range) => class(Some(range.class)),
             Event::Remapped(_) => class(Some(Class::Mapping)),
@@ -146,7 +134,10 @@ mod tests {
     use leak_common::Kind;
 
     use super::*;
-    use crate::{cli::Moment, model::sample, recording::format::Writer};
+    use crate::{
+        model::{sample, time::Moment},
+        recording::format::Writer,
+    };
 
     /// A part with the sample's events, each flushed by itself.
     fn part(number: u32) -> Vec<u8> {
@@ -194,7 +185,7 @@ mod tests {
     fn only_what_is_asked_for_comes() {
         let of = |query: Query| read(&[&part(0)], &query).0;
         let sockets = of(Query {
-            kinds: vec![Kind::Socket],
+            kinds: [Kind::Socket].into_iter().collect(),
             ..Query::default()
         });
         assert!(!sockets.contains(&"acquired") && !sockets.contains(&"remapped"));

@@ -5,40 +5,49 @@ mod events;
 
 use std::io::Read;
 
-use leak_common::Kind;
+use leak_common::{Kind, KindSet};
 
 use crate::{
     analysis::{Analysis, Beginning, Input, Span},
-    cli::Moment,
-    event::{Event, Nanos},
-    model::report::Report,
+    event::Event,
+    model::{
+        report::Report,
+        time::{Moment, Nanos},
+    },
     recording::format::{Item, ReadError, Reader},
 };
 
-pub use events::{Events, Missing};
+pub use events::Events;
 
 /// Damaged places that are named one by one.
 const MAX_NAMED: usize = 16;
 
 /// What of a recording to look at.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Query {
     pub from: Option<Moment>,
     pub to: Option<Moment>,
     /// Empty for all.
     pub pids: Vec<u32>,
-    /// Empty for all, as is every kind there is but the heap, which this version does not
-    /// trace.
-    pub kinds: Vec<Kind>,
+    pub kinds: KindSet,
+}
+
+impl Default for Query {
+    fn default() -> Query {
+        Query {
+            from: None,
+            to: None,
+            pids: Vec::new(),
+            kinds: KindSet::ALL,
+        }
+    }
 }
 
 impl Query {
-    /// The kinds, if not all are asked for.
-    fn some_kinds(&self) -> &[Kind] {
-        match self.kinds.len() + 1 < Kind::ALL.len() {
-            true => &self.kinds,
-            false => &[],
-        }
+    /// The kinds, if not all are asked for. The heap is not traced by this version: it is never missing.
+    fn some_kinds(&self) -> Option<KindSet> {
+        let all = self.kinds.includes(KindSet::ALL.without(Kind::Heap));
+        (!all).then_some(self.kinds)
     }
 }
 
@@ -316,7 +325,7 @@ impl<'a, R: Read> Replay<'a, R> {
         }
         self.miss(&mut report);
         let kinds = self.query.some_kinds();
-        if !kinds.is_empty() {
+        if let Some(kinds) = kinds {
             only_kinds(&mut report, kinds);
         }
         Ok(report)
@@ -347,15 +356,15 @@ impl<'a, R: Read> Replay<'a, R> {
     /// Says what was asked for and is not in the recording: that nothing is found then
     /// means nothing.
     fn miss(&self, report: &mut Report) {
-        let recorded = self.analysis.beginning().kinds;
+        let recorded = KindSet::from_bits(self.analysis.beginning().kinds);
         let is_there = |pid: u32| {
             report.processes.iter().any(|one| one.pid == pid)
                 || report.failures.iter().any(|one| one.pid == pid)
         };
         let pids = self.query.pids.iter().filter(|&&pid| !is_there(pid));
         let pids = pids.map(|pid| format!("process {pid}: nothing of it is in the recording"));
-        let kinds = self.query.some_kinds().iter();
-        let kinds = kinds.filter(|kind| recorded & kind.bit() == 0);
+        let kinds = self.query.some_kinds().into_iter().flat_map(KindSet::iter);
+        let kinds = kinds.filter(|kind| !recorded.contains(*kind));
         let kinds = kinds.map(|kind| format!("{}: this kind was not recorded", kind.name()));
         let missed: Vec<String> = pids.chain(kinds).collect();
         report.health.uncovered.extend(missed);
@@ -368,7 +377,7 @@ fn only_pids(report: &mut Report, pids: &[u32]) {
     report.failures.retain(|one| pids.contains(&one.pid));
 }
 
-fn only_kinds(report: &mut Report, kinds: &[Kind]) {
+fn only_kinds(report: &mut Report, kinds: KindSet) {
     let wanted = |name: &str| kinds.iter().any(|kind| kind.name() == name);
     report.findings.retain(|one| wanted(&one.kind));
     for process in &mut report.processes {
@@ -404,15 +413,14 @@ mod tests {
             replay(vec![source], query).unwrap().health.uncovered
         };
         assert!(uncovered(&Query::default()).is_empty());
-        let all = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Heap);
         let all = Query {
-            kinds: all.collect(),
+            kinds: KindSet::ALL.without(Kind::Heap),
             ..Query::default()
         };
         assert!(uncovered(&all).is_empty());
         let asked = Query {
             pids: vec![7],
-            kinds: vec![Kind::File, Kind::Socket],
+            kinds: [Kind::File, Kind::Socket].into_iter().collect(),
             ..Query::default()
         };
         assert_eq!(

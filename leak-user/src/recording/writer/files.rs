@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::Plan;
-use crate::{model::escape::escape_bytes, output::expand};
+use crate::model::{escape::escape_bytes, file_name::expand};
 
 /// Where a capture is written.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ mod past;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod trigger;
 
 use std::{
     path::PathBuf,
@@ -28,6 +29,8 @@ use crate::{
     event::Event,
     recording::format::{Chain, WriteError},
 };
+pub use trigger::{Trigger, Triggers, triggers};
+
 use files::Files;
 use sink::Sink;
 

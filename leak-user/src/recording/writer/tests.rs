@@ -6,8 +6,8 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 
 use super::*;
 use crate::{
-    event::{Acquired, SiteId},
-    model::report::Frame,
+    event::Acquired,
+    model::{report::Frame, site::SiteId},
     recording::format::{Item, Reader},
 };
 

@@ -35,8 +35,7 @@ use self::{
     snapshot::{MAX_REGIONS, Snapshot},
 };
 use crate::{
-    event::Nanos,
-    model::report::Frame,
+    model::{report::Frame, time::Nanos},
     proc::{Mapping, Proc},
 };
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::modules::{Key, ModuleId};
-use crate::{event::Nanos, proc::Mapping};
+use crate::{model::time::Nanos, proc::Mapping};
 
 /// An executable mapping.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use super::{
     perf_map::PerfMap,
     region::{Place, Region},
 };
-use crate::event::Nanos;
+use crate::model::time::Nanos;
 
 /// Most executable mappings kept of a process.
 pub(super) const MAX_REGIONS: usize = 16_384;

@@ -4,7 +4,7 @@ use std::io;
 
 use super::{Amounts, Change, Counts, Diff, Origin, Site};
 use crate::{
-    model::{escape::escape, moment::to_the_second, report::Verdict},
+    model::{escape::escape, report::Verdict, time::to_the_second},
     output::formats::text::{Ink, Page, bytes, counted, duration, growth, write_frames},
 };
 

@@ -10,8 +10,11 @@ use serde_json::{Value, json};
 
 use super::embed::inert;
 use crate::{
-    model::report::{Failure, Finding, Frame, Point, Process, Report, Verdict},
-    output::formats::text::{meaning_of_end, meaning_of_loss},
+    model::{
+        loss::meaning_of_loss,
+        report::{Failure, Finding, Frame, Point, Process, Report, Verdict},
+    },
+    output::formats::text::meaning_of_end,
 };
 
 /// Findings of the page at most; the worst are first.

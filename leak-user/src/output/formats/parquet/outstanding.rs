@@ -6,8 +6,8 @@ use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Ty
 
 use super::columns::{Columns, number};
 use crate::model::{
-    moment::unix_nanos,
     report::{Example, Finding, Frame, Report, Verdict},
+    time::unix_nanos,
 };
 
 /// Names are those of the report's JSON form where they mean the same.

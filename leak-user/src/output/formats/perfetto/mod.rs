@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::json;
 use crate::model::{
-    moment::unix_nanos,
     report::{Example, Finding, Point, Report},
+    time::unix_nanos,
 };
 
 /// Beyond every pid (`PID_MAX_LIMIT`): the second process that had a pid gets a track of

@@ -17,8 +17,8 @@ use self::{
     tables::Tables,
 };
 use crate::model::{
-    moment::unix_nanos,
     report::{Finding, Report, Verdict},
+    time::unix_nanos,
 };
 
 /// Types of values and their units; the first is shown unless another is asked for.

@@ -17,7 +17,6 @@ use crate::model::report::{Finding, Report, Verdict};
 pub(super) use amounts::{bytes, counted, duration, growth};
 pub(super) use frames::write as write_frames;
 pub(super) use health::meaning_of_end;
-pub(crate) use health::meaning_of_loss;
 pub(super) use page::{Ink, Page};
 
 /// How to write.

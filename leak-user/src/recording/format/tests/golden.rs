@@ -11,12 +11,16 @@ use crate::{
     analysis::{FirstFailure, Input, Restored},
     event::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased,
-        Refusal, Registers, Released, Remapped, Site, SiteId, StackSnapshot, Uncovered, Unfinished,
+        Registers, Released, Remapped, Site, StackSnapshot, Uncovered, Unfinished,
     },
     judge::Observation,
     ledger::{BaselineProcess, Piece, Snapshot},
-    model::report::{Failure, Frame, Health, Holder, Limit, SharedLimit, Socket},
-    proc::{Description, Facts},
+    model::{
+        facts::{Description, Facts},
+        refusal::Refusal,
+        report::{Failure, Frame, Health, Holder, Limit, SharedLimit, Socket},
+        site::SiteId,
+    },
     recording::format::{Version, verify},
 };
 

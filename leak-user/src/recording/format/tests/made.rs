@@ -11,12 +11,16 @@ use crate::{
     analysis::{Beginning, FirstFailure, Input, Restored},
     event::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased,
-        Refusal, Registers, Released, Remapped, Site, SiteId, StackSnapshot, Uncovered, Unfinished,
+        Registers, Released, Remapped, Site, StackSnapshot, Uncovered, Unfinished,
     },
     judge::Observation,
     ledger::{BaselineProcess, Snapshot},
-    model::report::{Failure, Frame, Health, Holder, Host, Limit, SharedLimit, Socket},
-    proc::{Description, Facts},
+    model::{
+        facts::{Description, Facts},
+        refusal::Refusal,
+        report::{Failure, Frame, Health, Holder, Host, Limit, SharedLimit, Socket},
+        site::SiteId,
+    },
     recording::format::{Damage, Item, ReadError, Reader, Unknown, Writer},
 };
 

@@ -7,9 +7,8 @@ use leak_common::{Kind, ProcessId};
 use super::made::{Read, beginning, capture, churn, read};
 use crate::{
     analysis::Input,
-    event::SiteId,
     ledger::Snapshot,
-    model::report::Frame,
+    model::{report::Frame, site::SiteId},
     recording::format::{Cause, Encoder, MAX_RECORD, WriteError, Writer, verify},
 };
 

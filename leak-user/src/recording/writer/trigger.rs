@@ -1,7 +1,7 @@
 //! What makes a recording write its past: `nofile>80%`, `findings`, `EMFILE`, several
 //! separated by `|`.
 
-use crate::event::Refusal;
+use crate::model::refusal::Refusal;
 
 /// A limit's use from which it counts is a share in percent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl std::fmt::Display for Trigger {
     }
 }
 
-pub(super) fn triggers(text: &str) -> Result<Triggers, String> {
+pub fn triggers(text: &str) -> Result<Triggers, String> {
     text.split('|')
         .map(trigger)
         .collect::<Result<_, _>>()

@@ -1,7 +1,27 @@
-//! Times of reports: RFC 3339 in the model, nanoseconds since 1970 in formats for
-//! machines.
+//! Times: nanoseconds of the kernel's clock, and the calendar's. RFC 3339 in the model, nanoseconds since 1970 in
+//! formats for machines.
+
+use std::time::Duration;
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Nanoseconds of `CLOCK_MONOTONIC`.
+pub type Nanos = u64;
+
+/// A time's length in seconds.
+#[must_use]
+pub fn seconds(nanos: Nanos) -> f64 {
+    nanos as f64 / 1e9
+}
+
+/// A time in a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// After its start.
+    After(Duration),
+    /// Nanoseconds since the Unix epoch.
+    Wall(u64),
+}
 
 /// Nanoseconds since 1970; `None` where the text is no RFC 3339 time, or one that does
 /// not fit (before 1677, after 2262).
@@ -57,7 +77,7 @@ pub struct Calendar {
 impl Calendar {
     /// A time of an event, in nanoseconds since 1970.
     #[must_use]
-    pub fn unix_nanos(self, time: crate::event::Nanos) -> i64 {
+    pub fn unix_nanos(self, time: crate::model::time::Nanos) -> i64 {
         self.monotonic_zero.saturating_add_unsigned(time)
     }
 }

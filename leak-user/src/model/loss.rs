@@ -1,0 +1,50 @@
+//! What the causes of loss mean to a person.
+
+/// What a cause of loss means, and what to do: the names are those of
+/// [`leak_common::Counter::loss`].
+#[must_use]
+pub fn meaning_of_loss(cause: &str) -> Option<&'static str> {
+    Some(match cause {
+        "ring_full" => "the ring buffer was full; a larger --ring-size or fewer kinds (-k) help",
+        "sites_full" => "the table of sites was full; later sites have no stack",
+        "failures_dropped" => "there were more failures than are kept; the oldest are left out",
+        "failures_full" => "the table of failures was full",
+        "inflight_full" => "the table of calls in flight was full",
+        "targets_full" => "the table of traced processes was full; some were not traced",
+        "unreadable_memory" => "a caller's memory could not be read when its call ended",
+        "too_many_received" => "one message carried more descriptors than are looked at",
+        "undecodable" => "records of the kernel side made no sense; please report this",
+        "program_busy" => "the kernel skipped a program that was running on that CPU already",
+        "log_overflow" => "more was released at once than is remembered for late acquisitions",
+        "sites_refused" => "there were more sites than are kept; later ones have no stack",
+        "processes_refused" => "there were more processes than are kept; some were not followed",
+        "capture_damaged" => "a part of the recording is damaged; where, is told below",
+        "capture_unknown" => "a newer leaktrace wrote records that this one does not know",
+        "recording" => "the recording could not keep up; the trace itself has them",
+        "not_read" => "whoever reads the events did not keep up",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leak_common::Counter;
+
+    #[test]
+    fn every_cause_of_loss_is_explained() {
+        let others = [
+            "capture_damaged",
+            "capture_unknown",
+            "recording",
+            "not_read",
+        ];
+        for cause in Counter::ALL
+            .into_iter()
+            .filter_map(Counter::loss)
+            .chain(others)
+        {
+            assert!(meaning_of_loss(cause).is_some(), "{cause}");
+        }
+    }
+}

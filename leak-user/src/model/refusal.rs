@@ -1,0 +1,63 @@
+//! Why the kernel refuses a resource.
+
+/// Why the kernel refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Refusal {
+    /// `EAGAIN` of a call that makes a thread or process.
+    Tasks,
+    /// `ENOMEM`.
+    Memory,
+    /// `ENFILE`: too many open files on the host.
+    HostFiles,
+    /// `EMFILE`: too many of the process.
+    Files,
+}
+
+impl Refusal {
+    /// Every reason, in the order of its error's number.
+    pub const ALL: [Refusal; 4] = [
+        Refusal::Tasks,
+        Refusal::Memory,
+        Refusal::HostFiles,
+        Refusal::Files,
+    ];
+
+    /// The error's number, as in include/uapi/asm-generic/errno-base.h.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        match self {
+            Refusal::Tasks => 11,
+            Refusal::Memory => 12,
+            Refusal::HostFiles => 23,
+            Refusal::Files => 24,
+        }
+    }
+
+    /// The reason with an error's number, if it is one.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Refusal> {
+        Self::ALL.into_iter().find(|one| one.number() == number)
+    }
+
+    /// What it means where no more is known, one sentence.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Refusal::Tasks => "the kernel refused to make another process or thread",
+            Refusal::Memory => "the kernel had no memory, or the process may not have more",
+            Refusal::HostFiles => "the host has no room for another open file",
+            Refusal::Files => "the process has no room for another descriptor",
+        }
+    }
+
+    /// The error as the kernel calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Refusal::Tasks => "EAGAIN",
+            Refusal::Memory => "ENOMEM",
+            Refusal::HostFiles => "ENFILE",
+            Refusal::Files => "EMFILE",
+        }
+    }
+}
