@@ -24,7 +24,7 @@ impl Analysis {
             });
         }
         let restored = restored.into_iter().map(Box::new).map(Input::Restored);
-        let failures = self.failures.all().map(Box::new).map(Input::Failed);
+        let failures = self.failures.all().map(Box::new).map(Input::FirstFailure);
         // Behind the shared limits, of which it would be one sample more to tell them.
         let uses = self.uses.kept().map(Box::new).map(Input::Restored);
         let inputs = restored

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FirstFailure;
 use crate::{
-    event::Event,
+    event::{Event, Failed, Notice, row::EventRow},
     judge::{Kept, Observation},
     ledger::{BaselineProcess, Piece, Snapshot},
     model::{
@@ -90,8 +90,13 @@ pub enum Restored {
 pub enum Input {
     /// Something was so when these inputs began.
     Restored(Box<Restored>),
-    /// What happened, as far as it is the ledger's matter: other events change nothing.
+    /// What happened to resources and processes.
     Event(Event),
+    /// A call that was refused, as it happened: for those who read single events. What became of it is
+    /// [`Input::FirstFailure`].
+    Failed(Failed),
+    /// What concerned stacks alone. Live traces use it up at once; recordings may have it.
+    Notice(Notice),
     /// What a process held when the trace began.
     Baseline(Box<BaselineProcess>),
     /// What `/proc` shows of a process.
@@ -131,7 +136,7 @@ pub enum Input {
         holders: Vec<Holder>,
     },
     /// The kernel refused something for the first time; the latest counts.
-    Failed(Box<FirstFailure>),
+    FirstFailure(Box<FirstFailure>),
     /// The limits of a process, without times of exhaustion; the latest count.
     Limits(ProcessId, Vec<Limit>),
     /// The limits that processes share; the latest count.
@@ -140,4 +145,46 @@ pub enum Input {
     Health(Box<Health>),
     /// The trace ended, by both clocks.
     Ended { time: Nanos, wall: Wall },
+}
+
+impl Input {
+    /// Whether it is one of the single events that [`Input::row`] has rows for.
+    #[must_use]
+    pub fn has_row(&self) -> bool {
+        match self {
+            Input::Event(_) | Input::Failed(_) => true,
+            Input::Restored(_)
+            | Input::Notice(_)
+            | Input::Baseline(_)
+            | Input::Compared { .. }
+            | Input::Gone(_)
+            | Input::Lost(_)
+            | Input::Horizon(_)
+            | Input::Counted { .. }
+            | Input::Sample(_)
+            | Input::Facts(..)
+            | Input::Stack { .. }
+            | Input::Described { .. }
+            | Input::Observed(_)
+            | Input::Shared { .. }
+            | Input::FirstFailure(_)
+            | Input::Limits(..)
+            | Input::SharedLimits(_)
+            | Input::Health(_)
+            | Input::Ended { .. } => false,
+        }
+    }
+
+    /// The row of a single event; `None` for what is none.
+    #[must_use]
+    pub fn row(&self, calendar: Calendar) -> Option<EventRow> {
+        match self {
+            Input::Event(event) => Some(EventRow::of(event, calendar)),
+            Input::Failed(failed) => Some(EventRow::of_failed(failed, calendar)),
+            other => {
+                debug_assert!(!other.has_row(), "every input with a row is above");
+                None
+            }
+        }
+    }
 }

@@ -14,6 +14,8 @@ mod input;
 mod knowledge;
 mod names;
 #[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
 mod tests;
 mod uses;
 
@@ -92,6 +94,8 @@ impl Analysis {
                 self.latest = self.latest.max(event.time());
                 self.ledger.apply(event);
             }
+            Input::Failed(failed) => self.latest = self.latest.max(failed.time),
+            Input::Notice(notice) => self.latest = self.latest.max(notice.time()),
             Input::Baseline(baseline) => self.ledger.baseline(baseline),
             Input::Compared { process, snapshot } => {
                 let result = self.ledger.reconcile(*process, snapshot);
@@ -120,7 +124,7 @@ impl Analysis {
                 handle,
                 holders,
             } => self.knowledge.shared(*process, *handle, *time, holders),
-            Input::Failed(failure) => {
+            Input::FirstFailure(failure) => {
                 self.latest = self.latest.max(failure.time);
                 self.failures.take(failure);
             }

@@ -300,7 +300,7 @@ fn the_ledgers_losses_join_those_that_were_told() {
 #[test]
 fn a_failure_outlives_its_process_in_the_report() {
     let failed = |count, stack: &[&str]| {
-        Input::Failed(Box::new(FirstFailure {
+        Input::FirstFailure(Box::new(FirstFailure {
             time: 5 * SECOND,
             process: CHILD,
             error: crate::model::refusal::Refusal::Files,

@@ -1,19 +1,47 @@
-//! What happened, as the ledger takes it: records of the ring buffer and entries
-//! of the young table, decoded and checked.
+//! What the programs in the kernel tell, decoded and checked. There are three sorts, told apart by type, since others use
+//! each: an [`Event`] changes what is outstanding and goes to the ledger; a [`Failed`] call goes to those who look what
+//! ran out; a [`Notice`] concerns stacks alone. Events and failures are also what `--events` writes ([`row`]).
 
+mod failed;
+mod notice;
 pub mod row;
 #[cfg(test)]
 pub(crate) mod sample;
 
-use leak_common::{
-    Class, Handle, Kind, ProcessId,
-    unwind::{FileKey, PythonFrame},
-    wire::StackEnd,
-};
+use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
 
-use crate::model::{refusal::Refusal, site::SiteId, time::Nanos};
+pub use failed::{Call, Failed};
+pub use notice::{CodeMapped, Interpreted, Notice, Registers, StackSnapshot, Unfinished};
 
-/// One thing that happened.
+use crate::model::{site::SiteId, time::Nanos};
+
+/// What one record of the ring tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    Event(Event),
+    Failed(Failed),
+    Notice(Notice),
+}
+
+impl From<Event> for Message {
+    fn from(event: Event) -> Message {
+        Message::Event(event)
+    }
+}
+
+impl From<Failed> for Message {
+    fn from(failed: Failed) -> Message {
+        Message::Failed(failed)
+    }
+}
+
+impl From<Notice> for Message {
+    fn from(notice: Notice) -> Message {
+        Message::Notice(notice)
+    }
+}
+
+/// One thing that happened to resources or processes: an acquisition, a release, or what changes who holds what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     Site(Site),
@@ -33,11 +61,6 @@ pub enum Event {
         process: ProcessId,
         cause: Uncovered,
     },
-    CodeMapped(CodeMapped),
-    Interpreted(Interpreted),
-    Snapshot(Box<StackSnapshot>),
-    Unfinished(Box<Unfinished>),
-    Failed(Failed),
 }
 
 impl Event {
@@ -53,91 +76,8 @@ impl Event {
             Event::Forked(forked) => forked.time,
             Event::Executed(executed) => executed.time,
             Event::Exited { time, .. } | Event::Uncovered { time, .. } => *time,
-            Event::CodeMapped(wanted) => wanted.time,
-            Event::Interpreted(interpreted) => interpreted.time,
-            Event::Snapshot(snapshot) => snapshot.time,
-            Event::Unfinished(unfinished) => unfinished.time,
-            Event::Failed(failed) => failed.time,
         }
     }
-}
-
-/// What it takes to finish the stack of the site before it, once there are tables.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfinished {
-    pub time: Nanos,
-    pub process: ProcessId,
-    pub kind: Kind,
-    pub site: SiteId,
-    /// The last frame's registers.
-    pub last: Registers,
-    /// The file without tables, where it is mapped, and the offset there.
-    pub file: FileKey,
-    pub start: u64,
-    pub end: u64,
-    pub offset: u64,
-    /// Memory from the stack pointer on.
-    pub memory: Box<[u8]>,
-}
-
-/// Registers of a frame, as far as callers are found by them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Registers {
-    pub instruction: u64,
-    pub stack: u64,
-    pub frame: u64,
-    /// First argument's register (x86-64) or the link register (aarch64), if it is
-    /// what it was when the frame's function was entered.
-    pub link: Option<u64>,
-    /// The instruction follows a call.
-    pub after_call: bool,
-}
-
-/// A process maps code of a file, or begins to run it; or such code was met on a
-/// stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CodeMapped {
-    pub time: Nanos,
-    pub process: ProcessId,
-    pub file: FileKey,
-    /// Where the process has it mapped: first address and end. Both 0 for the program
-    /// that it begins to run.
-    pub start: u64,
-    pub end: u64,
-    /// Of the mapping in the file, in bytes.
-    pub offset: u64,
-    /// There are no unwind tables for the file.
-    pub wanted: bool,
-}
-
-/// The frames of an interpreter at a site that follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interpreted {
-    pub time: Nanos,
-    pub process: ProcessId,
-    pub site: SiteId,
-    /// Number of the interpreter's layout.
-    pub layout: u32,
-    /// Innermost first.
-    pub frames: Box<[PythonFrame]>,
-}
-
-/// A stack and what it was taken from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StackSnapshot {
-    pub time: Nanos,
-    pub process: ProcessId,
-    pub tid: u32,
-    pub instruction: u64,
-    pub stack_pointer: u64,
-    pub frame_pointer: u64,
-    /// First argument's register (x86-64) or the link register (aarch64).
-    pub link: u64,
-    /// Addresses, innermost first.
-    pub frames: Box<[u64]>,
-    pub end: StackEnd,
-    /// Memory from the stack pointer on.
-    pub memory: Box<[u8]>,
 }
 
 /// First sight of a site.
@@ -236,32 +176,6 @@ pub struct Executed {
     pub time: Nanos,
     pub process: ProcessId,
     pub comm: [u8; 16],
-}
-
-/// The first time that the kernel refused a process something for one reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failed {
-    pub time: Nanos,
-    pub process: ProcessId,
-    /// What the call would have acquired.
-    pub kind: Kind,
-    /// Where it was called, [`SiteId::UNKNOWN`] where its stack is not known.
-    pub site: SiteId,
-    /// Bytes of the mapping that was asked for, else 0.
-    pub size: u64,
-    pub call: Call,
-    pub error: Refusal,
-    /// The thread that called, 0 where io_uring did.
-    pub tid: u32,
-}
-
-/// What was called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// The system call with this number on this machine.
-    System(u32),
-    /// The operation of io_uring with this number.
-    Uring(u32),
 }
 
 /// What the kernel side cannot follow in a process.

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::model::{handle, time::Calendar};
 use crate::{
-    event::{Event, Uncovered},
-    model::site::SiteId,
+    event::{Event, Failed, Uncovered},
+    model::{site::SiteId, time::Nanos},
 };
 
 /// One event. What does not apply to it is `None` or empty.
@@ -54,17 +54,11 @@ pub struct EventRow {
 }
 
 impl EventRow {
-    /// The row of an event; `None` for events that concern stacks alone.
+    /// The row of an event.
     #[must_use]
-    pub fn of(event: &Event, calendar: Calendar) -> Option<EventRow> {
-        let row = |event, time, process: ProcessId| EventRow {
-            event,
-            ts_ns: calendar.unix_nanos(time),
-            pid: process.pid(),
-            start_time: process.start_ticks(),
-            ..EventRow::default()
-        };
-        Some(match event {
+    pub fn of(event: &Event, calendar: Calendar) -> EventRow {
+        let row = |event, time, process| EventRow::new(event, time, process, calendar);
+        match event {
             Event::Site(site) => EventRow {
                 kind: Some(site.kind.name()),
                 site: hexadecimal(site.id),
@@ -119,18 +113,29 @@ impl EventRow {
                 }),
                 ..row("uncovered", *time, *process)
             },
-            Event::Failed(failed) => EventRow {
-                kind: Some(failed.kind.name()),
-                site: hexadecimal(failed.site),
-                size: (failed.size > 0).then_some(failed.size),
-                cause: Some(failed.error.name()),
-                ..row("failed", failed.time, failed.process)
-            },
-            Event::CodeMapped(_)
-            | Event::Interpreted(_)
-            | Event::Snapshot(_)
-            | Event::Unfinished(_) => return None,
-        })
+        }
+    }
+
+    /// The row of a call that was refused.
+    #[must_use]
+    pub fn of_failed(failed: &Failed, calendar: Calendar) -> EventRow {
+        EventRow {
+            kind: Some(failed.kind.name()),
+            site: hexadecimal(failed.site),
+            size: (failed.size > 0).then_some(failed.size),
+            cause: Some(failed.error.name()),
+            ..EventRow::new("failed", failed.time, failed.process, calendar)
+        }
+    }
+
+    fn new(event: &'static str, time: Nanos, process: ProcessId, calendar: Calendar) -> EventRow {
+        EventRow {
+            event,
+            ts_ns: calendar.unix_nanos(time),
+            pid: process.pid(),
+            start_time: process.start_ticks(),
+            ..EventRow::default()
+        }
     }
 }
 
@@ -156,7 +161,11 @@ mod tests {
     fn every_event_of_a_resource_or_a_process_has_a_row() {
         let rows: Vec<EventRow> = crate::event::sample::events()
             .iter()
-            .filter_map(|event| EventRow::of(event, CALENDAR))
+            .map(|event| EventRow::of(event, CALENDAR))
+            .chain([EventRow::of_failed(
+                &crate::event::sample::failed(),
+                CALENDAR,
+            )])
             .collect();
         let names: Vec<&str> = rows.iter().map(|row| row.event).collect();
         assert_eq!(
@@ -170,8 +179,8 @@ mod tests {
                 "released",
                 "range_released",
                 "uncovered",
-                "failed",
-                "exited"
+                "exited",
+                "failed"
             ]
         );
         assert!(rows.iter().all(|row| (row.pid, row.start_time) == (77, 5)));
@@ -194,7 +203,7 @@ mod tests {
             maybe_existed: false,
         });
         assert_eq!(
-            EventRow::of(&acquired, CALENDAR).unwrap(),
+            EventRow::of(&acquired, CALENDAR),
             EventRow {
                 event: "acquired",
                 ts_ns: CALENDAR.monotonic_zero + 5,

@@ -1,12 +1,12 @@
 //! Events for tests of the writers.
 
-use leak_common::{Class, Handle, Kind, ProcessId, unwind::FileKey, wire::StackEnd};
+use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
 
 use crate::model::time::Calendar;
 use crate::{
     event::{
-        Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, RangeReleased, Released,
-        Remapped, Site, Uncovered,
+        Acquired, Call, Event, Executed, Failed, Forked, RangeReleased, Released, Remapped, Site,
+        Uncovered,
     },
     model::{refusal::Refusal, site::SiteId},
 };
@@ -16,8 +16,7 @@ pub(crate) const CALENDAR: Calendar = Calendar {
     monotonic_zero: 1_767_323_045_000_000_000,
 };
 
-/// One event of every kind, a millisecond apart, of pid 77; one that concerns stacks
-/// alone is among them.
+/// One event of every kind, a millisecond apart, of pid 77.
 pub(crate) fn events() -> Vec<Event> {
     let process = ProcessId::new(77, 5);
     let comm = *b"worker\xff\0\0\0\0\0\0\0\0\0";
@@ -36,20 +35,6 @@ pub(crate) fn events() -> Vec<Event> {
             time: millisecond(1),
             process,
             comm,
-        }),
-        Event::CodeMapped(CodeMapped {
-            time: millisecond(1),
-            process,
-            file: FileKey {
-                inode: 1,
-                changed_seconds: 0,
-                changed_nanoseconds: 0,
-                device: 0,
-            },
-            start: 0,
-            end: 0,
-            offset: 0,
-            wanted: false,
         }),
         Event::Site(Site {
             time: millisecond(2),
@@ -102,19 +87,23 @@ pub(crate) fn events() -> Vec<Event> {
             process,
             cause: Uncovered::Compat,
         },
-        Event::Failed(Failed {
-            time: millisecond(7),
-            process,
-            kind: Kind::File,
-            site,
-            size: 0,
-            call: Call::System(257),
-            error: Refusal::Files,
-            tid: 77,
-        }),
         Event::Exited {
             time: millisecond(8),
             process,
         },
     ]
+}
+
+/// A call that was refused, in the same process.
+pub(crate) fn failed() -> Failed {
+    Failed {
+        time: 7_000_000,
+        process: ProcessId::new(77, 5),
+        kind: Kind::File,
+        site: SiteId(0x1234),
+        size: 0,
+        call: Call::System(257),
+        error: Refusal::Files,
+        tid: 77,
+    }
 }

@@ -165,13 +165,7 @@ impl Ledger {
                 if let Some(process) = self.processes.get_mut(process) {
                     process.uncovered.insert(*cause);
                 }
-            }
-            // What stacks look like, or was not acquired, is not the ledger's matter.
-            Event::CodeMapped(_)
-            | Event::Interpreted(_)
-            | Event::Snapshot(_)
-            | Event::Unfinished(_)
-            | Event::Failed(_) => {}
+            } // What stacks look like, or was not acquired, is not the ledger's matter.
         }
     }
 

@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        analysis::{Beginning, Input},
+        analysis::Beginning,
         model::sample,
         recording::{
             format::Writer,
@@ -162,8 +162,8 @@ mod tests {
             ..Beginning::default()
         };
         let mut writer = Writer::new(Vec::new(), &beginning).unwrap();
-        for event in crate::event::sample::events() {
-            writer.input(&Input::Event(event)).unwrap();
+        for input in crate::analysis::sample::inputs() {
+            writer.input(&input).unwrap();
         }
         let (bytes, _) = writer.finish().unwrap();
         let source = Source {

@@ -10,14 +10,10 @@ use std::{
 
 use leak_common::ProcessId;
 
-use super::{
-    TraceError,
-    engine::{Engine, TABLES_OF_CHOSEN},
-    signals::Ending,
-};
+use super::{TraceError, signals::Ending};
 use crate::{
     event::Executed,
-    kernel::{monotonic_now, original_descriptor_limit},
+    kernel::original_descriptor_limit,
     model::{escape::escape_bytes, time::Nanos},
 };
 
@@ -96,21 +92,6 @@ impl Child {
             return Err(io::Error::last_os_error());
         }
         Ok(())
-    }
-}
-
-impl Engine {
-    /// Learns the code of a command that is held before its first instruction.
-    pub(super) fn learn_command(&mut self, pid: u32) {
-        if let Some(process) = self.proc.identity(pid) {
-            // Its exec is the first program after the fork.
-            self.symbolizer
-                .learn(&self.proc, process, 1, monotonic_now());
-            self.remember(process);
-            self.tables.learn_command(pid);
-            self.tables.wait(TABLES_OF_CHOSEN);
-            self.let_go = Some((process, monotonic_now()));
-        }
     }
 }
 

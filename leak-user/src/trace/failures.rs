@@ -5,19 +5,17 @@ use std::collections::HashMap;
 
 use leak_common::{ProcessId, syscalls, wire::StackEnd};
 
-use super::engine::Engine;
+use super::{
+    code::{Code, Stack},
+    outlet::Outlet,
+};
 use crate::{
     analysis::{FirstFailure, Input},
     event::{Call, Failed},
-    kernel::monotonic_now,
+    kernel::{Tracer, monotonic_now},
     ledger::SiteKey,
-    model::{
-        refusal::Refusal,
-        report::{Failure, Frame},
-        site::SiteId,
-        time::Nanos,
-    },
-    proc::{Refused, Shortage},
+    model::{refusal::Refusal, report::Failure, site::SiteId, time::Nanos},
+    proc::{Proc, Refused, Shortage},
 };
 
 /// Least time between two looks at all processes of the host.
@@ -27,8 +25,8 @@ const LOOK_AGAIN: Nanos = 250_000_000;
 const MAX_OPEN: usize = leak_common::limits::FAILURE_ENTRIES as usize;
 
 /// Failures whose processes may fail again.
-#[derive(Debug, Default)]
 pub(super) struct Failures {
+    proc: Proc,
     open: HashMap<(ProcessId, Refusal), Open>,
     /// When the host was last looked at.
     looked: Option<Nanos>,
@@ -45,21 +43,27 @@ struct Open {
     known: FirstFailure,
 }
 
-impl Engine {
+impl Failures {
+    pub(super) fn new(proc: &Proc) -> Failures {
+        Failures {
+            proc: proc.clone(),
+            open: HashMap::new(),
+            looked: None,
+        }
+    }
+
     /// Takes note of a failure, while what is known of its process and of who holds
-    /// what can still be read.
-    pub(super) fn failed(&mut self, failed: &Failed) {
+    /// what can still be read. Name and command line of the process are told already.
+    pub(super) fn failed(&mut self, failed: &Failed, code: &mut Code, outlet: &mut Outlet) {
         let key = (failed.process, failed.error);
-        if self.failures.open.len() >= MAX_OPEN {
+        if self.open.len() >= MAX_OPEN {
             return;
         }
-        self.remember(failed.process);
-        let comm = self.analysis.comm(failed.process);
         let call = call_name(failed.call);
         let Shortage { meaning, holders } = self.shortage(failed, &call);
         let mut open = Open {
             site: failed.site,
-            generation: self.generation(failed.process),
+            generation: outlet.generation(failed.process),
             frames: Box::default(),
             end: StackEnd::NotTaken,
             known: FirstFailure {
@@ -69,7 +73,7 @@ impl Engine {
                 failure: Failure {
                     pid: failed.process.pid(),
                     start_time: u64::from(failed.process.start_ticks()),
-                    comm,
+                    comm: outlet.analysis().comm(failed.process),
                     error: failed.error.name().to_owned(),
                     call,
                     count: 1,
@@ -79,10 +83,10 @@ impl Engine {
                 },
             },
         };
-        self.look_at_site(failed.site);
-        self.refresh(&mut open);
-        self.tell(Input::Failed(Box::new(open.known.clone())));
-        self.failures.open.insert(key, open);
+        code.look_at_site(failed.site, outlet);
+        open.refresh(code, outlet);
+        outlet.tell(Input::FirstFailure(Box::new(open.known.clone())));
+        self.open.insert(key, open);
     }
 
     /// What ran out. The host is not searched for holders at every failure when many
@@ -92,13 +96,13 @@ impl Engine {
         let soon = |looked: Nanos| now.saturating_sub(looked) < LOOK_AGAIN;
         // A full table of descriptors is its process's own matter.
         if failed.error != Refusal::Files {
-            if self.failures.looked.is_some_and(soon) {
+            if self.looked.is_some_and(soon) {
                 return Shortage {
                     meaning: failed.error.meaning().to_owned(),
                     ..Shortage::default()
                 };
             }
-            self.failures.looked = Some(now);
+            self.looked = Some(now);
         }
         self.proc.shortage(Refused {
             pid: failed.process.pid(),
@@ -108,68 +112,41 @@ impl Engine {
         })
     }
 
-    /// Takes over what the ledger knows of a failure's stack: it may have been
-    /// finished since.
-    fn refresh(&self, open: &mut Open) {
-        let site = self.stacks.resolve(open.site);
-        if let Some(record) = self.ledger().site(SiteKey::Site(site)) {
-            open.frames = record.frames.clone();
-            open.end = record.end;
-        }
-        open.site = site;
-    }
-
     /// Takes note of stacks that were finished.
-    pub(super) fn refresh_failures(&mut self) {
-        let mut open = std::mem::take(&mut self.failures.open);
-        for failure in open.values_mut() {
-            self.refresh(failure);
+    pub(super) fn refresh(&mut self, code: &Code, outlet: &Outlet) {
+        for failure in self.open.values_mut() {
+            failure.refresh(code, outlet);
         }
-        self.failures.open = open;
     }
 
     /// Tells stack and number of every failure.
-    pub(super) fn tell_failures(&mut self) -> anyhow::Result<()> {
-        if self.failures.open.is_empty() {
+    pub(super) fn tell(
+        &mut self,
+        tracer: &Tracer,
+        code: &mut Code,
+        outlet: &mut Outlet,
+    ) -> anyhow::Result<()> {
+        if self.open.is_empty() {
             return Ok(());
         }
-        self.refresh_failures();
-        let counts: HashMap<(ProcessId, Refusal), u64> =
-            self.tracer.failure_counts()?.into_iter().collect();
-        let mut open = std::mem::take(&mut self.failures.open);
-        for (key, failure) in &mut open {
-            let count = counts.get(key).copied().unwrap_or(0);
-            self.tell_failure(failure, count);
+        let counts = counts(tracer)?;
+        for (key, failure) in &mut self.open {
+            failure.refresh(code, outlet);
+            failure.tell(counts.get(key).copied().unwrap_or(0), code, outlet);
         }
-        self.failures.open = open;
         Ok(())
-    }
-
-    fn tell_failure(&mut self, failure: &mut Open, count: u64) {
-        let count = count.max(failure.known.failure.count);
-        let stack = self.failed_at(failure);
-        let known = &mut failure.known.failure;
-        if count != known.count || stack != known.stack {
-            known.count = count;
-            known.stack = stack;
-            self.tell(Input::Failed(Box::new(failure.known.clone())));
-        }
-    }
-
-    fn failed_at(&mut self, failure: &Open) -> Vec<Frame> {
-        let FirstFailure { time, process, .. } = failure.known;
-        let native = self
-            .symbolizer
-            .symbolize(process, failure.generation, &failure.frames, time);
-        self.interpreted
-            .merge(failure.site, native, failure.end == StackEnd::Complete)
     }
 
     /// Tells the failures of processes that are gone for the last time, and makes room
     /// for those of others.
-    pub(super) fn close_failures(&mut self, gone: &[ProcessId]) -> anyhow::Result<()> {
+    pub(super) fn close(
+        &mut self,
+        gone: &[ProcessId],
+        tracer: &mut Tracer,
+        code: &mut Code,
+        outlet: &mut Outlet,
+    ) -> anyhow::Result<()> {
         let keys: Vec<(ProcessId, Refusal)> = self
-            .failures
             .open
             .keys()
             .filter(|(process, _)| gone.contains(process))
@@ -178,17 +155,52 @@ impl Engine {
         if keys.is_empty() {
             return Ok(());
         }
-        let counts: HashMap<(ProcessId, Refusal), u64> =
-            self.tracer.failure_counts()?.into_iter().collect();
+        let counts = counts(tracer)?;
         for key in keys {
-            if let Some(mut failure) = self.failures.open.remove(&key) {
-                self.refresh(&mut failure);
-                self.tell_failure(&mut failure, counts.get(&key).copied().unwrap_or(0));
+            if let Some(mut failure) = self.open.remove(&key) {
+                failure.refresh(code, outlet);
+                failure.tell(counts.get(&key).copied().unwrap_or(0), code, outlet);
             }
-            self.tracer.forget_failure(key);
+            tracer.forget_failure(key);
         }
         Ok(())
     }
+}
+
+impl Open {
+    /// Takes over what the ledger knows of the stack: it may have been finished since.
+    fn refresh(&mut self, code: &Code, outlet: &Outlet) {
+        let site = code.resolve(self.site);
+        if let Some(record) = outlet.ledger().site(SiteKey::Site(site)) {
+            self.frames = record.frames.clone();
+            self.end = record.end;
+        }
+        self.site = site;
+    }
+
+    /// Tells it anew, with its stack and the kernel's `count`, if more is known now.
+    fn tell(&mut self, count: u64, code: &mut Code, outlet: &mut Outlet) {
+        let stack = code.frames(&Stack {
+            process: self.known.process,
+            generation: self.generation,
+            site: self.site,
+            frames: &self.frames,
+            end: self.end,
+            time: self.known.time,
+        });
+        let known = &mut self.known.failure;
+        let count = count.max(known.count);
+        if count != known.count || stack != known.stack {
+            known.count = count;
+            known.stack = stack;
+            outlet.tell(Input::FirstFailure(Box::new(self.known.clone())));
+        }
+    }
+}
+
+/// How often processes were refused something, by the kernel's count.
+fn counts(tracer: &Tracer) -> anyhow::Result<HashMap<(ProcessId, Refusal), u64>> {
+    Ok(tracer.failure_counts()?.into_iter().collect())
 }
 
 /// What was called, as people know it.

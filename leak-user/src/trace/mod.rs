@@ -1,41 +1,44 @@
-//! A trace from its start to its report: the driver around the pure parts. It
-//! owns the loop, the clock and the signals; what it learns goes to the ledger,
-//! what it is asked goes to the judge.
+//! A trace from its start to its report: the driver around the pure parts. It owns the loop, the clock and the signals.
+//!
+//! A batch of the ring is decoded to messages; `engine` hands each to the part that it concerns:
+//!
+//! * `intake`: events, promotions from the young table, the baseline and comparisons with `/proc`.
+//! * `code`: which code processes run, unwind tables and names, stacks that are finished later.
+//! * `failures`: what calls were refused, and what ran out.
+//! * `observers`: what events do not tell, looked at between samples.
+//! * `describer`: names, limits, what a descriptor is, read from `/proc` while processes live.
+//! * `outlet`: the one way by which all of them tell what they learn: to the analysis, the recording and readers of events.
+//!
+//! Each part keeps its own state; `scope` is what all go by and never changes.
 
-mod baseline;
+mod code;
 mod command;
+mod describer;
 mod engine;
-mod events;
+mod error;
 mod failures;
-mod gather;
-mod interpreted;
-mod mappings;
-mod observe;
+mod intake;
+mod observers;
+mod outlet;
+mod plan;
 mod progress;
-mod promote;
-mod reconcile;
-mod recording;
+mod scope;
 mod signals;
-mod unfinished;
 
-use std::{
-    ffi::OsString,
-    path::PathBuf,
-    time::{Duration, Instant, SystemTime},
-};
-
-use leak_common::KindSet;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::{
     analysis::Wall,
-    kernel::{self, LoadError, Tracer, monotonic_now},
+    kernel::{self, Tracer, monotonic_now},
     model::{missing::Missing, report::Report},
     output::EventOutput,
     proc::Proc,
-    recording::writer::{self, Summary, Trigger},
+    recording::writer::Summary,
 };
 use command::Child;
 use engine::Engine;
+pub use error::TraceError;
+pub use plan::Plan;
 use progress::Progress;
 use signals::Interrupts;
 
@@ -47,51 +50,12 @@ fn tick(nursery: Duration) -> Duration {
     TICK.min(nursery / 2).max(Duration::from_millis(10))
 }
 
-/// A tick comes so long after the last at the latest, however many records wait: what
-/// makes more of them than can be read would have no samples.
-const LATEST: Duration = Duration::from_secs(1);
+/// Longest gap between ticks; without it a flood of records would starve sampling.
+const LONGEST_GAP: Duration = Duration::from_secs(1);
 
-/// Then records have so many times what a tick takes.
-const RECORDS: u32 = 4;
-
-/// What to trace, and for how long.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// Processes to trace, with the descendants they will have; empty for all.
-    pub pids: Vec<u32>,
-    /// Names of processes to trace; empty for all.
-    pub comms: Vec<String>,
-    /// Control group (version 2) to trace; none for all.
-    pub cgroup: Option<PathBuf>,
-    /// Kinds to trace.
-    pub kinds: KindSet,
-    /// Command to start and trace; empty for none.
-    pub command: Vec<OsString>,
-    /// When to end at the latest; `None` at a signal, or with what was chosen.
-    pub duration: Option<Duration>,
-    /// Time between the samples that verdicts rest on.
-    pub interval: Duration,
-    /// Age from which a resource is old.
-    pub nursery: Duration,
-    /// Bytes of the ring buffer.
-    pub ring_bytes: u32,
-    /// Every acquisition and release goes through the ring.
-    pub all_events: bool,
-    /// No stacks are taken.
-    pub no_stacks: bool,
-    /// Kernel memory for unwind tables in bytes.
-    pub stack_memory: u64,
-    /// Where and how to record.
-    pub record: Option<writer::Plan>,
-    /// What makes the recording write its past.
-    pub triggers: Vec<Trigger>,
-    /// The recording is all that is wanted: the trace ends with it.
-    pub only_record: bool,
-    /// Whether the programs log.
-    pub verbose: bool,
-    /// Whether progress may be drawn on standard error.
-    pub progress: bool,
-}
+/// The gap grows to this many times what the last tick took, so that records get most of the time also where ticks are
+/// slow.
+const RECORDS_SHARE: u32 = 4;
 
 /// What came out of a trace.
 #[derive(Debug)]
@@ -105,48 +69,6 @@ pub struct Outcome {
     pub child: Option<Child>,
     /// The command's exit code, if it ended: 128 + signal where one ended it.
     pub exit_code: Option<u8>,
-}
-
-/// Why a trace could not be made.
-#[derive(Debug)]
-pub enum TraceError {
-    /// The kernel side does not start.
-    Load(LoadError),
-    /// The command does not start; its exit code is that of a shell (126 or 127).
-    Command { code: u8, message: String },
-    /// A second interrupt: give up at once.
-    Aborted,
-    /// Anything else.
-    Other(anyhow::Error),
-}
-
-impl From<LoadError> for TraceError {
-    fn from(error: LoadError) -> Self {
-        TraceError::Load(error)
-    }
-}
-
-impl From<anyhow::Error> for TraceError {
-    fn from(error: anyhow::Error) -> Self {
-        TraceError::Other(error)
-    }
-}
-
-impl From<std::io::Error> for TraceError {
-    fn from(error: std::io::Error) -> Self {
-        TraceError::Other(error.into())
-    }
-}
-
-impl std::fmt::Display for TraceError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            TraceError::Load(error) => error.fmt(f),
-            TraceError::Command { message, .. } => f.write_str(message),
-            TraceError::Aborted => f.write_str("aborted"),
-            TraceError::Other(error) => write!(f, "{error:#}"),
-        }
-    }
 }
 
 /// Traces as planned; writes each event to `events` meanwhile. Must run inside a tokio
@@ -170,14 +92,14 @@ pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, 
         record.check()?;
     }
     let mut interrupts = Interrupts::new()?;
-    let mut tracer = Tracer::load(&options(plan))?;
+    let mut tracer = Tracer::load(&plan.options())?;
     if plan.verbose {
         kernel::forward_logs(&mut tracer)?;
     }
     let mut engine = Engine::start(tracer, proc, plan)?;
     let reports = !plan.only_record && events.is_none();
     if let Some(output) = events {
-        engine.start_events(output)?;
+        engine.write_events(output)?;
     }
     let mut child = match plan.command.as_slice() {
         [] => None,
@@ -214,7 +136,7 @@ pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, 
     let (report, events) = tokio::select! {
         biased;
         () = abort => return Err(TraceError::Aborted),
-        ended = end(&mut engine) => ended?,
+        ended = engine.finish() => ended?,
     };
     let recording = engine.finish_recording();
     let exit_code = match ended {
@@ -229,30 +151,6 @@ pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, 
         child,
         exit_code,
     })
-}
-
-/// Makes the report, and writes the last of the events.
-async fn end(engine: &mut Engine) -> Result<(Report, Option<anyhow::Result<Missing>>), TraceError> {
-    let report = engine.finish().await?;
-    let events = engine.finish_events().await;
-    Ok((report, events))
-}
-
-fn options(plan: &Plan) -> kernel::Options {
-    kernel::Options {
-        kinds: plan.kinds,
-        ring_bytes: plan.ring_bytes,
-        by_pid: !plan.pids.is_empty(),
-        comms: plan.comms.clone(),
-        cgroup: plan.cgroup.clone(),
-        follow_own_children: !plan.command.is_empty(),
-        prompt: !plan.command.is_empty(),
-        all_events: plan.all_events,
-        stack_memory: plan.stack_memory,
-        no_stacks: plan.no_stacks,
-        snapshots: false,
-        verbose: plan.verbose,
-    }
 }
 
 /// Why a trace ended.
@@ -285,9 +183,9 @@ async fn follow(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut sample_due = monotonic_now();
     let mut ticked = Instant::now();
-    let mut latest = LATEST;
+    let mut gap = LONGEST_GAP;
     loop {
-        let is_late = ticked.elapsed() > latest;
+        let is_late = ticked.elapsed() > gap;
         tokio::select! {
             biased;
             signal = interrupts.next() => match child.as_deref() {
@@ -302,7 +200,6 @@ async fn follow(
             _ = ticks.tick() => {
                 let began = Instant::now();
                 engine.tick()?;
-                engine.send_events();
                 if plan.only_record && engine.recording_is_over() || engine.events_are_over() {
                     return Ok(Ended::Written);
                 }
@@ -316,7 +213,7 @@ async fn follow(
                     }
                 }
                 ticked = Instant::now();
-                latest = LATEST.max((ticked - began) * RECORDS);
+                gap = LONGEST_GAP.max((ticked - began) * RECORDS_SHARE);
             }
         }
     }

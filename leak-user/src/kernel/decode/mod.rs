@@ -1,4 +1,4 @@
-//! Bytes of the ring buffer to events. Takes nothing on trust: a record that is
+//! Bytes of the ring buffer to [`Message`]s. Takes nothing on trust: a record that is
 //! too short or names what does not exist is counted as undecodable, never guessed.
 
 mod fields;
@@ -18,8 +18,8 @@ use self::{
 };
 use crate::{
     event::{
-        Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, RangeReleased, Released,
-        Remapped, Uncovered,
+        Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Message, Notice,
+        RangeReleased, Released, Remapped, Uncovered,
     },
     model::{refusal::Refusal, site::SiteId},
 };
@@ -55,8 +55,8 @@ pub fn push_record(batch: &mut impl bytes::BufMut, record: &[u8]) {
 }
 
 /// Decodes a batch: records, each behind its length (4 bytes, native). Calls
-/// `each` for every event and returns how many records could not be decoded.
-pub fn decode_batch(mut batch: &[u8], mut each: impl FnMut(Event)) -> u64 {
+/// `each` for every message and returns how many records could not be decoded.
+pub fn decode_batch(mut batch: &[u8], mut each: impl FnMut(Message)) -> u64 {
     let mut undecodable = 0;
     while !batch.is_empty() {
         let Some((prefix, rest)) = batch.split_first_chunk::<PREFIX_BYTES>() else {
@@ -74,12 +74,12 @@ pub fn decode_batch(mut batch: &[u8], mut each: impl FnMut(Event)) -> u64 {
     undecodable
 }
 
-/// Decodes one record. A message with descriptors is several acquisitions; every
-/// other record is one event.
+/// Decodes one record. Descriptors received over a socket are several acquisitions; every
+/// other record is one message.
 ///
 /// # Errors
 /// The record is damaged. Nothing was passed to `each` then.
-pub fn decode(record: &[u8], each: &mut impl FnMut(Event)) -> Result<(), DecodeError> {
+pub fn decode(record: &[u8], each: &mut impl FnMut(Message)) -> Result<(), DecodeError> {
     let mut fields = Fields(record);
     let record = fields.u32()?;
     let number = fields.u32()?;
@@ -89,91 +89,115 @@ pub fn decode(record: &[u8], each: &mut impl FnMut(Event)) -> Result<(), DecodeE
         RecordType::from_wire(record).ok_or(DecodeError::Unknown("record type", record))?;
     let kind = || Kind::from_wire(number).ok_or(DecodeError::Unknown("kind", number));
     let class = || Class::from_wire(number).ok_or(DecodeError::Unknown("class", number));
-    let event = match record {
-        RecordType::Site => site(&mut fields, time, process, kind()?)?,
-        RecordType::Acquired => acquired_event(&mut fields, time, process, kind()?)?,
+    let fields = &mut fields;
+    let message: Message = match record {
+        RecordType::Site => site(fields, time, process, kind()?)?.into(),
+        RecordType::Acquired => acquired_event(fields, time, process, kind()?)?.into(),
         RecordType::Released => {
             class()?;
-            let handle = handle(fields.u64()?)?;
-            let acquired = Some(fields.u64()?).filter(|time| *time != 0);
-            Event::Released(Released {
-                time,
-                process,
-                handle,
-                acquired,
-            })
+            released(fields, time, process)?.into()
         }
-        RecordType::RangeReleased => range_released(&mut fields, time, process, class()?)?,
+        RecordType::RangeReleased => range_released(fields, time, process, class()?)?.into(),
         RecordType::Remapped => {
             class()?;
-            let [old, old_length, new, new_length] =
-                [fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?];
-            let keeps_old = fields.u32()? != 0;
-            let site = SiteId::UNKNOWN;
-            Event::Remapped(Remapped {
-                time,
-                process,
-                old,
-                old_length,
-                new,
-                new_length,
-                site,
-                keeps_old,
-            })
+            remapped(fields, time, process)?.into()
         }
-        RecordType::Forked => {
-            let child = ProcessId(fields.u64()?);
-            let flags = fields.u32()?;
-            fields.u32()?;
-            Event::Forked(Forked {
-                time,
-                parent: process,
-                child,
-                shares_files: flags & forked::SHARES_FILES != 0,
-                shares_memory: flags & forked::SHARES_MEMORY != 0,
-                comm: fields.array()?,
-            })
-        }
-        RecordType::Executed => Event::Executed(Executed {
-            time,
-            process,
-            comm: fields.array()?,
-        }),
-        RecordType::Exited => Event::Exited { time, process },
-        RecordType::Uncovered => {
-            let cause = match number {
-                wire::uncovered::COMPAT => Uncovered::Compat,
-                wire::uncovered::URING_CLOSE => Uncovered::UringClose,
-                _ => return Err(DecodeError::Unknown("cause", number)),
-            };
-            Event::Uncovered {
-                time,
-                process,
-                cause,
-            }
-        }
-        RecordType::Received => return received(&mut fields, time, process, kind()?, each),
-        RecordType::CodeMapped => {
-            let file = file_key(&mut fields)?;
-            let [start, end, offset] = [fields.u64()?, fields.u64()?, fields.u64()?];
-            let wanted = fields.u32()? != 0;
-            Event::CodeMapped(CodeMapped {
-                time,
-                process,
-                file,
-                start,
-                end,
-                offset,
-                wanted,
-            })
-        }
-        RecordType::Interpreted => interpreted(&mut fields, time, process)?,
-        RecordType::Snapshot => snapshot(&mut fields, time, process)?,
-        RecordType::Unfinished => unfinished(&mut fields, time, process, kind()?)?,
-        RecordType::Failed => failed(&mut fields, time, process, kind()?)?,
+        RecordType::Forked => forked_event(fields, time, process)?.into(),
+        RecordType::Executed => executed(fields, time, process)?.into(),
+        RecordType::Exited => Event::Exited { time, process }.into(),
+        RecordType::Uncovered => uncovered(number, time, process)?.into(),
+        RecordType::Received => return received(fields, time, process, kind()?, each),
+        RecordType::CodeMapped => code_mapped(fields, time, process)?.into(),
+        RecordType::Interpreted => interpreted(fields, time, process)?.into(),
+        RecordType::Snapshot => snapshot(fields, time, process)?.into(),
+        RecordType::Unfinished => unfinished(fields, time, process, kind()?)?.into(),
+        RecordType::Failed => failed(fields, time, process, kind()?)?.into(),
     };
-    each(event);
+    each(message);
     Ok(())
+}
+
+fn released(fields: &mut Fields<'_>, time: u64, process: ProcessId) -> Result<Event, DecodeError> {
+    let handle = handle(fields.u64()?)?;
+    let acquired = Some(fields.u64()?).filter(|time| *time != 0);
+    Ok(Event::Released(Released {
+        time,
+        process,
+        handle,
+        acquired,
+    }))
+}
+
+fn remapped(fields: &mut Fields<'_>, time: u64, process: ProcessId) -> Result<Event, DecodeError> {
+    let [old, old_length, new, new_length] =
+        [fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?];
+    Ok(Event::Remapped(Remapped {
+        time,
+        process,
+        old,
+        old_length,
+        new,
+        new_length,
+        site: SiteId::UNKNOWN,
+        keeps_old: fields.u32()? != 0,
+    }))
+}
+
+fn forked_event(
+    fields: &mut Fields<'_>,
+    time: u64,
+    process: ProcessId,
+) -> Result<Event, DecodeError> {
+    let child = ProcessId(fields.u64()?);
+    let flags = fields.u32()?;
+    fields.u32()?;
+    Ok(Event::Forked(Forked {
+        time,
+        parent: process,
+        child,
+        shares_files: flags & forked::SHARES_FILES != 0,
+        shares_memory: flags & forked::SHARES_MEMORY != 0,
+        comm: fields.array()?,
+    }))
+}
+
+fn executed(fields: &mut Fields<'_>, time: u64, process: ProcessId) -> Result<Event, DecodeError> {
+    Ok(Event::Executed(Executed {
+        time,
+        process,
+        comm: fields.array()?,
+    }))
+}
+
+fn uncovered(cause: u32, time: u64, process: ProcessId) -> Result<Event, DecodeError> {
+    let cause = match cause {
+        wire::uncovered::COMPAT => Uncovered::Compat,
+        wire::uncovered::URING_CLOSE => Uncovered::UringClose,
+        _ => return Err(DecodeError::Unknown("cause", cause)),
+    };
+    Ok(Event::Uncovered {
+        time,
+        process,
+        cause,
+    })
+}
+
+fn code_mapped(
+    fields: &mut Fields<'_>,
+    time: u64,
+    process: ProcessId,
+) -> Result<Notice, DecodeError> {
+    let file = file_key(fields)?;
+    let [start, end, offset] = [fields.u64()?, fields.u64()?, fields.u64()?];
+    Ok(Notice::CodeMapped(CodeMapped {
+        time,
+        process,
+        file,
+        start,
+        end,
+        offset,
+        wanted: fields.u32()? != 0,
+    }))
 }
 
 fn failed(
@@ -181,7 +205,7 @@ fn failed(
     time: u64,
     process: ProcessId,
     kind: Kind,
-) -> Result<Event, DecodeError> {
+) -> Result<Failed, DecodeError> {
     let (site, size) = (SiteId(fields.u64()?), fields.u64()?);
     let (call, error, tid) = (fields.u32()?, fields.u32()?, fields.u32()?);
     fields.u32()?;
@@ -189,7 +213,7 @@ fn failed(
         0 => Call::System(call),
         flag => Call::Uring(call ^ flag),
     };
-    Ok(Event::Failed(Failed {
+    Ok(Failed {
         time,
         process,
         kind,
@@ -198,7 +222,7 @@ fn failed(
         call,
         error: Refusal::from_number(error).ok_or(DecodeError::Unknown("error", error))?,
         tid,
-    }))
+    })
 }
 
 fn acquired_event(
@@ -250,7 +274,7 @@ fn received(
     time: u64,
     process: ProcessId,
     kind: Kind,
-    each: &mut impl FnMut(Event),
+    each: &mut impl FnMut(Message),
 ) -> Result<(), DecodeError> {
     let site = SiteId(fields.u64()?);
     let flags = fields.u32()?;
@@ -260,7 +284,7 @@ fn received(
     }
     for _ in 0..number {
         let descriptor = fields.u32()?;
-        each(Event::Acquired(Acquired {
+        each(Message::Event(Event::Acquired(Acquired {
             time,
             process,
             kind,
@@ -270,7 +294,7 @@ fn received(
             close_on_exec: flags & acquired::CLOSE_ON_EXEC != 0,
             kind_guessed: true,
             maybe_existed: false,
-        }));
+        })));
     }
     Ok(())
 }

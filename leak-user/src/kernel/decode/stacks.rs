@@ -12,7 +12,7 @@ use super::{
     fields::{Fields, file_key},
 };
 use crate::{
-    event::{Event, Interpreted, Registers, Site, StackSnapshot, Unfinished},
+    event::{Event, Interpreted, Notice, Registers, Site, StackSnapshot, Unfinished},
     model::site::SiteId,
 };
 
@@ -48,7 +48,7 @@ pub(super) fn interpreted(
     fields: &mut Fields<'_>,
     time: u64,
     process: ProcessId,
-) -> Result<Event, DecodeError> {
+) -> Result<Notice, DecodeError> {
     let site = SiteId(fields.u64()?);
     let layout = fields.u32()?;
     let number = fields.u32()?;
@@ -60,7 +60,7 @@ pub(super) fn interpreted(
         let place = fields.u64()?;
         Ok(PythonFrame { code, place })
     };
-    Ok(Event::Interpreted(Interpreted {
+    Ok(Notice::Interpreted(Interpreted {
         time,
         process,
         site,
@@ -74,7 +74,7 @@ pub(super) fn unfinished(
     time: u64,
     process: ProcessId,
     kind: Kind,
-) -> Result<Event, DecodeError> {
+) -> Result<Notice, DecodeError> {
     let site = SiteId(fields.u64()?);
     let [instruction, stack, frame, link] =
         [fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?];
@@ -86,7 +86,7 @@ pub(super) fn unfinished(
         .ok()
         .and_then(|length| fields.0.get(..length))
         .ok_or(DecodeError::Short)?;
-    Ok(Event::Unfinished(Box::new(Unfinished {
+    Ok(Notice::Unfinished(Box::new(Unfinished {
         time,
         process,
         kind,
@@ -110,7 +110,7 @@ pub(super) fn snapshot(
     fields: &mut Fields<'_>,
     time: u64,
     process: ProcessId,
-) -> Result<Event, DecodeError> {
+) -> Result<Notice, DecodeError> {
     let instruction = fields.u64()?;
     let stack_pointer = fields.u64()?;
     let frame_pointer = fields.u64()?;
@@ -130,7 +130,7 @@ pub(super) fn snapshot(
     let frames = frames
         .get(..count)
         .ok_or(DecodeError::Unknown("number of frames", count as u32))?;
-    Ok(Event::Snapshot(Box::new(StackSnapshot {
+    Ok(Notice::Snapshot(Box::new(StackSnapshot {
         time,
         process,
         tid,

@@ -5,7 +5,7 @@ use leak_common::wire::StackEnd;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::Site;
+use crate::event::{Message, Site};
 
 fn head(record: RecordType, kind: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -16,10 +16,19 @@ fn head(record: RecordType, kind: u32) -> Vec<u8> {
     bytes
 }
 
+fn messages(record: &[u8]) -> Result<Vec<Message>, DecodeError> {
+    let mut messages = Vec::new();
+    decode(record, &mut |message| messages.push(message))?;
+    Ok(messages)
+}
+
+/// Of a record that tells nothing else.
 fn events(record: &[u8]) -> Result<Vec<Event>, DecodeError> {
-    let mut events = Vec::new();
-    decode(record, &mut |event| events.push(event))?;
-    Ok(events)
+    let events = messages(record)?.into_iter().map(|message| match message {
+        Message::Event(event) => event,
+        other => panic!("{other:?}"),
+    });
+    Ok(events.collect())
 }
 
 #[test]
@@ -78,7 +87,7 @@ fn a_failure_says_what_was_called_and_what_for() {
         record
     };
     let expected = |call, error| {
-        Event::Failed(Failed {
+        Message::Failed(Failed {
             time: 7,
             process: ProcessId::new(42, 9),
             kind: Kind::Mapping,
@@ -90,21 +99,21 @@ fn a_failure_says_what_was_called_and_what_for() {
         })
     };
     assert_eq!(
-        events(&record(9, 12)).unwrap(),
+        messages(&record(9, 12)).unwrap(),
         [expected(Call::System(9), Refusal::Memory)]
     );
     assert_eq!(
-        events(&record(wire::FAILED_URING | 18, 24)).unwrap(),
+        messages(&record(wire::FAILED_URING | 18, 24)).unwrap(),
         [expected(Call::Uring(18), Refusal::Files)]
     );
     assert_eq!(
-        events(&record(9, 13)),
+        messages(&record(9, 13)),
         Err(DecodeError::Unknown("error", 13))
     );
     let whole = record(9, 12);
     assert_eq!(whole.len(), size_of::<wire::Failed>());
     for length in 0..whole.len() {
-        assert_eq!(events(&whole[..length]), Err(DecodeError::Short));
+        assert_eq!(messages(&whole[..length]), Err(DecodeError::Short));
     }
 }
 

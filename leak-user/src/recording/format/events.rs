@@ -1,4 +1,4 @@
-//! Events other than acquisitions and releases: a record each, fields one behind the
+//! Events other than acquisitions and releases, failed calls and notices: a record each, fields one behind the
 //! other.
 
 use super::{
@@ -7,9 +7,10 @@ use super::{
     wire::Cursor,
 };
 use crate::{
+    analysis::Input,
     event::{
-        CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased, Remapped, Site,
-        StackSnapshot, Uncovered, Unfinished,
+        CodeMapped, Event, Executed, Failed, Forked, Interpreted, Notice, RangeReleased, Remapped,
+        Site, StackSnapshot, Uncovered, Unfinished,
     },
     model::time::Nanos,
 };
@@ -50,15 +51,26 @@ pub(super) fn put(out: &mut Vec<u8>, event: &Event) -> (u8, Nanos) {
             process.put(out);
             (fields(out, kinds::UNCOVERED, cause), *time)
         }
-        Event::CodeMapped(mapped) => (fields(out, kinds::CODE_MAPPED, mapped), mapped.time),
-        Event::Interpreted(walked) => (fields(out, kinds::INTERPRETED, walked), walked.time),
-        Event::Snapshot(snapshot) => (fields(out, kinds::SNAPSHOT, &**snapshot), snapshot.time),
-        Event::Unfinished(stack) => (fields(out, kinds::UNFINISHED, &**stack), stack.time),
-        Event::Failed(failed) => (fields(out, kinds::FAILED, failed), failed.time),
         Event::Acquired(_) | Event::Released(_) => {
             unreachable!("the encoder has its own way for these")
         }
     }
+}
+
+/// Appends a failed call's fields; returns its kind of record and its time.
+pub(super) fn put_failed(out: &mut Vec<u8>, failed: &Failed) -> (u8, Nanos) {
+    (fields(out, kinds::FAILED, failed), failed.time)
+}
+
+/// Appends a notice's fields; returns its kind of record and its time.
+pub(super) fn put_notice(out: &mut Vec<u8>, notice: &Notice) -> (u8, Nanos) {
+    let kind = match notice {
+        Notice::CodeMapped(mapped) => fields(out, kinds::CODE_MAPPED, mapped),
+        Notice::Interpreted(walked) => fields(out, kinds::INTERPRETED, walked),
+        Notice::Snapshot(snapshot) => fields(out, kinds::SNAPSHOT, &**snapshot),
+        Notice::Unfinished(stack) => fields(out, kinds::UNFINISHED, &**stack),
+    };
+    (kind, notice.time())
 }
 
 fn fields(out: &mut Vec<u8>, kind: u8, fields: &impl Field) -> u8 {
@@ -66,30 +78,30 @@ fn fields(out: &mut Vec<u8>, kind: u8, fields: &impl Field) -> u8 {
     kind
 }
 
-/// The event in a record of `kind`. `None` where the kind is no event's, or the fields
+/// The event, failed call or notice in a record of `kind`. `None` where the kind is of none of them, or the fields
 /// are not what this version knows.
-pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Event> {
+pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
     let from = &mut Cursor::new(payload);
     Some(match kind {
-        kinds::SITE => Event::Site(Site::get(from)?),
-        kinds::RANGE_RELEASED => Event::RangeReleased(RangeReleased::get(from)?),
-        kinds::REMAPPED => Event::Remapped(Remapped::get(from)?),
-        kinds::FORKED => Event::Forked(Forked::get(from)?),
-        kinds::EXECUTED => Event::Executed(Executed::get(from)?),
-        kinds::EXITED => Event::Exited {
+        kinds::SITE => Input::Event(Event::Site(Site::get(from)?)),
+        kinds::RANGE_RELEASED => Input::Event(Event::RangeReleased(RangeReleased::get(from)?)),
+        kinds::REMAPPED => Input::Event(Event::Remapped(Remapped::get(from)?)),
+        kinds::FORKED => Input::Event(Event::Forked(Forked::get(from)?)),
+        kinds::EXECUTED => Input::Event(Event::Executed(Executed::get(from)?)),
+        kinds::EXITED => Input::Event(Event::Exited {
             time: Field::get(from)?,
             process: Field::get(from)?,
-        },
-        kinds::UNCOVERED => Event::Uncovered {
+        }),
+        kinds::UNCOVERED => Input::Event(Event::Uncovered {
             time: Field::get(from)?,
             process: Field::get(from)?,
             cause: Uncovered::get(from)?,
-        },
-        kinds::CODE_MAPPED => Event::CodeMapped(CodeMapped::get(from)?),
-        kinds::INTERPRETED => Event::Interpreted(Interpreted::get(from)?),
-        kinds::SNAPSHOT => Event::Snapshot(Box::new(StackSnapshot::get(from)?)),
-        kinds::UNFINISHED => Event::Unfinished(Box::new(Unfinished::get(from)?)),
-        kinds::FAILED => Event::Failed(Failed::get(from)?),
+        }),
+        kinds::FAILED => Input::Failed(Failed::get(from)?),
+        kinds::CODE_MAPPED => Input::Notice(Notice::CodeMapped(CodeMapped::get(from)?)),
+        kinds::INTERPRETED => Input::Notice(Notice::Interpreted(Interpreted::get(from)?)),
+        kinds::SNAPSHOT => Input::Notice(Notice::Snapshot(Box::new(StackSnapshot::get(from)?))),
+        kinds::UNFINISHED => Input::Notice(Notice::Unfinished(Box::new(Unfinished::get(from)?))),
         _ => return None,
     })
 }

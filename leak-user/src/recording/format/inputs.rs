@@ -34,6 +34,14 @@ pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>
             let (kind, time) = events::put(out, event);
             (kind, Some(time))
         }
+        Input::Failed(failed) => {
+            let (kind, time) = events::put_failed(out, failed);
+            (kind, Some(time))
+        }
+        Input::Notice(notice) => {
+            let (kind, time) = events::put_notice(out, notice);
+            (kind, Some(time))
+        }
         Input::Baseline(baseline) => {
             baseline.put(out);
             (kinds::BASELINE, Some(baseline.time))
@@ -104,7 +112,7 @@ pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>
             put_json(out, holders)?;
             (kinds::SHARED, Some(*time))
         }
-        Input::Failed(first) => {
+        Input::FirstFailure(first) => {
             first.time.put(out);
             first.process.put(out);
             first.error.put(out);
@@ -174,7 +182,7 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
             handle: Field::get(from)?,
             holders: json(from)?,
         },
-        kinds::FIRST_FAILURE => Input::Failed(Box::new(FirstFailure {
+        kinds::FIRST_FAILURE => Input::FirstFailure(Box::new(FirstFailure {
             time: Field::get(from)?,
             process: Field::get(from)?,
             error: Field::get(from)?,
@@ -188,7 +196,7 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
             wall: Field::get(from)?,
         },
         kinds::RESTORED => Input::Restored(json(from)?),
-        _ => Input::Event(events::get(kind, payload)?),
+        _ => events::get(kind, payload)?,
     })
 }
 

@@ -73,9 +73,9 @@ impl<'a, R: Read> Events<'a, R> {
                     self.parts.pop_front();
                     continue;
                 }
-                Some(Item::Input(Input::Event(event))) => {
+                Some(Item::Input(input)) => {
                     let beginning = part.beginning.as_ref().unwrap_or(&unknown);
-                    match row(&event, beginning, self.query) {
+                    match row(&input, beginning, self.query) {
                         Some(row) => {
                             self.missing.events += 1;
                             return Ok(Some(row));
@@ -83,7 +83,6 @@ impl<'a, R: Read> Events<'a, R> {
                         None => continue,
                     }
                 }
-                Some(Item::Input(_)) => continue,
                 Some(Item::Damage(damage)) => (damage.records.unwrap_or(1), damage.to_string()),
                 Some(Item::Unknown(unknown)) => (unknown.records, unknown.to_string()),
             };
@@ -97,15 +96,23 @@ impl<'a, R: Read> Events<'a, R> {
     }
 }
 
-/// The row of an event, if it has one and is asked for.
-fn row(event: &Event, beginning: &Beginning, query: &Query) -> Option<EventRow> {
-    let time = event.time();
+/// The row of a single event that is asked for.
+fn row(input: &Input, beginning: &Beginning, query: &Query) -> Option<EventRow> {
+    let (time, of_kind) = match input {
+        Input::Event(event) => (event.time(), is_kind(event, query)),
+        Input::Failed(failed) => (failed.time, query.kinds.contains(failed.kind)),
+        other => {
+            debug_assert!(!other.has_row(), "what has a row has a time and a kind");
+            return None;
+        }
+    };
     let bound = |moment: Option<_>, none: Nanos| moment.map_or(none, |m| nanos(m, beginning));
-    if time < bound(query.from, 0) || time > bound(query.to, Nanos::MAX) || !is_kind(event, query) {
+    if time < bound(query.from, 0) || time > bound(query.to, Nanos::MAX) || !of_kind {
         return None;
     }
     let of = |pid: &u32| query.pids.is_empty() || query.pids.contains(pid);
-    EventRow::of(event, beginning.calendar())
+    input
+        .row(beginning.calendar())
         .filter(|row| of(&row.pid) || row.parent_pid.as_ref().is_some_and(of))
 }
 
@@ -117,11 +124,13 @@ fn is_kind(event: &Event, query: &Query) -> bool {
         || match event {
             Event::Site(site) => query.kinds.contains(site.kind),
             Event::Acquired(acquired) => query.kinds.contains(acquired.kind),
-            Event::Failed(failed) => query.kinds.contains(failed.kind),
             Event::Released(released) => class(released.handle.class()),
             Event::RangeReleased(range) => class(Some(range.class)),
             Event::Remapped(_) => class(Some(Class::Mapping)),
-            _ => true,
+            Event::Forked(_)
+            | Event::Executed(_)
+            | Event::Exited { .. }
+            | Event::Uncovered { .. } => true,
         }
 }
 
@@ -148,8 +157,8 @@ mod tests {
             ..Beginning::default()
         };
         let mut writer = Writer::new(Vec::new(), &beginning).unwrap();
-        for event in crate::event::sample::events() {
-            writer.input(&Input::Event(event)).unwrap();
+        for input in crate::analysis::sample::inputs() {
+            writer.input(&input).unwrap();
             writer.input(&Input::Sample(1)).unwrap();
             writer.flush_segment().unwrap();
         }

@@ -277,6 +277,8 @@ impl<'a, R: Read> Replay<'a, R> {
             Input::Restored(_) | Input::Baseline(_) => true,
             Input::Event(Event::Acquired(acquired)) => acquired.time <= self.to,
             Input::Event(event) => event.time() <= self.to,
+            Input::Failed(failed) => failed.time <= self.to,
+            Input::Notice(notice) => notice.time() <= self.to,
             Input::Sample(time) => {
                 self.is_over |= *time > self.to;
                 !self.is_over
@@ -287,7 +289,7 @@ impl<'a, R: Read> Replay<'a, R> {
             Input::Stack { site, .. } => !self.is_over || !self.analysis.has_stack(*site),
             Input::Described { time, .. } | Input::Shared { time, .. } => *time <= self.to,
             Input::Observed(observation) => observation.time <= self.to,
-            Input::Failed(failure) => failure.time <= self.to,
+            Input::FirstFailure(failure) => failure.time <= self.to,
             Input::Ended { time, .. } => {
                 self.is_over |= *time > self.to;
                 !self.is_over

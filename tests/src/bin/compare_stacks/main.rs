@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use leak_common::ProcessId;
-use leak_user::event::Event;
+use leak_user::event::{Event, Message, Notice};
 
 use crate::processes::{Process, Processes, Reference};
 use crate::snapshot::{Snapshot, Source};
@@ -154,26 +154,26 @@ struct Comparison {
 }
 
 impl Comparison {
-    fn take(&mut self, event: &Event, source: &Source) {
-        match event {
-            Event::Forked(forked) => {
+    fn take(&mut self, message: &Message, source: &Source) {
+        match message {
+            Message::Event(Event::Forked(forked)) => {
                 if forked.parent.pid() == std::process::id() {
                     self.unborn.insert(forked.child);
                 }
                 self.processes.forked(forked.parent, forked.child);
                 self.waiting.places.forked(forked.parent, forked.child);
             }
-            Event::Executed(executed) => {
+            Message::Event(Event::Executed(executed)) => {
                 self.unborn.remove(&executed.process);
                 self.processes.executed(executed.process);
                 self.waiting.places.forget(executed.process);
             }
-            Event::Exited { process, .. } => self.waiting.places.forget(*process),
-            Event::CodeMapped(mapped) => {
+            Message::Event(Event::Exited { process, .. }) => self.waiting.places.forget(*process),
+            Message::Notice(Notice::CodeMapped(mapped)) => {
                 self.processes.mapped(mapped);
                 self.waiting.places.mapped(mapped);
             }
-            Event::Snapshot(snapshot) => self.compare(snapshot, source),
+            Message::Notice(Notice::Snapshot(snapshot)) => self.compare(snapshot, source),
             _ => {}
         }
     }

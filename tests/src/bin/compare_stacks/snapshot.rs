@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use leak_common::Counter;
-use leak_user::event::Event;
+use leak_user::event::{Event, Message, Notice};
 use leak_user::kernel::RingReader;
 use leak_user::kernel::decode::decode_batch;
 use leak_user::kernel::{Options, Tracer};
@@ -30,7 +30,7 @@ pub(crate) struct Source {
     reader: RingReader,
     tables: Tables,
     tracer: Tracer,
-    events: VecDeque<Event>,
+    messages: VecDeque<Message>,
     lost: u64,
 }
 
@@ -70,7 +70,7 @@ impl Source {
             reader,
             tables,
             tracer,
-            events: VecDeque::new(),
+            messages: VecDeque::new(),
             lost: 0,
         };
         source.tell_tables();
@@ -88,23 +88,23 @@ impl Source {
     ///
     /// # Errors
     /// Where records make no sense.
-    pub(crate) fn next(&mut self, patience: Duration) -> Result<Option<Event>, String> {
+    pub(crate) fn next(&mut self, patience: Duration) -> Result<Option<Message>, String> {
         let begun = Instant::now();
         loop {
-            if let Some(event) = self.events.pop_front() {
+            if let Some(event) = self.messages.pop_front() {
                 return Ok(Some(event));
             }
             if let Some(batch) = self.reader.try_next() {
-                let undecodable = decode_batch(&batch, |event| match event {
-                    Event::CodeMapped(mapped) => {
+                let undecodable = decode_batch(&batch, |message| match message {
+                    Message::Notice(Notice::CodeMapped(mapped)) => {
                         self.tables.want(&mapped);
-                        self.events.push_back(event);
+                        self.messages.push_back(message);
                     }
-                    Event::Snapshot(_)
-                    | Event::Forked(_)
-                    | Event::Executed(_)
-                    | Event::Exited { .. } => {
-                        self.events.push_back(event);
+                    Message::Notice(Notice::Snapshot(_))
+                    | Message::Event(
+                        Event::Forked(_) | Event::Executed(_) | Event::Exited { .. },
+                    ) => {
+                        self.messages.push_back(message);
                     }
                     _ => {}
                 });

@@ -23,7 +23,7 @@ struct Line<'a> {
     row: &'a EventRow,
 }
 
-/// Writes the line of an event. Events that have no row concern stacks alone.
+/// Writes the line of an event.
 ///
 /// # Errors
 ///
@@ -76,9 +76,9 @@ mod tests {
 
     #[test]
     fn an_event_is_one_flat_object() {
-        let rows: Vec<EventRow> = crate::event::sample::events()
+        let rows: Vec<EventRow> = crate::analysis::sample::inputs()
             .iter()
-            .filter_map(|event| EventRow::of(event, CALENDAR))
+            .filter_map(|input| input.row(CALENDAR))
             .collect();
         let line: Value = serde_json::from_str(&written(&rows[3], "web1")).unwrap();
         assert_eq!(

@@ -123,9 +123,9 @@ fn events(rows: &[EventRow], batch: usize) -> Vec<Row> {
 
 #[test]
 fn every_event_is_a_row_whatever_the_size_of_batches() {
-    let rows: Vec<EventRow> = crate::event::sample::events()
+    let rows: Vec<EventRow> = crate::analysis::sample::inputs()
         .iter()
-        .filter_map(|event| EventRow::of(event, CALENDAR))
+        .filter_map(|input| input.row(CALENDAR))
         .collect();
     for batch in [1, 2, 4, 100] {
         let read = events(&rows, batch);

@@ -10,8 +10,8 @@ use super::made::{Read, beginning, capture, read};
 use crate::{
     analysis::{FirstFailure, Input, Restored},
     event::{
-        Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased,
-        Registers, Released, Remapped, Site, StackSnapshot, Uncovered, Unfinished,
+        Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, Notice,
+        RangeReleased, Registers, Released, Remapped, Site, StackSnapshot, Uncovered, Unfinished,
     },
     judge::Observation,
     ledger::{BaselineProcess, Piece, Snapshot},
@@ -150,7 +150,13 @@ fn rare() -> Vec<Event> {
             process,
             cause: Uncovered::UringClose,
         },
-        Event::CodeMapped(CodeMapped {
+    ]
+}
+
+fn of_stacks_and_failures() -> Vec<Input> {
+    let (time, process) = (5_000_001_000, CHILD);
+    vec![
+        Input::Notice(Notice::CodeMapped(CodeMapped {
             time,
             process,
             file: FILE,
@@ -158,8 +164,8 @@ fn rare() -> Vec<Event> {
             end: 2 << 20,
             offset: 4096,
             wanted: true,
-        }),
-        Event::Interpreted(Interpreted {
+        })),
+        Input::Notice(Notice::Interpreted(Interpreted {
             time,
             process,
             site: SITE,
@@ -169,8 +175,8 @@ fn rare() -> Vec<Event> {
                 place: PythonFrame::ENTRY | 5,
             }]
             .into(),
-        }),
-        Event::Snapshot(Box::new(StackSnapshot {
+        })),
+        Input::Notice(Notice::Snapshot(Box::new(StackSnapshot {
             time,
             process,
             tid: 44,
@@ -181,8 +187,8 @@ fn rare() -> Vec<Event> {
             frames: [1, 9].into(),
             end: StackEnd::Locked,
             memory: [1, 2, 3].into(),
-        })),
-        Event::Unfinished(Box::new(Unfinished {
+        }))),
+        Input::Notice(Notice::Unfinished(Box::new(Unfinished {
             time,
             process,
             kind: Kind::Pipe,
@@ -199,8 +205,8 @@ fn rare() -> Vec<Event> {
             end: 8192,
             offset: 0,
             memory: [0xff; 20].into(),
-        })),
-        Event::Failed(Failed {
+        }))),
+        Input::Failed(Failed {
             time,
             process,
             kind: Kind::Socket,
@@ -210,7 +216,7 @@ fn rare() -> Vec<Event> {
             error: Refusal::Files,
             tid: 43,
         }),
-        Event::Failed(Failed {
+        Input::Failed(Failed {
             time,
             process,
             kind: Kind::Mapping,
@@ -325,7 +331,7 @@ fn others() -> Vec<Input> {
             time,
             wall: 1_700_000_001_000_000_000,
         },
-        Input::Failed(Box::new(FirstFailure {
+        Input::FirstFailure(Box::new(FirstFailure {
             time,
             process,
             error: Refusal::Files,
@@ -368,6 +374,7 @@ fn others() -> Vec<Input> {
 fn inputs() -> Vec<Input> {
     let events = [hot(), rare()].concat();
     let mut inputs: Vec<_> = events.into_iter().map(Input::Event).collect();
+    inputs.extend(of_stacks_and_failures());
     inputs.extend(others());
     inputs
 }

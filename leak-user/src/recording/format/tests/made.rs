@@ -10,8 +10,8 @@ use proptest::{collection::vec, option::of, prelude::*, sample::select};
 use crate::{
     analysis::{Beginning, FirstFailure, Input, Restored},
     event::{
-        Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased,
-        Registers, Released, Remapped, Site, StackSnapshot, Uncovered, Unfinished,
+        Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, Notice,
+        RangeReleased, Registers, Released, Remapped, Site, StackSnapshot, Uncovered, Unfinished,
     },
     judge::Observation,
     ledger::{BaselineProcess, Snapshot},
@@ -236,29 +236,29 @@ prop_compose! {
         time in time(), process in process(), kind in kind(), site in site_id(), file in file(),
         numbers: [u64; 4], frames in frames(), end in end(), memory in memory(),
         link: Option<u64>, flag: bool, which in 0..5, error in select(Refusal::ALL.to_vec()),
-    ) -> Event {
+    ) -> Input {
         let [start, end_address, offset, instruction] = numbers;
         match which {
-            0 => Event::CodeMapped(CodeMapped {
+            0 => Input::Notice(Notice::CodeMapped(CodeMapped {
                 time, process, file, start, end: end_address, offset, wanted: flag,
-            }),
-            1 => Event::Interpreted(Interpreted {
+            })),
+            1 => Input::Notice(Notice::Interpreted(Interpreted {
                 time, process, site, layout: instruction as u32,
                 frames: frames.iter().map(|&code| PythonFrame { code, place: !code }).collect(),
-            }),
-            2 => Event::Snapshot(Box::new(StackSnapshot {
+            })),
+            2 => Input::Notice(Notice::Snapshot(Box::new(StackSnapshot {
                 time, process, tid: offset as u32, instruction, stack_pointer: start,
                 frame_pointer: end_address, link: offset, frames, end, memory,
-            })),
-            3 => Event::Failed(Failed {
+            }))),
+            3 => Input::Failed(Failed {
                 time, process, kind, site, size: start, error, tid: offset as u32,
                 call: if flag { Call::System(257) } else { Call::Uring(18) },
             }),
-            _ => Event::Unfinished(Box::new(Unfinished {
+            _ => Input::Notice(Notice::Unfinished(Box::new(Unfinished {
                 time, process, kind, site,
                 last: Registers { instruction, stack: start, frame: offset, link, after_call: flag },
                 file, start, end: end_address, offset, memory,
-            })),
+            }))),
         }
     }
 }
@@ -270,7 +270,6 @@ fn event() -> impl Strategy<Value = Event> {
         1 => site(),
         1 => range(),
         1 => lifecycle(),
-        1 => code(),
     ]
 }
 
@@ -376,7 +375,7 @@ prop_compose! {
                 pid: process.pid(), comm: word.clone(), handle: text.clone(), what: word.clone(),
                 count: number,
             }).collect() },
-            5 => Input::Failed(Box::new(FirstFailure { time, process, error, failure: Failure {
+            5 => Input::FirstFailure(Box::new(FirstFailure { time, process, error, failure: Failure {
                 comm: text, count: number, call: word(0), meaning: word(1),
                 ..Failure::default()
             } })),
@@ -393,6 +392,7 @@ prop_compose! {
 pub(super) fn input() -> impl Strategy<Value = Input> {
     prop_oneof![
         6 => event().prop_map(Input::Event),
+        1 => code(),
         1 => baseline(),
         1 => compared(),
         3 => told(),

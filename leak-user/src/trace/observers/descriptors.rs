@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 
-use super::engine::Engine;
+use super::Outlet;
+use crate::proc::Proc;
 use crate::{
     analysis::Input, judge::Observation, kernel::monotonic_now, ledger::ProcessView,
     model::time::Nanos,
@@ -21,22 +22,35 @@ const MAX_SOCKETS: usize = 1024;
 const MAX_INOTIFY: usize = 16;
 
 /// When the next look is due, and whom the last one showed something of.
-#[derive(Debug, Default)]
-pub(super) struct Looks {
+pub(super) struct DescriptorLooks {
+    proc: Proc,
     due: Nanos,
     shown: HashSet<ProcessId>,
 }
 
-impl Engine {
+impl DescriptorLooks {
+    pub(super) fn new(proc: &Proc) -> DescriptorLooks {
+        DescriptorLooks {
+            proc: proc.clone(),
+            due: 0,
+            shown: HashSet::new(),
+        }
+    }
+
+    /// The next look is due at once.
+    pub(super) fn hurry(&mut self) {
+        self.due = 0;
+    }
+
     /// Looks, if it is time to.
-    pub(super) fn observe(&mut self) {
+    pub(super) fn look(&mut self, outlet: &mut Outlet) {
         let began = monotonic_now();
-        if began < self.looks.due {
+        if began < self.due {
             return;
         }
         let holds =
             |view: &ProcessView, kind| view.outstanding.get(kind) + view.preexisting.get(kind) > 0;
-        let processes: Vec<(ProcessId, bool)> = self
+        let processes: Vec<(ProcessId, bool)> = outlet
             .ledger()
             .processes()
             .filter(|view| view.exited.is_none())
@@ -47,28 +61,27 @@ impl Engine {
         let mut closed: HashMap<u64, HashMap<u64, String>> = HashMap::new();
         let mut shown = HashSet::new();
         for (process, watches) in processes {
-            let observation = self.look(process, watches, &mut closed);
+            let observation = self.look_at(process, watches, &mut closed, outlet);
             let empty = observation.close_wait.is_empty() && observation.watches.is_empty();
             if !empty {
                 shown.insert(process);
             }
-            if !empty || self.looks.shown.contains(&process) {
-                self.tell(Input::Observed(Box::new(observation)));
+            if !empty || self.shown.contains(&process) {
+                outlet.tell(Input::Observed(Box::new(observation)));
             }
         }
         let now = monotonic_now();
-        self.looks = Looks {
-            due: now.saturating_add(now.saturating_sub(began).saturating_mul(PAUSE)),
-            shown,
-        };
+        self.due = now.saturating_add(now.saturating_sub(began).saturating_mul(PAUSE));
+        self.shown = shown;
     }
 
     /// `closed` keeps what was read of each network name space.
-    fn look(
+    fn look_at(
         &self,
         process: ProcessId,
         watches: bool,
         closed: &mut HashMap<u64, HashMap<u64, String>>,
+        outlet: &Outlet,
     ) -> Observation {
         let pid = process.pid();
         let namespace = self.proc.network_namespace(pid).unwrap_or(0);
@@ -87,7 +100,7 @@ impl Engine {
         };
         let watches = match watches {
             true => {
-                let holdings = self.ledger().holdings(process).into_iter();
+                let holdings = outlet.ledger().holdings(process).into_iter();
                 holdings
                     .filter(|holding| holding.kind == Kind::Inotify)
                     .filter_map(|holding| holding.handle.descriptor())

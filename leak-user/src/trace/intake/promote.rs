@@ -3,7 +3,7 @@
 
 use leak_common::{Handle, Kind};
 
-use super::engine::Engine;
+use super::{Intake, Parts};
 use crate::{
     analysis::Input,
     event::{Acquired, Event, Released, Site},
@@ -15,45 +15,33 @@ use crate::{
 /// Nanoseconds that a vacant entry of the young table is kept, beyond the nursery's age.
 const VACANT: u64 = 1_000_000_000;
 
-/// Resources of a site that are described before they are asked for.
-const DESCRIBED_EARLY: usize = 3;
-
 /// Resources of a site whose kind is asked for, and whose code is looked at, where all
 /// events are told.
 const KIND_ASKED: u64 = 16;
 
-impl Engine {
+impl Intake {
     /// Promotes what is old.
-    pub(super) fn promote(&mut self) -> anyhow::Result<()> {
-        let due = monotonic_now().saturating_sub(self.nursery);
+    pub(in crate::trace) fn promote(&mut self, parts: &mut Parts<'_>) -> anyhow::Result<()> {
+        let due = monotonic_now().saturating_sub(parts.scope.nursery);
         // Since the last look, the programs tell every release of what was acquired
         // before this: none of them is still about to pass in silence.
-        let old = due.min(self.tracer.emit_before());
-        let (entries, mut vacant) = self.tracer.young_and_vacant()?;
+        let old = due.min(parts.tracer.emit_before());
+        let (entries, mut vacant) = parts.tracer.young_and_vacant()?;
         // Those in use are taken again at once.
         vacant.retain(|entry| entry.last.saturating_add(VACANT) <= old);
-        self.tracer.clear_out(&vacant)?;
+        parts.tracer.clear_out(&vacant)?;
         let promoted: Vec<YoungEntry> = entries
             .into_iter()
             .filter(|entry| entry.acquired.time <= old || self.ended_with_its_process(entry))
             .collect();
         for entry in &promoted {
-            self.acquired(entry.acquired);
+            self.acquired(entry.acquired, parts);
         }
-        self.tracer.expire(&promoted)?;
+        parts.tracer.expire(&promoted)?;
         // A release between the reading and the taking out was sent with the time of
         // its acquisition, and is in the ring behind this.
-        self.tell(Input::Horizon(old));
-        self.tell_releases_until(due.saturating_add(self.tick))
-    }
-
-    /// Has the programs tell every release of what was acquired until then: all of it that
-    /// is old may be promoted at the next look.
-    pub(super) fn tell_releases_until(&mut self, time: u64) -> anyhow::Result<()> {
-        if time > self.tracer.emit_before() {
-            self.tracer.set_emit_before(time)?;
-        }
-        Ok(())
+        parts.outlet.tell(Input::Horizon(old));
+        parts.tell_releases_until(due.saturating_add(parts.scope.tick))
     }
 
     /// Whether a young resource ended with its process: nothing will release it any
@@ -65,51 +53,54 @@ impl Engine {
 
     /// Passes an acquisition to the ledger, with its kind from /proc where that is
     /// a guess.
-    pub(super) fn acquired(&mut self, acquired: Acquired) {
+    pub(super) fn acquired(&mut self, acquired: Acquired, parts: &mut Parts<'_>) {
         // Some hooks are in place before others: what was acquired meanwhile may have
         // no stack, and is in the baseline, which is read after the beginning.
-        if acquired.time < self.analysis.beginning().started {
+        if acquired.time < parts.outlet.analysis().beginning().started {
             return;
         }
         let mut acquired = acquired;
-        acquired.site = self.stacks.resolve(acquired.site);
+        acquired.site = parts.code.resolve(acquired.site);
         if acquired.kind_guessed && !self.exited.contains_key(&acquired.process) {
-            self.find_kind(&mut acquired);
+            self.find_kind(&mut acquired, parts);
         }
         if acquired.kind == Kind::Mapping && acquired.size == 0 {
             acquired.size = self.attached_bytes(&acquired);
         }
-        if !self.kinds.contains(acquired.kind) || acquired.maybe_existed && !self.made(&acquired) {
+        if !parts.scope.kinds.contains(acquired.kind)
+            || acquired.maybe_existed && !self.made(&acquired)
+        {
             return;
         }
-        acquired.site = self.site_of_kind(&acquired);
-        self.tell(Input::Event(Event::Acquired(acquired)));
-        if self.usual_kind(acquired.site).is_none() {
-            self.look_at_site(acquired.site);
+        acquired.site = self.site_of_kind(&acquired, parts);
+        parts.tell(Event::Acquired(acquired));
+        if parts.usual_kind(acquired.site).is_none() {
+            parts.code.look_at_site(acquired.site, parts.outlet);
         }
-        self.describe_early(&acquired);
-        if self.analysis.facts(acquired.process).is_none() {
-            self.remember(acquired.process);
+        self.describe_early(&acquired, parts);
+        if parts.outlet.analysis().facts(acquired.process).is_none() {
+            parts.describer.tell_facts(acquired.process, parts.outlet);
         }
     }
 
     /// Finds whose child it was that is gone: the kernel side tells that of every process
     /// of the host, as a parent that is traced may have had it from before. Whether it can
     /// be one of a process that is traced.
-    pub(super) fn find_parent(&self, gone: &mut Released) -> bool {
-        let ledger = self.ledger();
+    pub(super) fn find_parent(&self, gone: &mut Released, parts: &Parts<'_>) -> bool {
+        let ledger = parts.outlet.ledger();
         if let Some(parent) = ledger.parent_of(gone.handle) {
             gone.process = parent;
             return true;
         }
         let child = gone.handle.as_task();
         // It may be gone before its acquisition arrives.
-        self.chosen.everything() || child.is_some_and(|child| ledger.process(child).is_some())
+        parts.scope.chosen.everything()
+            || child.is_some_and(|child| ledger.process(child).is_some())
     }
 
     /// Finds the kind of a descriptor for which the kernel side has a guess.
-    fn find_kind(&self, acquired: &mut Acquired) {
-        if let Some(kind) = self.usual_kind(acquired.site) {
+    fn find_kind(&self, acquired: &mut Acquired, parts: &Parts<'_>) {
+        if let Some(kind) = parts.usual_kind(acquired.site) {
             acquired.kind = kind;
             return;
         }
@@ -121,40 +112,21 @@ impl Engine {
         }
     }
 
-    /// The kind that a site's first resources had, where every event is told: most are
-    /// over when they are read, and `/proc` shows what came after. It stays a guess,
-    /// which a comparison with `/proc` corrects.
-    fn usual_kind(&self, site: SiteId) -> Option<Kind> {
-        let record = self.ledger().site(SiteKey::Site(site))?;
-        let known = record.promoted >= KIND_ASKED;
-        (self.analysis.beginning().all_events && known).then_some(record.kind)
-    }
-
-    /// Looks at a site's first resources while they last: the report may come after
-    /// their process.
-    fn describe_early(&mut self, acquired: &Acquired) {
+    /// Describes a site's first resources while they last: those of chosen processes, and what a recording asks for.
+    fn describe_early(&self, acquired: &Acquired, parts: &mut Parts<'_>) {
         if self.exited.contains_key(&acquired.process)
-            || self.described.get(&acquired.site) >= Some(&DESCRIBED_EARLY)
-            || self.chosen.everything() && !self.may_describe_for_recording()
+            || parts.describer.has_described(acquired.site)
+            || parts.scope.chosen.everything() && !parts.outlet.may_describe()
         {
             return;
         }
-        *self.described.entry(acquired.site).or_default() += 1;
-        let pid = acquired.process.pid();
-        let description = self.proc.describe(pid, acquired.handle, acquired.kind);
-        self.tell(Input::Described {
-            time: monotonic_now(),
-            process: acquired.process,
-            handle: acquired.handle,
-            kind: acquired.kind,
-            description: Box::new(description),
-        });
+        parts.describer.describe_early(acquired, parts.outlet);
     }
 
     /// A site has one kind. Where one place acquires several (descriptors of all
     /// sorts arrive in messages), each kind but the first gets a site of its own.
-    fn site_of_kind(&mut self, acquired: &Acquired) -> SiteId {
-        let Some(record) = self.ledger().site(SiteKey::Site(acquired.site)) else {
+    fn site_of_kind(&mut self, acquired: &Acquired, parts: &mut Parts<'_>) -> SiteId {
+        let Some(record) = parts.outlet.ledger().site(SiteKey::Site(acquired.site)) else {
             return acquired.site;
         };
         if record.kind == acquired.kind || record.promoted == 0 {
@@ -162,7 +134,7 @@ impl Engine {
         }
         // The kernel's hash is well mixed; the kind picks another point of it.
         let id = SiteId(acquired.site.0.rotate_left(acquired.kind as u32 + 1) | 1);
-        if self.ledger().site(SiteKey::Site(id)).is_none() {
+        if parts.outlet.ledger().site(SiteKey::Site(id)).is_none() {
             let site = Site {
                 time: acquired.time,
                 process: record.process,
@@ -172,9 +144,8 @@ impl Engine {
                 frames: record.frames.clone(),
                 end: record.end,
             };
-            let generation = self.site_generation(acquired.site);
-            self.site_generations.insert(id, generation);
-            self.tell(Input::Event(Event::Site(site)));
+            parts.code.derived(id, acquired.site);
+            parts.tell(Event::Site(site));
         }
         *self.moved.entry(acquired.site).or_default() += 1;
         id
@@ -199,5 +170,25 @@ impl Engine {
             own.is_some_and(|own| Handle::shm(own, segment.id) == acquired.handle)
                 && segment.creator == acquired.process.pid()
         })
+    }
+}
+
+impl Parts<'_> {
+    /// Has the programs tell every release of what was acquired until then: all of it that
+    /// is old may be promoted at the next look.
+    pub(in crate::trace) fn tell_releases_until(&mut self, time: u64) -> anyhow::Result<()> {
+        if time > self.tracer.emit_before() {
+            self.tracer.set_emit_before(time)?;
+        }
+        Ok(())
+    }
+
+    /// The kind that a site's first resources had, where every event is told: most are
+    /// over when they are read, and `/proc` shows what came after. It stays a guess,
+    /// which a comparison with `/proc` corrects.
+    fn usual_kind(&self, site: SiteId) -> Option<Kind> {
+        let record = self.outlet.ledger().site(SiteKey::Site(site))?;
+        let known = record.promoted >= KIND_ASKED;
+        (self.outlet.analysis().beginning().all_events && known).then_some(record.kind)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 
-use super::engine::Engine;
+use super::{Intake, Outlet, Parts};
 use crate::{
     analysis::Input,
     event::{Event, Released},
@@ -20,39 +20,41 @@ const AT_ONCE: usize = 32;
 const MAX_PARENTS: usize = 256;
 const MAX_CHILDREN: usize = 4096;
 
-impl Engine {
+impl Intake {
     /// Compares some of the processes that are in doubt, those whose doubtful
     /// acquisitions have all arrived.
-    pub(super) fn reconcile_some(&mut self) -> anyhow::Result<()> {
-        let horizon = monotonic_now().saturating_sub(self.nursery);
-        let doubtful: Vec<ProcessId> = self
+    pub(in crate::trace) fn reconcile_some(&mut self, parts: &mut Parts<'_>) -> anyhow::Result<()> {
+        let horizon = monotonic_now().saturating_sub(parts.scope.nursery);
+        let doubtful: Vec<ProcessId> = parts
+            .outlet
             .ledger()
             .in_doubt()
-            .filter_map(|id| self.ledger().process(id))
+            .filter_map(|id| parts.outlet.ledger().process(id))
             .filter(|view| view.uncertain <= horizon)
             .take(AT_ONCE)
             .map(|view| view.id)
             .collect();
-        self.reconcile(&doubtful)
+        self.reconcile(parts, &doubtful)
     }
 
     /// Compares every process that holds something acquired during the trace, or
     /// that is in doubt.
-    pub(super) fn reconcile_all(&mut self) -> anyhow::Result<()> {
-        let holders: Vec<ProcessId> = self
+    pub(in crate::trace) fn reconcile_all(&mut self, parts: &mut Parts<'_>) -> anyhow::Result<()> {
+        let holders: Vec<ProcessId> = parts
+            .outlet
             .ledger()
             .processes()
             .filter(|view| view.exited.is_none())
             .filter(|view| view.needs_reconcile || view.lossy || view.outstanding.total() > 0)
             .map(|view| view.id)
             .collect();
-        self.reconcile(&holders)
+        self.reconcile(parts, &holders)
     }
 
     /// The kernel tells that a child is gone when the last reference to it is, which
     /// can be seconds after its parent waited for it. /proc knows sooner.
-    pub(super) fn check_children(&mut self) {
-        let parents: Vec<ProcessId> = self
+    pub(in crate::trace) fn check_children(&self, outlet: &mut Outlet) {
+        let parents: Vec<ProcessId> = outlet
             .ledger()
             .processes()
             .filter(|view| view.outstanding.get(Kind::Process) > 0)
@@ -61,7 +63,7 @@ impl Engine {
             .collect();
         let time = monotonic_now();
         for parent in parents {
-            for holding in self
+            for holding in outlet
                 .ledger()
                 .holdings(parent)
                 .into_iter()
@@ -71,7 +73,7 @@ impl Engine {
                     continue;
                 };
                 if holding.kind == Kind::Process && self.proc.identity(child.pid()) != Some(child) {
-                    self.tell(Input::Event(Event::Released(Released {
+                    outlet.tell(Input::Event(Event::Released(Released {
                         time,
                         process: ProcessId::NONE,
                         handle: holding.handle,
@@ -82,19 +84,19 @@ impl Engine {
         }
     }
 
-    fn reconcile(&mut self, processes: &[ProcessId]) -> anyhow::Result<()> {
+    fn reconcile(&mut self, parts: &mut Parts<'_>, processes: &[ProcessId]) -> anyhow::Result<()> {
         if processes.is_empty() {
             return Ok(());
         }
         // What /proc shows and is closed a moment later must not vanish in silence.
-        self.tracer.set_emit_before(u64::MAX)?;
+        parts.tracer.set_emit_before(u64::MAX)?;
         let snapshots: Vec<(ProcessId, Option<Snapshot>)> = processes
             .iter()
-            .map(|id| (*id, self.snapshot(*id)))
+            .map(|id| (*id, self.snapshot(*id, parts)))
             .collect();
-        self.tracer.set_emit_before(monotonic_now())?;
+        parts.tracer.set_emit_before(monotonic_now())?;
         let mut young: HashMap<ProcessId, Vec<Handle>> = HashMap::new();
-        for entry in self.tracer.young()? {
+        for entry in parts.tracer.young()? {
             young
                 .entry(entry.acquired.process)
                 .or_default()
@@ -104,23 +106,23 @@ impl Engine {
             match snapshot {
                 Some(mut snapshot) => {
                     snapshot.young = young.remove(&id).unwrap_or_default();
-                    self.tell(Input::Compared {
+                    parts.outlet.tell(Input::Compared {
                         process: id,
                         snapshot: Box::new(snapshot),
                     });
                     self.seen_in_proc.insert(id);
                 }
-                None => self.tell(Input::Gone(id)),
+                None => parts.outlet.tell(Input::Gone(id)),
             }
         }
         Ok(())
     }
 
     /// What /proc shows of a process, `None` where it is gone.
-    fn snapshot(&self, id: ProcessId) -> Option<Snapshot> {
+    fn snapshot(&self, id: ProcessId, parts: &Parts<'_>) -> Option<Snapshot> {
         let pid = id.pid();
-        let view = self.ledger().process(id)?;
-        let wants = |kind: Kind| self.kinds.contains(kind);
+        let view = parts.outlet.ledger().process(id)?;
+        let wants = |kind: Kind| parts.scope.kinds.contains(kind);
         let time = monotonic_now();
         let stat = self
             .proc
@@ -150,16 +152,16 @@ impl Engine {
             mappings,
             threads,
             young: Vec::new(),
-            adopt_as_preexisting: self.was_there_before(&view),
+            adopt_as_preexisting: self.was_there_before(&view, parts),
         })
     }
 
     /// Whether what is unknown of a process came from before it was traced: its
     /// first look, nothing lost, and no traced parent that it could be from.
-    fn was_there_before(&self, view: &ProcessView) -> bool {
+    fn was_there_before(&self, view: &ProcessView, parts: &Parts<'_>) -> bool {
         let traced_parent = view
             .parent
-            .is_some_and(|parent| self.ledger().process(parent).is_some());
+            .is_some_and(|parent| parts.outlet.ledger().process(parent).is_some());
         !self.seen_in_proc.contains(&view.id) && !view.lossy && !traced_parent
     }
 }

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 
 use leak_common::{Kind, ProcessId};
 
-use super::engine::Engine;
+use super::Outlet;
+use crate::proc::Proc;
 use crate::{analysis::Input, kernel::monotonic_now, model::time::Nanos};
 
 /// Counting is followed by a pause of so many times its own length: 1 % of a core.
@@ -18,8 +19,8 @@ const MAX_PROCESSES: usize = 64;
 const LEAST_GROWTH: u64 = 5;
 
 /// When counting is due again, and what was known first of each process.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct MappingCounts {
+    proc: Proc,
     due: Nanos,
     first: HashMap<ProcessId, First>,
 }
@@ -31,22 +32,30 @@ struct First {
     limited: bool,
 }
 
-impl Engine {
+impl MappingCounts {
+    pub(super) fn new(proc: &Proc) -> MappingCounts {
+        MappingCounts {
+            proc: proc.clone(),
+            due: 0,
+            first: HashMap::new(),
+        }
+    }
+
     /// Counts, if it is time to.
-    pub(super) fn count_mappings(&mut self) {
+    pub(super) fn count(&mut self, outlet: &mut Outlet) {
         let began = monotonic_now();
-        if began < self.counts.due {
+        if began < self.due {
             return;
         }
-        let running = self.ledger().running();
+        let running = outlet.ledger().running();
         let held: HashMap<ProcessId, u64> = running
             .iter()
             .map(|view| (view.id, view.outstanding.get(Kind::Mapping)))
             .collect();
-        self.counts.first.retain(|id, _| held.contains_key(id));
+        self.first.retain(|id, _| held.contains_key(id));
         let mut growing = Vec::new();
         for (process, mappings) in held {
-            let first = self.counts.first.entry(process).or_insert_with(|| First {
+            let first = self.first.entry(process).or_insert_with(|| First {
                 mappings,
                 limited: self.proc.has_limited_space(process.pid()),
             });
@@ -57,21 +66,21 @@ impl Engine {
         }
         growing.sort_unstable_by(|a, b| b.cmp(a));
         for (_, process) in growing.into_iter().take(MAX_PROCESSES) {
-            self.tell_space_of(process);
+            self.tell_space_of(process, outlet);
         }
         let now = monotonic_now();
-        self.counts.due = now.saturating_add(now.saturating_sub(began).saturating_mul(PAUSE));
+        self.due = now.saturating_add(now.saturating_sub(began).saturating_mul(PAUSE));
     }
 
     /// Tells what is counted among what is known of the process's limits.
-    fn tell_space_of(&mut self, process: ProcessId) {
+    fn tell_space_of(&self, process: ProcessId, outlet: &mut Outlet) {
         let counted = self.proc.space_limits(process.pid());
         if counted.is_empty() || self.proc.identity(process.pid()) != Some(process) {
             return;
         }
-        let mut limits = self.analysis.limits_of(process).to_vec();
+        let mut limits = outlet.analysis().limits_of(process).to_vec();
         limits.retain(|known| counted.iter().all(|one| one.resource != known.resource));
         limits.extend(counted);
-        self.tell(Input::Limits(process, limits));
+        outlet.tell(Input::Limits(process, limits));
     }
 }

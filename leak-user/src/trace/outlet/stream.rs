@@ -10,9 +10,8 @@ use std::{
     vec,
 };
 
-use super::engine::Engine;
 use crate::{
-    analysis::Beginning,
+    analysis::{Beginning, Input},
     event::{Event, row::EventRow},
     model::{loss::meaning_of_loss, missing::Missing, report::Host, time::Calendar},
     output::{EventOutput, Rows},
@@ -31,16 +30,17 @@ const MAX_KEPT: usize = 16 * BATCH;
 /// How often the end looks whether all is written.
 const LOOK: Duration = Duration::from_millis(5);
 
-enum Message {
-    Events(Vec<Event>),
+/// What is handed to the thread.
+enum Handed {
+    Events(Vec<Input>),
     /// There are no more; what is missing.
     End(Missing),
 }
 
 /// Takes events and has them written.
 pub(super) struct Stream {
-    queue: SyncSender<Message>,
-    batch: Vec<Event>,
+    queue: SyncSender<Handed>,
+    batch: Vec<Input>,
     lost: u64,
     /// The last batch found no room.
     is_behind: bool,
@@ -50,7 +50,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    fn start(output: EventOutput, beginning: &Beginning) -> std::io::Result<Stream> {
+    pub(super) fn start(output: EventOutput, beginning: &Beginning) -> std::io::Result<Stream> {
         let (queue, messages) = sync_channel(QUEUE);
         let live = Live {
             messages,
@@ -73,19 +73,28 @@ impl Stream {
         })
     }
 
-    fn take(&mut self, event: &Event) {
-        self.batch.push(event.clone());
+    /// Takes note of what is one of the single events.
+    pub(super) fn take(&mut self, input: &Input) {
+        if !input.has_row() {
+            return;
+        }
+        self.batch.push(input.clone());
         if self.batch.len() >= BATCH {
             self.send();
         }
     }
 
+    /// Whether nothing can be written any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// Hands over what was taken.
-    fn send(&mut self) {
+    pub(super) fn send(&mut self) {
         if self.batch.is_empty() {
             return;
         }
-        let mut message = Message::Events(std::mem::take(&mut self.batch));
+        let mut message = Handed::Events(std::mem::take(&mut self.batch));
         let end = Instant::now() + PATIENCE;
         loop {
             match self.queue.try_send(message) {
@@ -101,16 +110,17 @@ impl Stream {
                     message = back;
                     std::thread::sleep(Duration::from_millis(2));
                 }
-                Err(TrySendError::Full(Message::Events(events))) => return self.lose(events),
-                Err(TrySendError::Full(Message::End(_))) => return,
+                Err(TrySendError::Full(Handed::Events(events))) => return self.lose(events),
+                Err(TrySendError::Full(Handed::End(_))) => return,
             }
         }
     }
 
-    fn lose(&mut self, events: Vec<Event>) {
+    fn lose(&mut self, events: Vec<Input>) {
         let before = events.len();
         self.batch = events;
-        self.batch.retain(|event| matches!(event, Event::Site(_)));
+        self.batch
+            .retain(|input| matches!(input, Input::Event(Event::Site(_))));
         self.batch.truncate(MAX_KEPT);
         let lost = (before - self.batch.len()) as u64;
         self.lost += lost;
@@ -121,12 +131,12 @@ impl Stream {
     }
 
     /// Writes the rest and the last line, which says how much was lost before, by cause.
-    async fn finish(mut self, before: BTreeMap<String, u64>) -> anyhow::Result<Missing> {
+    pub(super) async fn finish(mut self, before: BTreeMap<String, u64>) -> anyhow::Result<Missing> {
         self.send();
         let mut lost = before;
         lost.insert("not_read".to_owned(), self.lost);
         lost.retain(|_, count| *count > 0);
-        let mut message = Message::End(Missing {
+        let mut message = Handed::End(Missing {
             events: 0,
             lost: lost.values().sum(),
             uncovered: lost
@@ -153,8 +163,8 @@ impl Stream {
 
 /// What the thread reads.
 struct Live {
-    messages: Receiver<Message>,
-    events: vec::IntoIter<Event>,
+    messages: Receiver<Handed>,
+    events: vec::IntoIter<Input>,
     is_over: bool,
     host: Host,
     calendar: Calendar,
@@ -162,10 +172,10 @@ struct Live {
 }
 
 impl Live {
-    fn take(&mut self, message: Message) {
+    fn take(&mut self, message: Handed) {
         match message {
-            Message::Events(events) => self.events = events.into_iter(),
-            Message::End(missing) => {
+            Handed::Events(events) => self.events = events.into_iter(),
+            Handed::End(missing) => {
                 self.missing.lost = missing.lost;
                 self.missing.uncovered = missing.uncovered;
                 self.is_over = true;
@@ -198,7 +208,7 @@ impl Rows for Live {
     fn next_row(&mut self) -> anyhow::Result<Option<EventRow>> {
         loop {
             if let Some(event) = self.events.next() {
-                if let Some(row) = EventRow::of(&event, self.calendar) {
+                if let Some(row) = event.row(self.calendar) {
                     self.missing.events += 1;
                     return Ok(Some(row));
                 }
@@ -211,41 +221,5 @@ impl Rows for Live {
                 }
             }
         }
-    }
-}
-
-impl Engine {
-    /// Begins to write events.
-    pub(super) fn start_events(&mut self, output: EventOutput) -> std::io::Result<()> {
-        self.events = Some(Stream::start(output, self.analysis.beginning())?);
-        Ok(())
-    }
-
-    /// Takes note of an event for those that are written.
-    pub(super) fn write_event(&mut self, event: &Event) {
-        if let Some(stream) = &mut self.events {
-            stream.take(event);
-        }
-    }
-
-    /// Has written what happened until now.
-    pub(super) fn send_events(&mut self) {
-        if let Some(stream) = &mut self.events {
-            stream.send();
-        }
-    }
-
-    /// Whether events were to be written and cannot be any more.
-    pub(super) fn events_are_over(&self) -> bool {
-        self.events.as_ref().is_some_and(|stream| stream.is_over)
-    }
-
-    /// Writes what is left. `None` where no events are written.
-    pub(super) async fn finish_events(&mut self) -> Option<anyhow::Result<Missing>> {
-        let stream = self.events.take()?;
-        // What the ledger has lost, the lines have.
-        let mut lost = self.health().lost_by_cause;
-        lost.remove("recording");
-        Some(stream.finish(lost).await)
     }
 }

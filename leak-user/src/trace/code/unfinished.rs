@@ -5,16 +5,17 @@
 use std::collections::VecDeque;
 
 use leak_common::{
+    ProcessId,
     identity::{mix, site, stack_seed},
     limits::MAX_FRAMES,
     unwind::PythonFrame,
     wire::StackEnd,
 };
 
-use super::engine::Engine;
+use super::{Code, Outlet};
 use crate::{
     analysis::Input,
-    event::{Event, Site, Unfinished},
+    event::{CodeMapped, Event, Forked, Site, Unfinished},
     ledger::SiteKey,
     model::{hash::Map, site::SiteId, time::Nanos},
     stacks::{
@@ -47,14 +48,14 @@ pub(super) struct Stacks {
     /// From sites of one unfinished stack to the site of the finished one.
     aliases: Map<SiteId, SiteId>,
     /// Where processes have mapped code since the trace began.
-    pub(super) places: Places,
+    places: Places,
     interpreted: VecDeque<(SiteId, Box<[PythonFrame]>)>,
-    pub(super) ends: EndChanges,
+    ends: EndChanges,
 }
 
 /// How many more, or fewer, stacks end for each reason than the programs counted.
 #[derive(Debug, Default)]
-pub(super) struct EndChanges([i64; StackEnd::ALL.len()]);
+pub(in crate::trace) struct EndChanges([i64; StackEnd::ALL.len()]);
 
 impl EndChanges {
     fn change(&mut self, from: StackEnd, to: StackEnd) {
@@ -63,12 +64,31 @@ impl EndChanges {
     }
 
     /// The programs' count with the changes.
-    pub(super) fn apply(&self, end: StackEnd, count: u64) -> u64 {
+    pub(in crate::trace) fn apply(&self, end: StackEnd, count: u64) -> u64 {
         count.saturating_add_signed(self.0[end as usize])
     }
 }
 
 impl Stacks {
+    /// Takes note of code that a process has mapped.
+    pub(super) fn mapped(&mut self, mapped: &CodeMapped) {
+        self.places.mapped(mapped);
+    }
+
+    /// A child has the code of its parent.
+    pub(super) fn forked(&mut self, forked: &Forked) {
+        self.places.forked(forked.parent, forked.child);
+    }
+
+    /// A process is gone, or runs another program.
+    pub(super) fn forget_process(&mut self, process: ProcessId) {
+        self.places.forget(process);
+    }
+
+    pub(super) fn end_changes(&self) -> &EndChanges {
+        &self.ends
+    }
+
     /// The site that a resource counts for.
     pub(super) fn resolve(&self, site: SiteId) -> SiteId {
         self.aliases.get(&site).copied().unwrap_or(site)
@@ -99,9 +119,9 @@ impl Stacks {
     }
 }
 
-impl Engine {
+impl Code {
     /// Takes an unfinished stack, while its process may still be there.
-    pub(super) fn unfinished(&mut self, stack: &Unfinished) {
+    pub(super) fn unfinished(&mut self, stack: &Unfinished, outlet: &mut Outlet) {
         let mut places = vec![Place {
             start: stack.start,
             end: stack.end,
@@ -117,7 +137,7 @@ impl Engine {
             places,
             python: self.stacks.take_interpreted(stack.site),
         };
-        if self.try_to_finish(&waiting) {
+        if self.try_to_finish(&waiting, outlet) {
             return;
         }
         if self.stacks.waiting.len() >= MAX_WAITING {
@@ -128,22 +148,22 @@ impl Engine {
     }
 
     /// Finishes the stacks whose tables have come.
-    pub(super) fn finish_stacks(&mut self, now: Nanos) {
+    pub(in crate::trace) fn finish_stacks(&mut self, now: Nanos, outlet: &mut Outlet) {
         for _ in 0..self.stacks.waiting.len() {
             let Some(waiting) = self.stacks.waiting.pop_front() else {
                 return;
             };
             let given_up = now.saturating_sub(waiting.stack.time) > PATIENCE;
-            if !self.try_to_finish(&waiting) && !given_up {
+            if !self.try_to_finish(&waiting, outlet) && !given_up {
                 self.stacks.waiting.push_back(waiting);
             }
         }
     }
 
     /// False while tables are missing.
-    fn try_to_finish(&mut self, waiting: &Waiting) -> bool {
+    fn try_to_finish(&mut self, waiting: &Waiting, outlet: &mut Outlet) -> bool {
         let stack = &waiting.stack;
-        let Some(record) = self.ledger().site(SiteKey::Site(stack.site)) else {
+        let Some(record) = outlet.ledger().site(SiteKey::Site(stack.site)) else {
             return true;
         };
         let mut frames = record.frames.to_vec();
@@ -171,14 +191,14 @@ impl Engine {
         if id != stack.site {
             self.stacks.aliases.insert(stack.site, id);
             self.interpreted.rename(stack.site, id);
-            let generation = self.site_generation(stack.site);
+            let generation = self.generation_of(stack.site);
             if generation > 0 {
-                self.site_generations.entry(id).or_insert(generation);
+                self.generations.entry(id).or_insert(generation);
             }
         }
-        let known = self.ledger().site(SiteKey::Site(id));
+        let known = outlet.ledger().site(SiteKey::Site(id));
         if id == stack.site || known.is_none_or(|known| known.frames.is_empty()) {
-            self.tell(Input::Event(Event::Site(site)));
+            outlet.tell(Input::Event(Event::Site(site)));
         }
         true
     }

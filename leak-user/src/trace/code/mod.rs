@@ -1,0 +1,297 @@
+//! The code of processes: unwind tables for the programs in the kernel, names for addresses, and stacks that wait for
+//! either. It learns of code from the kernel's notices and from `/proc`, while processes live.
+
+mod interpreted;
+mod unfinished;
+
+use std::time::Duration;
+
+use leak_common::{ProcessId, wire::StackEnd};
+
+use super::{Plan, outlet::Outlet};
+use crate::{
+    event::{CodeMapped, Executed, Forked, Interpreted as Walked, Notice, Site},
+    kernel::{TableMaps, monotonic_now},
+    ledger::SiteKey,
+    model::{hash::Map, report::Frame, site::SiteId, time::Nanos},
+    proc::Proc,
+    stacks::{
+        symbolize::{Mapped, Symbolizer},
+        tables::{Figures, Tables},
+    },
+};
+use interpreted::Interpreted;
+pub(super) use unfinished::EndChanges;
+use unfinished::Stacks;
+
+/// How long the start may take until the code that is mapped has unwind tables; what is left then follows. Who traces a
+/// host waits for hundreds of programs, who chose processes or a command for those alone.
+const TABLES_FIRST: Duration = Duration::from_secs(2);
+const TABLES_OF_CHOSEN: Duration = Duration::from_secs(10);
+
+/// Least time between two looks at the same process's code.
+const LEARN_AGAIN: Nanos = 100_000_000;
+
+/// Files of code opened in a tick as they are mapped: a process that maps ever more of them must not keep the tracer
+/// from its events. The others are found by looking at the process.
+const FILES_IN_A_TICK: usize = 64;
+
+pub(super) struct Code {
+    proc: Proc,
+    /// A command is traced, whose descendants may not live long.
+    prompt: bool,
+    symbolizer: Symbolizer,
+    tables: Tables,
+    interpreted: Interpreted,
+    stacks: Stacks,
+    /// Which of its process's programs a site belongs to, where that is not the first.
+    generations: Map<SiteId, u32>,
+    /// When a process's code was last looked at.
+    learned: Map<ProcessId, Nanos>,
+    /// Files of code that may still be opened in this tick as they are mapped.
+    files_left: usize,
+}
+
+impl Code {
+    /// Learns the code of what is to be traced, and waits for its tables for a while.
+    pub(super) fn start(maps: TableMaps, proc: &Proc, plan: &Plan) -> anyhow::Result<Code> {
+        let tables = Tables::start(maps, proc.clone())?;
+        let run = !plan.command.is_empty();
+        if !run {
+            tables.learn_processes(pids(proc, &plan.pids)?);
+            tables.wait(match plan.pids.as_slice() {
+                [] => TABLES_FIRST,
+                _ => TABLES_OF_CHOSEN,
+            });
+        }
+        if plan.pids.is_empty() {
+            tables.learn_host();
+        }
+        Ok(Code {
+            proc: proc.clone(),
+            prompt: run,
+            symbolizer: Symbolizer::default(),
+            tables,
+            interpreted: Interpreted::start()?,
+            stacks: Stacks::default(),
+            generations: Map::default(),
+            learned: Map::default(),
+            files_left: FILES_IN_A_TICK,
+        })
+    }
+
+    /// Learns this program's own libraries: processes that live for a moment have names from those that are here too.
+    pub(super) fn learn_own(&mut self) {
+        self.symbolizer.learn_own(&self.proc, monotonic_now());
+    }
+
+    /// Learns the code of a command that is held before its first instruction.
+    pub(super) fn learn_command(&mut self, process: ProcessId) {
+        // Its exec is the first program after the fork.
+        self.symbolizer
+            .learn(&self.proc, process, 1, monotonic_now());
+        self.tables.learn_command(process.pid());
+        self.tables.wait(TABLES_OF_CHOSEN);
+    }
+
+    /// A new interval between looks begins.
+    pub(super) fn tick(&mut self) {
+        self.files_left = FILES_IN_A_TICK;
+    }
+
+    /// Uses up what concerns stacks alone.
+    pub(super) fn noticed(&mut self, notice: &Notice, outlet: &mut Outlet) {
+        match notice {
+            Notice::CodeMapped(mapped) => {
+                self.tables.want(mapped);
+                self.stacks.mapped(mapped);
+                self.learn_mapped(mapped, outlet.generation(mapped.process));
+            }
+            Notice::Interpreted(walked) => self.walked(walked),
+            Notice::Unfinished(stack) => self.unfinished(stack, outlet),
+            // Only the comparison of unwinders asks for these.
+            Notice::Snapshot(_) => {}
+        }
+    }
+
+    fn walked(&mut self, walked: &Walked) {
+        self.stacks.interpreted(walked.site, &walked.frames);
+        if let Some(interpreter) = self.tables.interpreter(walked.layout) {
+            let pid = walked.process.pid();
+            self.interpreted
+                .take(walked.site, pid, interpreter, &walked.frames);
+        }
+    }
+
+    /// Takes note of code that a process has just mapped.
+    fn learn_mapped(&mut self, mapped: &CodeMapped, generation: u32) {
+        let region = Mapped {
+            time: mapped.time,
+            start: mapped.start,
+            end: mapped.end,
+            offset: mapped.offset,
+            device: mapped.file.device,
+            inode: mapped.file.inode,
+        };
+        let open = || {
+            self.files_left = self.files_left.checked_sub(1)?;
+            self.tables.open(mapped).ok()
+        };
+        self.symbolizer
+            .mapped(&self.proc, mapped.process, generation, &region, open);
+    }
+
+    /// Takes note of a site that its process's program of this number has.
+    pub(super) fn site(&mut self, site: &Site, generation: u32) {
+        if generation > 0 {
+            self.generations.insert(site.id, generation);
+        }
+    }
+
+    /// Which of its process's programs a site belongs to.
+    fn generation_of(&self, site: SiteId) -> u32 {
+        self.generations.get(&site).copied().unwrap_or(0)
+    }
+
+    /// A site that was made of another, for another kind, belongs to the same program.
+    pub(super) fn derived(&mut self, site: SiteId, from: SiteId) {
+        let generation = self.generation_of(from);
+        self.generations.insert(site, generation);
+    }
+
+    /// A process is about to be told to have a child.
+    pub(super) fn forked(&mut self, forked: &Forked, generation: u32) {
+        self.stacks.forked(forked);
+        self.symbolizer
+            .inherit((forked.parent, generation), (forked.child, 0));
+    }
+
+    /// A process begins to run another program.
+    pub(super) fn executed(&mut self, executed: &Executed) {
+        self.stacks.forget_process(executed.process);
+    }
+
+    /// Looks at a new program at once, where it may not live long. It was told already.
+    pub(super) fn look_at_program(&mut self, executed: &Executed, outlet: &Outlet) {
+        self.learned.remove(&executed.process);
+        self.look_at(executed.process, &[0], executed.time, outlet);
+    }
+
+    /// Reads a process's code if a stack is not covered by what is known of it.
+    fn look_at(&mut self, process: ProcessId, frames: &[u64], time: Nanos, outlet: &Outlet) {
+        let generation = outlet.generation(process);
+        if self.symbolizer.covers(process, generation, frames, time) {
+            return;
+        }
+        // Garbage on a stack stays uncovered however often one looks.
+        let now = monotonic_now();
+        let last = self.learned.get(&process).copied();
+        if last.is_some_and(|last| now.saturating_sub(last) < LEARN_AGAIN) && !self.prompt {
+            return;
+        }
+        if self.proc.identity(process.pid()) == Some(process) {
+            self.learned.insert(process, now);
+            self.symbolizer.learn(&self.proc, process, generation, now);
+        }
+    }
+
+    /// Looks at the code of a site's process.
+    pub(super) fn look_at_site(&mut self, site: SiteId, outlet: &Outlet) {
+        let Some(record) = outlet.ledger().site(SiteKey::Site(site)) else {
+            return;
+        };
+        let process = record.process;
+        // The code of a program that was replaced is gone.
+        if self.generation_of(site) == outlet.generation(process) {
+            self.look_at(process, &record.frames, record.first_seen, outlet);
+        }
+    }
+
+    /// The site that a resource counts for, where its stack was finished.
+    pub(super) fn resolve(&self, site: SiteId) -> SiteId {
+        self.stacks.resolve(site)
+    }
+
+    /// The frames of a site with names, innermost first.
+    pub(super) fn frames_of_site(&mut self, site: SiteId, outlet: &Outlet) -> Vec<Frame> {
+        let Some(record) = outlet.ledger().site(SiteKey::Site(site)) else {
+            return Vec::new();
+        };
+        let stack = Stack {
+            process: record.process,
+            generation: self.generation_of(site),
+            site,
+            frames: &record.frames,
+            end: record.end,
+            time: record.first_seen,
+        };
+        self.frames(&stack)
+    }
+
+    /// The frames of a stack with names, innermost first.
+    pub(super) fn frames(&mut self, stack: &Stack<'_>) -> Vec<Frame> {
+        let native =
+            self.symbolizer
+                .symbolize(stack.process, stack.generation, stack.frames, stack.time);
+        self.interpreted
+            .merge(stack.site, native, stack.end == StackEnd::Complete)
+    }
+
+    /// Waits for unwind tables that stacks wait for, for a while.
+    pub(super) fn wait_for_tables(&self, limit: Duration) {
+        self.tables.wait(limit);
+    }
+
+    /// Waits for names that are being read, for a while.
+    pub(super) fn wait_for_names(&self, limit: Duration) {
+        self.interpreted.wait(limit);
+    }
+
+    /// How many stacks end for other reasons than the programs counted.
+    pub(super) fn end_changes(&self) -> &EndChanges {
+        self.stacks.end_changes()
+    }
+
+    /// How the tables are doing.
+    pub(super) fn figures(&self) -> Figures {
+        self.tables.figures()
+    }
+
+    /// A process's exit is long past. What its stacks are made of stays as long as the ledger knows of it (`kept`).
+    pub(super) fn forget_process(&mut self, process: ProcessId, kept: bool) {
+        self.learned.remove(&process);
+        self.stacks.forget_process(process);
+        if !kept {
+            self.symbolizer.forget(process);
+        }
+    }
+
+    /// Nothing asks for a site any more.
+    pub(super) fn forget_site(&mut self, site: SiteId) {
+        self.interpreted.forget(site);
+        self.stacks.forget_site(site);
+        self.generations.remove(&site);
+    }
+}
+
+/// A stack to be named.
+pub(super) struct Stack<'a> {
+    pub(super) process: ProcessId,
+    /// Which of the process's programs it was.
+    pub(super) generation: u32,
+    pub(super) site: SiteId,
+    /// Addresses, innermost first.
+    pub(super) frames: &'a [u64],
+    pub(super) end: StackEnd,
+    /// When it was taken.
+    pub(super) time: Nanos,
+}
+
+/// The chosen processes, or all of them.
+fn pids(proc: &Proc, chosen: &[u32]) -> std::io::Result<Vec<u32>> {
+    if !chosen.is_empty() {
+        return Ok(chosen.to_vec());
+    }
+    let processes = proc.processes()?;
+    Ok(processes.iter().map(|stat| stat.id.pid()).collect())
+}

@@ -1,0 +1,36 @@
+//! What events do not tell, looked at between samples for a bounded share of the time.
+
+mod descriptors;
+mod mappings;
+
+use super::outlet::Outlet;
+use crate::proc::Proc;
+use descriptors::DescriptorLooks;
+use mappings::MappingCounts;
+
+/// All that look.
+pub(super) struct Observers {
+    descriptors: DescriptorLooks,
+    mappings: MappingCounts,
+}
+
+impl Observers {
+    pub(super) fn new(proc: &Proc) -> Observers {
+        Observers {
+            descriptors: DescriptorLooks::new(proc),
+            mappings: MappingCounts::new(proc),
+        }
+    }
+
+    /// Looks at what is due before a sample.
+    pub(super) fn sample(&mut self, outlet: &mut Outlet) {
+        self.descriptors.look(outlet);
+        self.mappings.count(outlet);
+    }
+
+    /// Looks at the descriptors once more, for the report.
+    pub(super) fn finish(&mut self, outlet: &mut Outlet) {
+        self.descriptors.hurry();
+        self.descriptors.look(outlet);
+    }
+}
