@@ -306,8 +306,8 @@ pub struct Received {
 pub struct CodeMapped {
     pub head: Head,
     pub file: FileKey,
-    /// Where the process has it mapped: first address, end, and the offset in the
-    /// file in bytes. All 0 for the program that it begins to run.
+    /// First address of the mapping. It, `end` and `offset` are all 0 for the program
+    /// that the process begins to run.
     pub start: u64,
     pub end: u64,
     pub offset: u64,

@@ -102,6 +102,8 @@ pub(crate) struct UringRequest {
     pub(crate) opcode: u32,
 }
 
+/// Requests of io_uring that are not complete: by the request's address, or by a mix of its
+/// ring and user data where this kernel does not tell the address.
 #[map]
 pub(crate) static URING: LruHashMap<u64, UringRequest> =
     LruHashMap::with_max_entries(INFLIGHT_ENTRIES, 0);

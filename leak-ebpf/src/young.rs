@@ -79,7 +79,9 @@ fn acquire_what(process: u64, handle: u64, site: u64, size: u64, what: u64) -> u
     )
 }
 
-/// Records an acquisition that happens now, perhaps for another process.
+/// Records an acquisition that happens now, under a key that was made before: io_uring may
+/// complete a request in another task than the one that asked. Returns the acquisition's
+/// time.
 #[inline(always)]
 pub(crate) fn acquire_as(key: YoungKey, acquisition: Acquisition) -> u64 {
     count(Counter::Acquired);
@@ -180,7 +182,7 @@ pub(crate) enum Found {
     Nothing,
 }
 
-/// Takes a resource out of the young table.
+/// Counts the release of a resource and takes its entry out of the young table.
 #[inline(always)]
 pub(crate) fn take(process: ProcessId, handle: Handle) -> Found {
     count(Counter::Released);
@@ -269,14 +271,14 @@ pub(crate) fn promote(key: YoungKey) {
     let _ = YOUNG.remove(key);
 }
 
-/// Whether this kind is traced with its stack.
-#[inline(always)]
-pub(crate) fn wanted(kind: u32) -> bool {
-    config!(kinds) & (1u32 << (kind & 31)) != 0
-}
-
-/// Whether any of the class's kinds is traced.
+/// Whether resources of a kind are traced.
 #[inline(always)]
 pub(crate) fn wants(kind: Kind) -> bool {
     config!(kinds) & kind.bit() != 0
+}
+
+/// The same as [`wants`], for the number of a kind that only the event knows.
+#[inline(always)]
+pub(crate) fn wanted(kind: u32) -> bool {
+    config!(kinds) & (1u32 << (kind & 31)) != 0
 }

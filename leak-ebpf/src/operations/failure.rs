@@ -110,7 +110,7 @@ fn like_first(call: Call) -> u32 {
     Task::current().descriptor_kind(call.registers.argument(0) & 0xffff_ffff)
 }
 
-/// Flags that mean something, as those of clone.
+/// The kind of task that clone would have made. Without flags (fork, vfork) it is a process.
 #[inline(always)]
 fn task(has_flags: bool, flags: u64) -> u32 {
     if has_flags && flags & CLONE_THREAD != 0 {
@@ -197,7 +197,7 @@ fn send((process, kind): (ProcessId, u32), site: u64, call: u64, error: u64, siz
     send_failure(process.0, site, what, size);
 }
 
-/// The same with kind, error and call in one number.
+/// The body of `send_failure`: kind, error and call are packed into `what`.
 #[inline(always)]
 fn send_what(process: u64, site: u64, what: u64, size: u64) -> u64 {
     let (process, error) = (ProcessId(process), what >> 32 & 0xff);

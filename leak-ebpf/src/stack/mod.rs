@@ -25,20 +25,21 @@ pub(crate) use self::{
 use self::{walk::Walk, window::Window};
 use crate::{config::has, maps::SiteScratch, registers::Registers};
 
-/// Frames taken, and why there are no more.
+/// A stack that was taken: how many frames it has, and why there are no more.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Stack {
     pub(crate) frames: u64,
     /// A [`StackEnd`].
     pub(crate) end: u64,
-    /// Hash of the frames, from the given seed.
+    /// Hash of the process and the frames.
     pub(crate) hash: u64,
     /// Not 0: the stack is the one that the processor remembers in the place before
     /// this; its frames were not written to the scratch.
     pub(crate) recalled: u64,
-    /// Frames of an interpreter, and which layout they have.
+    /// How many frames of an interpreter there are.
     pub(crate) python_frames: u64,
+    /// Number of their layout, 0 where there are none.
     pub(crate) python_layout: u64,
 }
 

@@ -23,26 +23,29 @@ const WORDS: usize = 128;
 /// A walk that came to the outermost frame.
 #[repr(C)]
 pub(crate) struct Recalled {
-    /// Whose it is, 0 where nothing is remembered, and how often code had been mapped.
+    /// Whose walk it was, 0 where nothing is remembered.
     process: u64,
+    /// How often the process had mapped code then.
     changes: u64,
     /// The registers it set out from.
     instruction: u64,
     stack: u64,
     frame: u64,
     link: u64,
-    /// All ones where it went by that register, else zero.
+    /// All ones where it went by `frame`, else zero.
     frame_used: u64,
+    /// All ones where it went by `link`, else zero.
     link_used: u64,
     /// What it came to.
     frames: u64,
     hash: u64,
     python_runtime: u64,
     python_layout: u64,
-    /// How many words it went by, in its order, and about how many bytes from the stack
-    /// pointer on they lie in.
+    /// How many words of the stack it went by.
     count: u64,
+    /// How many bytes from the stack pointer on these words lie in, about.
     bytes: u64,
+    /// The words, in the walk's order.
     words: [Word; WORDS],
 }
 

@@ -30,21 +30,24 @@ pub(crate) struct Walk {
     pub(crate) instruction: u64,
     pub(crate) stack: u64,
     pub(crate) frame: u64,
-    /// The register of `return_address::IN_REGISTER`, and whether it still holds
-    /// what it held when this frame's function was entered.
+    /// The register of `return_address::IN_REGISTER`.
     pub(crate) link: u64,
+    /// 1 where `link` still holds what it held when this frame's function was entered,
+    /// else 0.
     pub(crate) has_link: u64,
-    /// All ones as long as `frame` is the register's; then where it was read.
+    /// All ones as long as `frame` is what the register held, then 0.
     pub(super) frame_untouched: u64,
+    /// Address that `frame` was read from, 0 as long as it is the register's.
     pub(super) frame_from: u64,
     /// Not 0: the walk went by something that is not noted, so that it can not be
     /// remembered.
     unnoted: u64,
     /// 1 where `instruction` follows a call: the call is what the rule is for.
     pub(crate) after_call: u64,
-    /// How many of the last frames are in no code that is mapped, and the hash
-    /// before them: they are frames if their callers turn out to be.
+    /// How many of the last frames are in no code that is mapped: they are frames if
+    /// their callers turn out to be.
     doubtful: u64,
+    /// The hash before the doubtful frames.
     sure_hash: u64,
     /// The hash before this frame.
     hash_before: u64,
