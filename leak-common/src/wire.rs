@@ -7,52 +7,28 @@
 use crate::{
     identity::{Handle, ProcessId},
     limits::MAX_FRAMES,
+    numbered::numbered,
     unwind::FileKey,
 };
 
-/// What a record is. The numbers are part of the format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum RecordType {
-    Site = 1,
-    Acquired = 2,
-    Released = 3,
-    RangeReleased = 4,
-    Remapped = 5,
-    Forked = 6,
-    Executed = 7,
-    Exited = 8,
-    Uncovered = 9,
-    Received = 10,
-    CodeMapped = 11,
-    Interpreted = 12,
-    Snapshot = 13,
-    Unfinished = 14,
-    Failed = 15,
-}
-
-impl RecordType {
-    /// The type with this number, if there is one.
-    #[must_use]
-    pub const fn from_wire(number: u32) -> Option<RecordType> {
-        Some(match number {
-            1 => RecordType::Site,
-            2 => RecordType::Acquired,
-            3 => RecordType::Released,
-            4 => RecordType::RangeReleased,
-            5 => RecordType::Remapped,
-            6 => RecordType::Forked,
-            7 => RecordType::Executed,
-            8 => RecordType::Exited,
-            9 => RecordType::Uncovered,
-            10 => RecordType::Received,
-            11 => RecordType::CodeMapped,
-            12 => RecordType::Interpreted,
-            13 => RecordType::Snapshot,
-            14 => RecordType::Unfinished,
-            15 => RecordType::Failed,
-            _ => return None,
-        })
+numbered! {
+    /// What a record is. The numbers are part of the format.
+    pub enum RecordType: u32 {
+        Site = 1,
+        Acquired = 2,
+        Released = 3,
+        RangeReleased = 4,
+        Remapped = 5,
+        Forked = 6,
+        Executed = 7,
+        Exited = 8,
+        Uncovered = 9,
+        Received = 10,
+        CodeMapped = 11,
+        Interpreted = 12,
+        Snapshot = 13,
+        Unfinished = 14,
+        Failed = 15,
     }
 }
 
@@ -87,57 +63,29 @@ pub struct Site {
     pub end: u16,
 }
 
-/// Why a stack ends where it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum StackEnd {
-    /// At the outermost frame.
-    Complete = 0,
-    /// What should be the caller is no code, or not further up the stack.
-    Broken = 1,
-    /// The stack's memory could not be read.
-    Unreadable = 2,
-    /// There were more frames than are kept.
-    TooDeep = 3,
-    /// No user registers: none was taken.
-    NotTaken = 4,
-    /// The unwind tables of a file were not there yet.
-    NoTable = 5,
-    /// The unwind tables of a file had been dropped to make room.
-    Evicted = 6,
-    /// The process's mappings were being changed and could not be read.
-    Locked = 7,
+numbered! {
+    /// Why a stack ends where it does.
+    pub enum StackEnd: u16 {
+        /// At the outermost frame.
+        Complete = 0,
+        /// What should be the caller is no code, or not further up the stack.
+        Broken = 1,
+        /// The stack's memory could not be read.
+        Unreadable = 2,
+        /// There were more frames than are kept.
+        TooDeep = 3,
+        /// No user registers: none was taken.
+        NotTaken = 4,
+        /// The unwind tables of a file were not there yet.
+        NoTable = 5,
+        /// The unwind tables of a file had been dropped to make room.
+        Evicted = 6,
+        /// The process's mappings were being changed and could not be read.
+        Locked = 7,
+    }
 }
 
 impl StackEnd {
-    /// The end with this number, if there is one.
-    #[must_use]
-    pub const fn from_wire(number: u16) -> Option<StackEnd> {
-        Some(match number {
-            0 => StackEnd::Complete,
-            1 => StackEnd::Broken,
-            2 => StackEnd::Unreadable,
-            3 => StackEnd::TooDeep,
-            4 => StackEnd::NotTaken,
-            5 => StackEnd::NoTable,
-            6 => StackEnd::Evicted,
-            7 => StackEnd::Locked,
-            _ => return None,
-        })
-    }
-
-    /// Every end, in the order of their numbers.
-    pub const ALL: [StackEnd; 8] = [
-        StackEnd::Complete,
-        StackEnd::Broken,
-        StackEnd::Unreadable,
-        StackEnd::TooDeep,
-        StackEnd::NotTaken,
-        StackEnd::NoTable,
-        StackEnd::Evicted,
-        StackEnd::Locked,
-    ];
-
     /// What the reports call it.
     #[must_use]
     pub const fn name(self) -> &'static str {

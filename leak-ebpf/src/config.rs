@@ -44,7 +44,7 @@ pub(crate) fn has(flag: u32) -> bool {
     config!(flags) & flag != 0
 }
 
-/// The row of a system call.
+/// The row of a system call, `None` where it does nothing that is traced.
 #[inline(always)]
 pub(crate) fn action(number: u64) -> Option<Action> {
     if number >= SYSCALLS as u64 {

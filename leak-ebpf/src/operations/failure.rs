@@ -5,7 +5,7 @@
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_probe_read_user};
 use leak_common::{
     Counter, Kind, ProcessId,
-    syscalls::{Action, Operation},
+    syscalls::{Effect, Operation},
     wire::{FAILED_URING, Failed, FailureKey, RecordType},
 };
 
@@ -46,8 +46,8 @@ fn error(result: u64) -> u64 {
 
 /// Counts a call that failed, and says what the first of them was about.
 #[inline(always)]
-pub(crate) fn fails(call: Call, action: Action) -> Option<Acquiring> {
-    let (kind, size) = asked_for(call, action)?;
+pub(crate) fn fails(call: Call, effect: Effect) -> Option<Acquiring> {
+    let (kind, size) = asked_for(call, effect)?;
     if !young::wanted(kind) || !is_first(call.process, error(call.result)) {
         return None;
     }
@@ -56,52 +56,50 @@ pub(crate) fn fails(call: Call, action: Action) -> Option<Acquiring> {
 
 /// What the call would have acquired: kind, and bytes where it has a size.
 #[inline(always)]
-fn asked_for(call: Call, action: Action) -> Option<(u32, u64)> {
-    const OPENS: u8 = Operation::Opens as u8;
-    const RETURNS_BY_FILE: u8 = Operation::ReturnsByFile as u8;
-    const REPLACES: u8 = Operation::Replaces as u8;
-    const FCNTL: u8 = Operation::Fcntl as u8;
-    const CLONE: u8 = Operation::Clone as u8;
-    const CLONE3: u8 = Operation::Clone3 as u8;
-    const BPF: u8 = Operation::Bpf as u8;
-    const RETURNS: u8 = Operation::Returns as u8;
-    const WRITES_TWO: u8 = Operation::WritesTwo as u8;
-    const SIGNALFD: u8 = Operation::Signalfd as u8;
-    const SECCOMP: u8 = Operation::Seccomp as u8;
-    const LANDLOCK: u8 = Operation::Landlock as u8;
-    const MAPS: u8 = Operation::Maps as u8;
-    const REMAPS: u8 = Operation::Remaps as u8;
-    const ATTACHES: u8 = Operation::Attaches as u8;
-    const CREATES: u8 = Operation::Creates as u8;
-    let registers = call.registers;
-    let makes_task = matches!(action.operation, CLONE | CLONE3);
-    // Nonblocking calls return it too: try again then means that there is nothing yet.
+fn asked_for(call: Call, effect: Effect) -> Option<(u32, u64)> {
+    let operation = effect.operation;
+    // Calls that do not block return it too: "try again" then means that there is nothing
+    // yet. Only clone says by it that there is no room for one more task.
+    let makes_task = matches!(operation, Operation::Clone | Operation::Clone3);
     if error(call.result) == EAGAIN && !makes_task {
         return None;
     }
-    let row = (u32::from(action.kind), 0);
-    Some(match action.operation {
-        RETURNS | WRITES_TWO | SIGNALFD | SECCOMP | LANDLOCK | ATTACHES => row,
-        RETURNS_BY_FILE if action.kind != 0 => row,
-        RETURNS_BY_FILE | REPLACES => (like_first(call), 0),
-        FCNTL if descriptor::duplicates(call) => (like_first(call), 0),
-        BPF if descriptor::makes_object(call) => row,
-        OPENS => (descriptor::opened(call, action), 0),
-        CLONE => (task(action.argument == 1, registers.argument(0)), 0),
-        CLONE3 => {
+    let registers = call.registers;
+    let row = (u32::from(effect.kind), 0);
+    match operation {
+        Operation::Returns
+        | Operation::WritesTwo
+        | Operation::Signalfd
+        | Operation::Seccomp
+        | Operation::Landlock
+        | Operation::Attaches => Some(row),
+        Operation::ReturnsByFile if effect.kind != 0 => Some(row),
+        Operation::ReturnsByFile | Operation::Replaces => Some((like_first(call), 0)),
+        Operation::Fcntl => descriptor::duplicates(call).then(|| (like_first(call), 0)),
+        Operation::Bpf => descriptor::makes_object(call).then_some(row),
+        Operation::Opens => Some((descriptor::opened(call, effect), 0)),
+        Operation::Clone => Some((task(effect.argument == 1, registers.argument(0)), 0)),
+        Operation::Clone3 => {
             let flags = registers.argument(0) as *const u64;
-            // One that can not be read makes nothing, and has another error.
+            // One that cannot be read makes nothing, and has another error.
             let flags = unsafe { bpf_probe_read_user(flags) }.ok()?;
-            (task(true, flags), 0)
+            Some((task(true, flags), 0))
         }
-        MAPS => (row.0, mapping::round(registers.argument(1))),
-        // Without leave to move, it says that the mapping can not grow where it is.
-        REMAPS if registers.argument(3) & MREMAP_MAYMOVE != 0 => {
-            (row.0, mapping::round(registers.argument(2)))
-        }
-        CREATES => (row.0, registers.argument(1)),
-        _ => return None,
-    })
+        Operation::Maps => Some((row.0, mapping::round(registers.argument(1)))),
+        // Without leave to move, it says that the mapping cannot grow where it is.
+        Operation::Remaps => (registers.argument(3) & MREMAP_MAYMOVE != 0)
+            .then(|| (row.0, mapping::round(registers.argument(2)))),
+        Operation::Creates => Some((row.0, registers.argument(1))),
+        // They acquire nothing, or what was sent to them is there before they fail.
+        Operation::None
+        | Operation::Receives
+        | Operation::ReceivesMany
+        | Operation::Removes
+        | Operation::Closes
+        | Operation::ClosesRange
+        | Operation::Unmaps
+        | Operation::Detaches => None,
+    }
 }
 
 /// The kind of the descriptor in the first argument.

@@ -182,6 +182,9 @@ pub(crate) fn meaning_of_loss(cause: &str) -> Option<&'static str> {
         "sites_full" => "the table of sites was full; later sites have no stack",
         "failures_dropped" => "there were more failures than are kept; the oldest are left out",
         "failures_full" => "the table of failures was full",
+        "unknown_row" => {
+            "the table of system calls has a row that the kernel side does not know; please report this"
+        }
         "inflight_full" => "the table of calls in flight was full",
         "targets_full" => "the table of traced processes was full; some were not traced",
         "unreadable_memory" => "a caller's memory could not be read when its call ended",
