@@ -5,22 +5,21 @@ use core::ffi::c_void;
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{bpf_ktime_get_ns, generated::bpf_ringbuf_output},
-    maps::ring_buf::RingBufEntry,
+    macros::map,
+    maps::{LruHashMap, ring_buf::RingBufEntry},
 };
 use aya_log_ebpf::info;
 use leak_common::{
     Counter, Handle, ProcessId,
     config::flags,
-    limits::{MAX_FRAMES, MAX_PYTHON_FRAMES},
-    unwind::PythonFrame,
-    wire::{Acquired, Head, Interpreted, Received, RecordType, Released, Site, Uncovered},
+    wire::{Acquired, Head, RecordType, Released, Uncovered},
 };
 
 use crate::{
     config::has,
     count::{count, lost},
-    maps::{RING, SiteScratch, UNCOVERED},
-    stack::opaque,
+    maps::RING,
+    verifier::opaque,
 };
 
 /// Nobody is woken: user space looks every few milliseconds anyway, and a wake-up
@@ -97,32 +96,28 @@ pub(crate) fn emit_at_once<T>(record: &T, process: ProcessId) -> bool {
     }
 }
 
-/// Writes a site with its frames. Whether it fit.
-#[inline(always)]
-pub(crate) fn emit_site(scratch: &mut SiteScratch, frames: u64, process: ProcessId) -> bool {
-    let size = size_of::<Site>() as u64 + (opaque(frames) & MAX_FRAMES as u64) * 8;
-    // SAFETY: at most the record and MAX_FRAMES frames, which the scratch holds one
-    // after the other.
-    unsafe { write((&raw mut scratch.record).cast(), size, process, wake()) }
+/// A record with what follows it in the ring: at most `N` values, a power of two.
+#[repr(C)]
+pub(crate) struct Followed<R, T, const N: usize> {
+    pub(crate) record: R,
+    pub(crate) rest: [T; N],
 }
 
-/// Writes the frames of an interpreter.
+/// Writes a record with the first `count` of what follows it, which must be fewer than `N`.
+/// Whether it fit.
 #[inline(always)]
-pub(crate) fn emit_interpreted(scratch: &mut SiteScratch, frames: u64, process: ProcessId) {
-    let frames = opaque(frames) & MAX_PYTHON_FRAMES as u64;
-    let size = size_of::<Interpreted>() as u64 + frames * size_of::<PythonFrame>() as u64;
-    // SAFETY: at most the record and MAX_PYTHON_FRAMES frames, which the scratch
-    // holds one after the other.
-    unsafe { write((&raw mut scratch.interpreted).cast(), size, process, wake()) };
-}
-
-/// Writes received descriptors.
-#[inline(always)]
-pub(crate) fn emit_received(scratch: &mut SiteScratch, number: u64, process: ProcessId) {
-    let size = size_of::<Received>() as u64 + (opaque(number) & 0xff) * 4;
-    // SAFETY: at most the record and 255 numbers, which the scratch holds one after
-    // the other.
-    unsafe { write((&raw mut scratch.received).cast(), size, process, wake()) };
+pub(crate) fn emit_followed<R, T, const N: usize>(
+    followed: &mut Followed<R, T, N>,
+    count: u64,
+    process: ProcessId,
+) -> bool {
+    const {
+        assert!(N.is_power_of_two());
+        assert!(core::mem::offset_of!(Followed<R, T, N>, rest) == size_of::<R>());
+    }
+    let size = size_of::<R>() as u64 + (opaque(count) & (N as u64 - 1)) * size_of::<T>() as u64;
+    // SAFETY: the record and fewer than N values, which lie one after the other.
+    unsafe { write(core::ptr::from_mut(followed).cast(), size, process, wake()) }
 }
 
 /// Sends an acquisition that does not go through the young table.
@@ -164,6 +159,10 @@ pub(crate) fn released(process: ProcessId, handle: Handle, acquired: u64) {
     };
     emit(&record, process);
 }
+
+/// Processes known to make calls that are not covered: cause in the upper half.
+#[map]
+static UNCOVERED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
 
 /// Tells, once per process and cause, that something is not covered.
 #[inline(always)]

@@ -16,7 +16,6 @@ mod config;
 mod count;
 mod emit;
 mod filter;
-mod global;
 mod maps;
 mod operations;
 mod probes;
@@ -26,6 +25,7 @@ mod snapshot;
 mod stack;
 mod task;
 mod unfinished;
+mod verifier;
 mod young;
 
 #[panic_handler]

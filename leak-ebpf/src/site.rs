@@ -11,21 +11,15 @@ use leak_common::{
 use crate::{
     config::has,
     count::{count_at, current, increase, lost},
-    emit::{emit_interpreted, emit_site, head},
-    global::global,
-    maps::{SCRATCH, SITES},
+    emit::{emit_followed, head},
+    maps::SITES,
     registers::Registers,
     snapshot,
-    stack::{self, Mappings, Stack},
-    unfinished, young,
+    stack::{self, SCRATCH, Slot, Stack, Walks},
+    unfinished,
+    verifier::global,
+    young,
 };
-
-/// Which of the scratch slots a program uses.
-#[derive(Clone, Copy)]
-pub(crate) enum Slot {
-    Syscall = 0,
-    Uring = 1,
-}
 
 /// The user's present stack is in the scratch of this slot.
 #[derive(Clone, Copy)]
@@ -35,7 +29,7 @@ pub(crate) struct Taken {
 
 /// Takes the user's stack: once per call, however many resources it acquires.
 #[inline(always)]
-pub(crate) fn take<M: Mappings>(
+pub(crate) fn take<M: Walks>(
     slot: Slot,
     registers: Option<Registers>,
     process: ProcessId,
@@ -112,22 +106,22 @@ fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
     let kind = kind as u32;
     let python_frames = scratch.stack.python_frames;
     if python_frames != 0 {
-        scratch.interpreted = Interpreted {
+        scratch.interpreted.record = Interpreted {
             head: head(RecordType::Interpreted, kind, process),
             site,
             layout: scratch.stack.python_layout as u32,
             frames: python_frames as u32,
         };
-        emit_interpreted(scratch, python_frames, process);
+        emit_followed(&mut scratch.interpreted, python_frames, process);
     }
-    scratch.record = Site {
+    scratch.site.record = Site {
         head: head(RecordType::Site, kind, process),
         site,
         tid: current().1,
         frames: frames as u16,
         end: end as u16,
     };
-    if !emit_site(scratch, frames, process) {
+    if !emit_followed(&mut scratch.site, frames, process) {
         // Not known to user space: the next acquisition tries again.
         let _ = SITES.remove(site);
         return site & !1;

@@ -11,14 +11,13 @@ use leak_common::{
 use crate::{
     count::current,
     emit::{head, reserve},
-    maps::SiteScratch,
     registers::Registers,
-    stack,
+    stack::{self, Scratch},
 };
 
 /// Sends a stack with what it was taken from, one in so many at random.
 #[inline(always)]
-pub(crate) fn send(scratch: &SiteScratch, registers: Registers, process: ProcessId) {
+pub(crate) fn send(scratch: &Scratch, registers: Registers, process: ProcessId) {
     const ONE_IN: u32 = 4;
     // SAFETY: a helper without arguments.
     if unsafe { bpf_get_prandom_u32() } % ONE_IN != 0 {
@@ -42,7 +41,7 @@ pub(crate) fn send(scratch: &SiteScratch, registers: Registers, process: Process
         // By words: a copy by the compiler is a loop over bytes.
         let mut index = 0;
         while index <= MAX_FRAMES {
-            core::ptr::write_volatile(&raw mut (*record).frames[index], scratch.frames[index]);
+            core::ptr::write_volatile(&raw mut (*record).frames[index], scratch.site.rest[index]);
             index += 1;
         }
         (*record).length = stack::copy(&raw mut (*record).memory, stack_pointer);

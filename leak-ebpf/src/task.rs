@@ -13,7 +13,10 @@ use leak_common::{
     identity::TICK_NS,
 };
 
-use crate::config::{config, has};
+use crate::{
+    config::{config, has},
+    verifier::opaque,
+};
 
 /// `PF_KTHREAD`, include/linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
@@ -155,7 +158,7 @@ impl Task {
         let file: u64 = read_or_zero(array.wrapping_add(descriptor * 8), 0);
         let inode: u64 = read_or_zero(file, config!(offsets.file_inode));
         let mode: u16 = read_or_zero(inode, config!(offsets.inode_mode));
-        let index = crate::stack::opaque(u64::from(mode) >> 12) & 15;
+        let index = opaque(u64::from(mode) >> 12) & 15;
         let kinds = (&raw const KIND_BY_TYPE).cast::<u8>();
         // SAFETY: the index is in bounds.
         u32::from(unsafe { core::ptr::read_volatile(kinds.add(index as usize)) })

@@ -1,7 +1,7 @@
 //! Stacks that end in a file without tables: user space finishes them, from the
 //! memory that goes with them, when it has made the tables.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::map, maps::PerCpuArray};
 use leak_common::{
     ProcessId,
     identity::mix,
@@ -11,23 +11,26 @@ use leak_common::{
 
 use crate::{
     emit::{head, reserve},
-    maps::{SiteScratch, UNFINISHED},
-    stack::{self, Stack},
+    stack::{self, Scratch, Stack},
 };
 
 /// How many were sent since a time.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Budget {
+struct Budget {
     since: u64,
     sent: u64,
 }
+
+/// Unfinished stacks that a processor sent lately.
+#[map]
+static UNFINISHED: PerCpuArray<Budget> = PerCpuArray::with_max_entries(1, 0);
 
 const TENTH_OF_A_SECOND: u64 = 100_000_000;
 
 /// Marks a stack that is to be finished: its site becomes one of its own.
 #[inline(always)]
-pub(crate) fn mark(scratch: &mut SiteScratch) {
+pub(crate) fn mark(scratch: &mut Scratch) {
     scratch.unfinished = 0;
     let Stack { end, hash, .. } = scratch.stack;
     if end != StackEnd::NoTable as u64 && end != StackEnd::Evicted as u64 {
@@ -54,7 +57,7 @@ pub(crate) fn mark(scratch: &mut SiteScratch) {
 
 /// Sends what it takes to finish the stack of a new site, if it was marked.
 #[inline(always)]
-pub(crate) fn send(scratch: &SiteScratch, kind: u32, process: ProcessId, site: u64) {
+pub(crate) fn send(scratch: &Scratch, kind: u32, process: ProcessId, site: u64) {
     if scratch.unfinished == 0 {
         return;
     }

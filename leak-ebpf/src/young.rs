@@ -11,9 +11,9 @@ use crate::{
     config::{config, has},
     count::{count, increase},
     emit,
-    global::global,
     maps::{EMIT_BEFORE, YOUNG},
     task::Task,
+    verifier::global,
 };
 
 /// What is acquired.

@@ -1,21 +1,43 @@
 //! Threads and child processes. The fork tracepoint makes the entry; the end of
 //! the parent's call adds the stack, which only it can take on every kernel.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
-use leak_common::{Counter, Handle, Kind, ProcessId, config::flags, wire::acquired};
+use aya_ebpf::{
+    helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user},
+    macros::map,
+    maps::LruHashMap,
+};
+use leak_common::{
+    Counter, Handle, Kind, ProcessId,
+    config::flags,
+    limits::INFLIGHT_ENTRIES,
+    wire::{YoungKey, acquired},
+};
 
 use super::{Acquiring, Call, descriptor};
 use crate::{
     config::has,
     count::lost,
     emit,
-    maps::{CLONING, Cloned, YOUNG},
+    maps::YOUNG,
     site::{self, Taken},
     young::{self, Acquisition},
 };
 
 /// `CLONE_PIDFD`, include/uapi/linux/sched.h.
 const CLONE_PIDFD: u64 = 0x1000;
+
+/// A thread or child between the fork tracepoint and the end of the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Cloned {
+    key: YoungKey,
+    /// When it was recorded.
+    time: u64,
+}
+
+/// What the thread in the key has made, until its clone call returns.
+#[map]
+static CLONING: LruHashMap<u64, Cloned> = LruHashMap::with_max_entries(INFLIGHT_ENTRIES, 0);
 
 /// The fork tracepoint: `owner` now has a thread or child.
 #[inline(always)]

@@ -13,10 +13,10 @@ use super::{Acquiring, Call, NO_HANDLE, descriptor, mapping};
 use crate::{
     count::{count, current, increase},
     emit::{emit_at_once, head},
-    global::global,
-    maps::{FAILURES, UringRequest},
+    maps::FAILURES,
     site::{self, Taken},
     task::Task,
+    verifier::global,
     young,
 };
 
@@ -172,14 +172,7 @@ pub(super) fn record(acquiring: Acquiring, call: Call, taken: Taken) {
 
 /// Counts a request of io_uring that failed; its stack was taken when it was made.
 #[inline(always)]
-pub(crate) fn of_request(request: UringRequest, result: u64) {
-    let UringRequest {
-        process,
-        site,
-        kind,
-        opcode,
-        ..
-    } = request;
+pub(crate) fn of_request((process, kind): (ProcessId, u32), site: u64, opcode: u32, result: u64) {
     let error = error(result);
     if !ran_out(result) || error == EAGAIN || !young::wanted(kind) || !is_first(process, error) {
         return;

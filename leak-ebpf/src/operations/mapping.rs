@@ -1,6 +1,6 @@
 //! Memory mappings: ranges of addresses, split and replaced at will.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::map, maps::LruHashMap};
 use leak_common::{
     Class, Handle, Kind, ProcessId,
     wire::{RangeReleased, RecordType, Remapped, range},
@@ -9,7 +9,7 @@ use leak_common::{
 use super::{Acquiring, Call};
 use crate::{
     emit::{self, emit, head},
-    maps::{FIXED, YOUNG},
+    maps::YOUNG,
     stack,
     young::{self, Found},
 };
@@ -20,6 +20,10 @@ const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 const PROT_EXEC: u64 = 4;
 const MREMAP_FIXED: u64 = 2;
 const MREMAP_DONTUNMAP: u64 = 4;
+
+/// When a process last mapped something at a fixed address.
+#[map]
+static FIXED: LruHashMap<ProcessId, u64> = LruHashMap::with_max_entries(4096, 0);
 
 /// Lengths are rounded up to 4 KiB; larger base pages (aarch64) are rounded
 /// further by user space, which knows them.

@@ -2,7 +2,11 @@
 //! all to user space: a loop over up to 253 descriptors, each with its own way
 //! through the young table, is more than the verifier walks.
 
-use aya_ebpf::helpers::{bpf_probe_read_user, generated};
+use aya_ebpf::{
+    helpers::{bpf_probe_read_user, generated},
+    macros::map,
+    maps::PerCpuArray,
+};
 use leak_common::{
     Counter, ProcessId,
     limits::MAX_RECEIVED,
@@ -12,12 +16,10 @@ use leak_common::{
 use super::{Acquiring, Call};
 use crate::{
     count::{count, lost},
-    emit::{emit_received, head},
-    global::global,
-    maps::SCRATCH,
-    site::{self, Slot, Taken},
-    stack::opaque,
+    emit::{Followed, emit_followed, head},
+    site::{self, Taken},
     task::Task,
+    verifier::{global, opaque},
 };
 
 const SOL_SOCKET: u64 = 1;
@@ -36,6 +38,22 @@ const MESSAGES: u64 = 16;
 /// Headers of one message that are looked at: there are credentials, timestamps
 /// and security labels beside the descriptors at most.
 const HEADERS: u32 = 4;
+
+/// What a processor finds in a message.
+#[repr(C)]
+struct Rights {
+    /// Where the descriptors are, and how many.
+    found: [u64; 2],
+    /// The descriptors themselves, as they are sent.
+    received: Followed<Received, u32, PLACES>,
+}
+
+/// More than [`MAX_RECEIVED`], a power of two.
+const PLACES: usize = 256;
+const _: () = assert!(MAX_RECEIVED < PLACES);
+
+#[map]
+static RIGHTS: PerCpuArray<Rights> = PerCpuArray::with_max_entries(1, 0);
 
 /// recvmsg: one message.
 #[inline(always)]
@@ -81,9 +99,9 @@ fn rights(call: Call, index: u64) -> Option<(u64, u64)> {
     if find_rights(call.registers.argument(1), index, call.process.0) == 0 {
         return None;
     }
-    let scratch = SCRATCH.get_ptr(Slot::Syscall as u32)?;
-    // SAFETY: this CPU's slot, which only this program uses, and never nested.
-    let [address, number] = unsafe { core::ptr::read_volatile(&raw const (*scratch).rights) };
+    let rights = RIGHTS.get_ptr(0)?;
+    // SAFETY: this CPU's, which only one program uses, and never nested.
+    let [address, number] = unsafe { core::ptr::read_volatile(&raw const (*rights).found) };
     Some((address, number))
 }
 
@@ -91,18 +109,18 @@ global! {
     fn find_rights(messages, index, process) = look_for_rights;
 }
 
-/// Looks for the descriptors in one of the messages; where there are some, puts
-/// their address and number into the scratch and returns 1.
+/// Looks for the descriptors in one of the messages; where there are some, notes their
+/// address and number and returns 1.
 #[inline(always)]
 fn look_for_rights(messages: u64, index: u64, process: u64) -> u64 {
     let Some((address, number)) = in_message(messages, index, ProcessId(process)) else {
         return 0;
     };
-    let Some(scratch) = SCRATCH.get_ptr_mut(Slot::Syscall as u32) else {
+    let Some(rights) = RIGHTS.get_ptr_mut(0) else {
         return 0;
     };
     // SAFETY: as above.
-    unsafe { core::ptr::write_volatile(&raw mut (*scratch).rights, [address, number]) };
+    unsafe { core::ptr::write_volatile(&raw mut (*rights).found, [address, number]) };
     1
 }
 
@@ -165,21 +183,24 @@ pub(crate) fn record(call: Call, taken: Taken, messages: u64, flags: u32) {
 /// kinds of all.
 #[inline(always)]
 fn send(call: Call, taken: Taken, site: u64, flags: u32, address: u64, number: u64) -> u64 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(Slot::Syscall as u32) else {
+    let Some(rights) = RIGHTS.get_ptr_mut(0) else {
         return site;
     };
-    // SAFETY: this CPU's slot, which only this program uses, and never nested.
-    let scratch = unsafe { &mut *scratch };
+    // SAFETY: this CPU's, which only one program uses, and never nested.
+    let Followed {
+        record,
+        rest: numbers,
+    } = unsafe { &mut (*rights).received };
     let number = opaque(number) & 0xff;
     let number = if number > MAX_RECEIVED as u64 {
         MAX_RECEIVED as u64
     } else {
         number
     };
-    // SAFETY: `number` descriptors fit the scratch.
+    // SAFETY: `number` descriptors fit.
     let result = unsafe {
         generated::bpf_probe_read_user(
-            scratch.numbers.as_mut_ptr().cast(),
+            numbers.as_mut_ptr().cast(),
             opaque(number * 4) as u32 & 0x3ff,
             address as *const _,
         )
@@ -188,19 +209,20 @@ fn send(call: Call, taken: Taken, site: u64, flags: u32, address: u64, number: u
         lost(Counter::Unreadable, call.process);
         return site;
     }
-    let kind = Task::current().descriptor_kind(u64::from(scratch.numbers[0]));
+    let kind = Task::current().descriptor_kind(u64::from(numbers[0]));
     let site = if site == 0 {
         site::visit(taken, call.process, kind, number).site
     } else {
         site
     };
     count(Counter::Acquired);
-    scratch.received = Received {
+    *record = Received {
         head: head(RecordType::Received, kind, call.process),
         site,
         flags: flags | acquired::KIND_GUESSED,
         number: number as u32,
     };
-    emit_received(scratch, number, call.process);
+    // SAFETY: as above.
+    emit_followed(unsafe { &mut (*rights).received }, number, call.process);
     site
 }

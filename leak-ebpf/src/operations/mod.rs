@@ -8,6 +8,7 @@ pub(crate) mod mapping;
 pub(crate) mod message;
 pub(crate) mod segment;
 
+use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{Class, Handle, ProcessId, wire::acquired};
 
 use crate::{
@@ -61,6 +62,10 @@ pub(crate) struct Acquiring {
     pub(crate) messages: u64,
 }
 
+/// What the call that a processor is at the end of acquires.
+#[map]
+static ACQUIRING: PerCpuArray<Acquiring> = PerCpuArray::with_max_entries(1, 0);
+
 /// No resource.
 pub(crate) const NO_HANDLE: Handle = Handle(0);
 
@@ -83,6 +88,17 @@ impl Acquiring {
     #[inline(always)]
     pub(crate) fn none() -> Acquiring {
         Self::one(NO_HANDLE, 0, 0, 0)
+    }
+
+    /// The same, but through a map: the verifier forgets which of the many calls it was.
+    #[inline(always)]
+    pub(crate) fn forgotten(self) -> Option<Acquiring> {
+        let place = ACQUIRING.get_ptr_mut(0)?;
+        // SAFETY: this CPU's, which only one program uses, and never nested.
+        unsafe {
+            core::ptr::write_volatile(place, self);
+            Some(core::ptr::read_volatile(place))
+        }
     }
 
     /// Records it all with the call's stack.

@@ -11,11 +11,10 @@ use crate::{
     config::action,
     count::{count, current},
     emit, filter,
-    maps::SCRATCH,
     operations::{Acquiring, Call, clone, descriptor, failed, failure, mapping, message, segment},
     registers::{Registers, is_x32},
-    site::{self, Slot},
-    stack::{ByLock, ByTree, Mappings},
+    site,
+    stack::{ByLock, ByTree, Slot, Walks},
     task::Task,
 };
 
@@ -36,7 +35,7 @@ pub(crate) fn syscall_exit_by_tree(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn body<M: Mappings>(ctx: &BtfTracePointContext) -> Option<()> {
+fn body<M: Walks>(ctx: &BtfTracePointContext) -> Option<()> {
     let registers = Registers::new(ctx.arg(0));
     let number = registers.number();
     let Some(action) = action(number) else {
@@ -73,12 +72,7 @@ fn body<M: Mappings>(ctx: &BtfTracePointContext) -> Option<()> {
     } else {
         dispatch(call, effect)?
     };
-    let scratch = SCRATCH.get_ptr_mut(Slot::Syscall as u32)?;
-    // SAFETY: this CPU's slot, which only this program uses, and never nested.
-    let acquiring = unsafe {
-        core::ptr::write_volatile(&raw mut (*scratch).acquiring, acquiring);
-        core::ptr::read_volatile(&raw const (*scratch).acquiring)
-    };
+    let acquiring = acquiring.forgotten()?;
     acquiring.record(
         call,
         site::take::<M>(Slot::Syscall, Some(registers), process)?,

@@ -8,12 +8,14 @@ use aya_ebpf::{
         bpf_probe_read_kernel,
         generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
     },
-    macros::tracepoint,
+    macros::{map, tracepoint},
+    maps::LruHashMap,
     programs::TracePointContext,
 };
 use leak_common::{
-    Counter, Kind,
+    Counter, Kind, ProcessId,
     config::{ABSENT, flags},
+    limits::INFLIGHT_ENTRIES,
     wire::{YoungKey, acquired, uncovered},
 };
 
@@ -21,11 +23,10 @@ use crate::{
     config::{config, has},
     count::{count, current},
     emit, filter,
-    maps::{URING, UringRequest},
     operations::{descriptor, failure},
     registers::Registers,
-    site::{self, Slot},
-    stack::{ByLock, ByTree, Mappings},
+    site,
+    stack::{ByLock, ByTree, Slot, Walks},
     task::Task,
     young::{self, Acquisition},
 };
@@ -40,6 +41,24 @@ const FIXED_FD_INSTALL: u8 = 54;
 
 /// `IORING_CQE_F_MORE`: the request will complete again (multishot accept).
 const MORE: u32 = 2;
+
+/// An io_uring request between its submission and its completion.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct UringRequest {
+    process: ProcessId,
+    /// Owner of the descriptor's key in the young table.
+    owner: ProcessId,
+    site: u64,
+    kind: u32,
+    /// What was asked for.
+    opcode: u32,
+}
+
+/// Requests of io_uring that are not complete: by the request's address, or by a mix of its
+/// ring and user data where this kernel does not tell the address.
+#[map]
+static URING: LruHashMap<u64, UringRequest> = LruHashMap::with_max_entries(INFLIGHT_ENTRIES, 0);
 
 /// A request is submitted.
 #[tracepoint]
@@ -58,7 +77,7 @@ pub(crate) fn uring_submit_by_tree(ctx: TracePointContext) -> u32 {
 }
 
 #[inline(always)]
-fn submit<M: Mappings>(ctx: &TracePointContext) -> Option<()> {
+fn submit<M: Walks>(ctx: &TracePointContext) -> Option<()> {
     let opcode: u8 = field(ctx, config!(offsets.uring_submit_opcode))?;
     let (kind, slot) = match opcode {
         OPENAT | OPENAT2 => (Kind::File, config!(offsets.uring_open_slot)),
@@ -169,7 +188,12 @@ fn complete(ctx: &TracePointContext) -> Option<()> {
         let _ = URING.remove(key);
     }
     if result < 0 {
-        failure::of_request(request, i64::from(result) as u64);
+        failure::of_request(
+            (request.process, request.kind),
+            request.site,
+            request.opcode,
+            i64::from(result) as u64,
+        );
         return None;
     }
     let handle = descriptor::handle(result as u64);

@@ -6,11 +6,15 @@
     reason = "what is handed over by value is copied to the stack, which has 512 bytes"
 )]
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::{
+    helpers::bpf_ktime_get_ns,
+    macros::map,
+    maps::{Array, LruHashMap},
+};
 use leak_common::{
     ProcessId,
     identity::mix,
-    limits::CHANGE_COUNTERS,
+    limits::{CHANGE_COUNTERS, CODE_PAGE_ENTRIES, SPACE_ENTRIES},
     unwind::{FileCode, FileKey, PAGE_BITS, file_state},
     wire::{CodeMapped, RecordType, StackEnd},
 };
@@ -23,15 +27,15 @@ use crate::{
     config::config,
     count::increase,
     emit::{emit, emit_at_once, head},
-    global::global,
-    maps::{CHANGES, CODE_PAGES, FILES, SPACES},
+    maps::FILES,
     task::{Task, read_or_zero},
+    verifier::global,
 };
 
 /// A process's code.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Space {
+pub(super) struct Space {
     /// Its number, and no other's, ever.
     number: u64,
     /// Address of `_PyRuntime`, once code of an interpreter was met.
@@ -43,11 +47,23 @@ pub(crate) struct Space {
 /// A page of 4 KiB of a space.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct CodePage {
+struct CodePage {
     space: u64,
     /// Address over 4096.
     page: u64,
 }
+
+/// Number in the directory of a page of a process's code.
+#[map]
+static CODE_PAGES: LruHashMap<CodePage, u64> = LruHashMap::with_max_entries(CODE_PAGE_ENTRIES, 0);
+
+/// The code of processes.
+#[map]
+static SPACES: LruHashMap<ProcessId, Space> = LruHashMap::with_max_entries(SPACE_ENTRIES, 0);
+
+/// How often processes mapped code, by a hash of the process.
+#[map]
+static CHANGES: Array<u64> = Array::with_max_entries(CHANGE_COUNTERS, 0);
 
 /// Stands for a number in the directory where there are no tables.
 pub(super) const BARE: u64 = u64::MAX;

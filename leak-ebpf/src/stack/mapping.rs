@@ -5,11 +5,10 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::{bpf_find_vma, bpf_get_current_task_btf};
 use leak_common::{config::ABSENT, unwind::FileKey, wire::CodeMapped};
 
-use super::{forget, rules, walk};
 use crate::{
     config::config,
-    global::global,
     task::{Task, read_or_zero},
+    verifier::forget,
 };
 
 /// `VM_EXEC`, include/linux/mm.h.
@@ -51,21 +50,6 @@ pub(crate) enum Searched {
 pub(crate) trait Mappings {
     /// Finds the mapping of an address.
     fn find(address: u64, mapping: &mut Mapping) -> Searched;
-
-    /// Walks the stack whose registers are in a slot of the scratch, and returns 0.
-    fn walk(slot: u64, process: u64) -> u64;
-
-    /// Finds the rule of an address that is not remembered, for the walk in a slot
-    /// of the scratch. Returns 0, or the [`StackEnd`](leak_common::wire::StackEnd)
-    /// that there is instead.
-    fn rule(slot: u64, process: u64, address: u64) -> u64;
-}
-
-global! {
-    fn walk_by_lock(slot, process) = walk::walk::<ByLock>;
-    fn walk_by_tree(slot, process) = walk::walk::<ByTree>;
-    fn rule_by_lock(slot, process, address) = rules::look_up::<ByLock>;
-    fn rule_by_tree(slot, process, address) = rules::look_up::<ByTree>;
 }
 
 /// By the kernel's own look-up, under its lock (5.17).
@@ -92,16 +76,6 @@ impl Mappings for ByLock {
             NOTHING => Searched::Nothing,
             _ => Searched::Locked,
         }
-    }
-
-    #[inline(always)]
-    fn walk(slot: u64, process: u64) -> u64 {
-        walk_by_lock(slot, process)
-    }
-
-    #[inline(always)]
-    fn rule(slot: u64, process: u64, address: u64) -> u64 {
-        rule_by_lock(slot, process, address)
     }
 }
 
@@ -148,16 +122,6 @@ impl Mappings for ByTree {
             depth += 1;
         }
         Searched::Nothing
-    }
-
-    #[inline(always)]
-    fn walk(slot: u64, process: u64) -> u64 {
-        walk_by_tree(slot, process)
-    }
-
-    #[inline(always)]
-    fn rule(slot: u64, process: u64, address: u64) -> u64 {
-        rule_by_tree(slot, process, address)
     }
 }
 

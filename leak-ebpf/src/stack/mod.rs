@@ -13,17 +13,24 @@ mod rules;
 mod walk;
 mod window;
 
-use aya_ebpf::helpers::generated;
-use leak_common::{ProcessId, config::flags, identity::stack_seed, wire::StackEnd};
+use aya_ebpf::{helpers::generated, macros::map, maps::PerCpuArray};
+use leak_common::{
+    ProcessId,
+    config::flags,
+    identity::stack_seed,
+    limits::{MAX_FRAMES, MAX_PYTHON_FRAMES},
+    unwind::PythonFrame,
+    wire::{Interpreted, Site, StackEnd},
+};
 
 pub(crate) use self::{
-    code::{CodePage, Space, begins, changed, maps},
-    mapping::{ByLock, ByTree, Mapping, Mappings},
-    recall::{Recalled, write_frames},
-    rules::Remembered,
+    code::{begins, changed, maps},
+    mapping::{ByLock, ByTree},
+    recall::write_frames,
+    walk::Walks,
 };
-use self::{walk::Walk, window::Window};
-use crate::{config::has, maps::SiteScratch, registers::Registers};
+use self::{mapping::Mapping, walk::Walk, window::Window};
+use crate::{config::has, emit::Followed, registers::Registers, verifier::opaque};
 
 /// A stack that was taken: how many frames it has, and why there are no more.
 #[repr(C)]
@@ -42,6 +49,29 @@ pub(crate) struct Stack {
     /// Number of their layout, 0 where there are none.
     pub(crate) python_layout: u64,
 }
+
+/// Which of the scratch slots a program uses.
+#[derive(Clone, Copy)]
+pub(crate) enum Slot {
+    Syscall = 0,
+    Uring = 1,
+}
+
+/// A stack while it is taken, and the records that carry it to user space; too large for the
+/// program's own stack.
+#[repr(C)]
+pub(crate) struct Scratch {
+    pub(crate) site: Followed<Site, u64, { MAX_FRAMES + 1 }>,
+    /// 1 where the stack is to be finished by user space, else 0.
+    pub(crate) unfinished: u64,
+    pub(crate) stack: Stack,
+    pub(crate) walk: StackScratch,
+    pub(crate) interpreted: Followed<Interpreted, PythonFrame, { MAX_PYTHON_FRAMES + 1 }>,
+}
+
+/// One for each [`Slot`]: a program never interrupts itself on one CPU.
+#[map]
+pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
 
 /// Copies the stack from an address on into `memory`, page by page: its end is no
 /// reason to have nothing of it. Returns how many bytes it has.
@@ -88,10 +118,10 @@ pub(crate) struct StackScratch {
 
 /// Takes the user's stack, innermost frame first, into the scratch with this number.
 #[inline(always)]
-pub(crate) fn take<M: Mappings>(
+pub(crate) fn take<M: Walks>(
     registers: Option<Registers>,
     slot: u32,
-    scratch: &mut SiteScratch,
+    scratch: &mut Scratch,
     process: ProcessId,
 ) {
     scratch.stack = Stack {
@@ -113,36 +143,5 @@ pub(crate) fn take<M: Mappings>(
         if scratch.walk.walk.python_layout != 0 {
             python::walk_interpreter(u64::from(slot));
         }
-    }
-}
-
-/// The same number, but the compiler knows nothing about it any more: it must
-/// keep the bounds check that follows, which the verifier needs.
-#[inline(always)]
-pub(crate) fn opaque(value: u64) -> u64 {
-    let mut value = value;
-    // SAFETY: adds nothing.
-    unsafe { core::arch::asm!("{0} += 0", inout(reg) value, options(pure, nomem, nostack)) };
-    value
-}
-
-/// All ones where `a < b`, else zero, without a branch: each would double what the
-/// verifier has to walk. Both must be below 2^63.
-#[inline(always)]
-pub(crate) fn mask_less(a: u64, b: u64) -> u64 {
-    let mut mask = a.wrapping_sub(b);
-    // SAFETY: an arithmetic shift; written out, since the compiler would turn it
-    // back into a branch.
-    unsafe { core::arch::asm!("{0} s>>= 63", inout(reg) mask, options(pure, nomem, nostack)) };
-    mask
-}
-
-/// Through memory: the verifier forgets what it knew of the number.
-#[inline(always)]
-fn forget(slot: &mut u64, value: u64) -> u64 {
-    // SAFETY: a place in the scratch.
-    unsafe {
-        core::ptr::write_volatile(slot, value);
-        core::ptr::read_volatile(slot)
     }
 }

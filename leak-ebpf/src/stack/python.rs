@@ -1,6 +1,10 @@
 //! Frames of CPython: a list in the process's memory, read while it stands still.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user, generated};
+use aya_ebpf::{
+    helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user, generated},
+    macros::map,
+    maps::LruHashMap,
+};
 use leak_common::{
     config::ABSENT,
     identity::mix,
@@ -8,12 +12,12 @@ use leak_common::{
     unwind::{PythonFrame, PythonLayout},
 };
 
-use super::{StackScratch, forget, opaque};
+use super::{SCRATCH, Scratch, StackScratch};
 use crate::{
     config::config,
-    global::global,
-    maps::{PYTHON_LAYOUTS, PYTHON_THREADS, SCRATCH, SiteScratch},
+    maps::PYTHON_LAYOUTS,
     task::{Task, read_or_zero},
+    verifier::{forget, global, opaque},
 };
 
 /// Where the walk is.
@@ -36,6 +40,10 @@ const _: () = assert!(FRAME_BYTES as usize <= FRAME_WORDS * 8);
 /// Threads that are looked through for the current one.
 const MAX_THREADS: u32 = 128;
 
+/// The interpreter's state of a thread.
+#[map]
+static PYTHON_THREADS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(4096, 0);
+
 #[inline(always)]
 fn user(address: u64) -> u64 {
     unsafe { bpf_probe_read_user(address as *const u64) }.unwrap_or(0)
@@ -57,10 +65,10 @@ fn walk(slot: u64) -> u64 {
 }
 
 #[inline(always)]
-fn add(scratch: &mut SiteScratch) {
-    let SiteScratch {
+fn add(scratch: &mut Scratch) {
+    let Scratch {
         stack,
-        python_frames,
+        interpreted,
         walk: StackScratch { walk, python, .. },
         ..
     } = scratch;
@@ -104,7 +112,7 @@ fn add(scratch: &mut SiteScratch) {
             entry = u64::from(byte == u64::from(layout.frame_entry_value));
         }
         place = place & !PythonFrame::ENTRY | entry << 63;
-        python_frames[taken] = PythonFrame { code, place };
+        interpreted.rest[taken] = PythonFrame { code, place };
         taken += 1;
         let hash = mix(mix(python.hash, code), place);
         forget(&mut python.hash, hash);

@@ -3,6 +3,7 @@
 //! process maps: where all of these are what they were, it comes to the same end. To
 //! compare them costs a fraction of the walk, since no step waits for the one before.
 
+use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{
     ProcessId,
     identity::mix,
@@ -10,11 +11,10 @@ use leak_common::{
     wire::StackEnd,
 };
 
-use super::{StackScratch, code, opaque, walk::Walk, window::Window};
+use super::{SCRATCH, StackScratch, code, walk::Walk, window::Window};
 use crate::{
-    global::global,
-    maps::{SCRATCH, STACKS},
     registers::strip,
+    verifier::{global, opaque},
 };
 
 /// Words that a walk may go by, a power of two; longer walks are not remembered.
@@ -22,7 +22,7 @@ const WORDS: usize = 128;
 
 /// A walk that came to the outermost frame.
 #[repr(C)]
-pub(crate) struct Recalled {
+pub(super) struct Recalled {
     /// Whose walk it was, 0 where nothing is remembered.
     process: u64,
     /// How often the process had mapped code then.
@@ -48,6 +48,11 @@ pub(crate) struct Recalled {
     /// The words, in the walk's order.
     words: [Word; WORDS],
 }
+
+/// Whole stacks that a processor remembers.
+#[map]
+pub(super) static STACKS: PerCpuArray<Recalled> =
+    PerCpuArray::with_max_entries(REMEMBERED_STACKS + 1, 0);
 
 /// A word of the stack.
 #[repr(C)]
@@ -225,7 +230,7 @@ fn write(slot: u64) -> u64 {
     // SAFETY: as above.
     let recalled = unsafe { &*recalled };
     scratch.stack.recalled = 0;
-    let frames = &mut scratch.frames;
+    let frames = &mut scratch.site.rest;
     frames[0] = recalled.instruction;
     frames[1] = strip(recalled.link);
     let mut frame = 1 + (recalled.link_used & 1);

@@ -1,6 +1,7 @@
 //! The rule that holds at an address: remembered per processor, or searched in the
 //! tables of its file, in a fixed number of steps without branches.
 
+use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{
     ProcessId,
     limits::REMEMBERED_RULES,
@@ -12,20 +13,22 @@ use leak_common::{
 };
 
 use super::{
-    StackScratch,
+    SCRATCH, StackScratch,
     code::{self, BARE, UNMAPPED},
-    mapping::Mappings,
-    mask_less, opaque,
+    mapping::{ByLock, ByTree, Mappings},
     walk::Walk,
 };
-use crate::maps::{DIRECTORY, REMEMBERED, ROWS, RULES, SCRATCH};
+use crate::{
+    maps::{DIRECTORY, ROWS, RULES},
+    verifier::{global, mask_less, opaque},
+};
 
 /// A rule as two words.
 pub(super) type Words = [u64; 2];
 
 /// Rules by address, of one processor.
 #[repr(C)]
-pub(crate) struct Remembered {
+pub(super) struct Remembered {
     rules: [Entry; REMEMBERED_RULES],
 }
 
@@ -34,6 +37,36 @@ struct Entry {
     /// Address and space, mixed.
     key: u64,
     rule: Words,
+}
+
+/// Rules that a processor remembers; slots as in [`SCRATCH`].
+#[map]
+pub(super) static REMEMBERED: PerCpuArray<Remembered> = PerCpuArray::with_max_entries(2, 0);
+
+/// A way to look rules up that the verifier walks by itself.
+pub(crate) trait LooksUp: Mappings {
+    /// Finds the rule of an address that is not remembered, for the walk in a slot of the
+    /// scratch. Returns 0, or the [`StackEnd`] that there is instead.
+    fn rule(slot: u64, process: u64, address: u64) -> u64;
+}
+
+global! {
+    fn rule_by_lock(slot, process, address) = look_up::<ByLock>;
+    fn rule_by_tree(slot, process, address) = look_up::<ByTree>;
+}
+
+impl LooksUp for ByLock {
+    #[inline(always)]
+    fn rule(slot: u64, process: u64, address: u64) -> u64 {
+        rule_by_lock(slot, process, address)
+    }
+}
+
+impl LooksUp for ByTree {
+    #[inline(always)]
+    fn rule(slot: u64, process: u64, address: u64) -> u64 {
+        rule_by_tree(slot, process, address)
+    }
 }
 
 const CHECKED: Words = [cfa::CHECKED as u64, 0];
@@ -49,7 +82,7 @@ fn place<'a>(walk: &Walk, remembered: &'a mut Remembered, address: u64) -> (&'a 
 /// Puts the rule for the code at an address into the walk. Returns 0, or the
 /// [`StackEnd`] that there is instead.
 #[inline(always)]
-pub(super) fn find<M: Mappings>(
+pub(super) fn find<M: LooksUp>(
     walk: &mut Walk,
     remembered: &mut Remembered,
     slot: u64,
@@ -66,7 +99,7 @@ pub(super) fn find<M: Mappings>(
 
 /// The same for an address that is not remembered.
 #[inline(always)]
-pub(super) fn look_up<M: Mappings>(slot: u64, process: u64, address: u64) -> u64 {
+fn look_up<M: Mappings>(slot: u64, process: u64, address: u64) -> u64 {
     let (Some(scratch), Some(remembered)) = (
         SCRATCH.get_ptr_mut(slot as u32),
         REMEMBERED.get_ptr_mut(slot as u32),

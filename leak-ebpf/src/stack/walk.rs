@@ -10,17 +10,16 @@ use leak_common::{
 };
 
 use super::{
-    StackScratch,
+    SCRATCH, StackScratch,
     code::{self, Space},
-    mapping::Mappings,
-    mask_less,
-    recall::{self, RETURN, Recalled},
-    rules::{self, Remembered, Words},
+    mapping::{ByLock, ByTree},
+    recall::{self, RETURN, Recalled, STACKS},
+    rules::{self, LooksUp, REMEMBERED, Remembered, Words},
     window::Window,
 };
 use crate::{
-    maps::{REMEMBERED, SCRATCH, STACKS},
     registers::{Registers, signal_frame, strip},
+    verifier::{global, mask_less},
 };
 
 /// Where a walk is. It is kept in a map, so that the verifier does not follow the
@@ -103,12 +102,37 @@ impl Walk {
     }
 }
 
+/// A way to walk that the verifier walks by itself.
+pub(crate) trait Walks: LooksUp {
+    /// Walks the stack whose registers are in a slot of the scratch, and returns 0.
+    fn walk(slot: u64, process: u64) -> u64;
+}
+
+global! {
+    fn walk_by_lock(slot, process) = walk::<ByLock>;
+    fn walk_by_tree(slot, process) = walk::<ByTree>;
+}
+
+impl Walks for ByLock {
+    #[inline(always)]
+    fn walk(slot: u64, process: u64) -> u64 {
+        walk_by_lock(slot, process)
+    }
+}
+
+impl Walks for ByTree {
+    #[inline(always)]
+    fn walk(slot: u64, process: u64) -> u64 {
+        walk_by_tree(slot, process)
+    }
+}
+
 /// Below lies nothing that can be executed (vm.mmap_min_addr).
 const LOWEST_CODE: u64 = 4096;
 
 /// Walks until the outermost frame, or to where there is no going on.
 #[inline(always)]
-pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
+fn walk<M: LooksUp>(slot: u64, process: u64) -> u64 {
     let (Some(scratch), Some(remembered)) = (
         SCRATCH.get_ptr_mut(slot as u32),
         REMEMBERED.get_ptr_mut(slot as u32),
@@ -117,7 +141,7 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
     };
     // SAFETY: this CPU's slots, which only one program uses, and never nested.
     let (scratch, remembered) = unsafe { (&mut *scratch, &mut *remembered) };
-    let frames = &mut scratch.frames;
+    let frames = &mut scratch.site.rest;
     let StackScratch { walk, window, .. } = &mut scratch.walk;
     code::space(ProcessId(process), walk);
     walk.end = StackEnd::TooDeep as u64;
@@ -175,7 +199,7 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
 
 /// Goes to the caller, as a rule says.
 #[inline(always)]
-fn caller<M: Mappings>(
+fn caller<M: LooksUp>(
     walk: &mut Walk,
     (window, recalled): (&mut Window, &mut Recalled),
     remembered: &mut Remembered,

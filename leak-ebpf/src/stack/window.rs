@@ -3,7 +3,7 @@
 
 use aya_ebpf::helpers::{bpf_probe_read_user, generated};
 
-use super::opaque;
+use crate::verifier::opaque;
 
 const WORDS: usize = 256;
 
