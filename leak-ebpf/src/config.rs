@@ -6,8 +6,9 @@ use leak_common::{
     syscalls::{Action, Actions},
 };
 
+/// What user space says: `config!` reads it.
 #[unsafe(no_mangle)]
-static CONFIG: Config = Config::UNSET;
+pub(crate) static CONFIG: Config = Config::UNSET;
 
 /// One row per system call, by number. The odd first row keeps the compiler from
 /// folding the table away.
@@ -21,20 +22,19 @@ static ACTIONS: Actions = {
 /// Reads a field of the configuration. Volatile, since user space replaces the
 /// values after compilation.
 macro_rules! config {
+    (comms[$index:expr]) => {
+        $crate::config::read(&$crate::config::CONFIG.comms[$index])
+    };
     ($($field:ident).+) => {
-        $crate::config::read(unsafe { &raw const (*$crate::config::pointer()).$($field).+ })
+        $crate::config::read(&$crate::config::CONFIG.$($field).+)
     };
 }
 pub(crate) use config;
 
+/// Reads a field of [`CONFIG`], for the macro `config!`.
 #[inline(always)]
-pub(crate) fn pointer() -> *const Config {
-    &raw const CONFIG
-}
-
-#[inline(always)]
-pub(crate) fn read<T: Copy>(field: *const T) -> T {
-    // SAFETY: `field` points into CONFIG, which is never written while programs run.
+pub(crate) fn read<T: Copy>(field: &'static T) -> T {
+    // SAFETY: a reference to a field that nobody writes to while programs run.
     unsafe { core::ptr::read_volatile(field) }
 }
 

@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::{bpf_ktime_get_ns, generated::bpf_ringbuf_output},
+    helpers::generated::bpf_ringbuf_output,
     macros::map,
     maps::{LruHashMap, ring_buf::RingBufEntry},
 };
@@ -16,6 +16,7 @@ use leak_common::{
 };
 
 use crate::{
+    clock::now,
     config::has,
     count::{count, lost},
     maps::RING,
@@ -39,7 +40,7 @@ pub(crate) fn head(record: RecordType, kind: u32, process: ProcessId) -> Head {
     Head {
         record: record as u32,
         kind,
-        time: unsafe { bpf_ktime_get_ns() },
+        time: now(),
         process,
     }
 }
@@ -51,6 +52,7 @@ pub(crate) fn head(record: RecordType, kind: u32, process: ProcessId) -> Head {
 #[inline(always)]
 unsafe fn write(start: *mut c_void, size: u64, process: ProcessId, wake: u64) -> bool {
     let ring = (&raw const RING).cast_mut().cast();
+    // SAFETY: the ring is a map, and the caller vouches for the bytes.
     if unsafe { bpf_ringbuf_output(ring, start, size, wake) } == 0 {
         count(Counter::Emitted);
         true

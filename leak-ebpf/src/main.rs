@@ -7,16 +7,15 @@
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
-#![expect(
-    clippy::undocumented_unsafe_blocks,
-    reason = "loads are checked by the verifier; the blocks that need more say why"
-)]
 
+mod clock;
 mod config;
 mod count;
 mod emit;
+mod entries;
 mod filter;
 mod maps;
+mod memory;
 mod operations;
 mod probes;
 mod registers;

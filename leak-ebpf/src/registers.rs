@@ -61,14 +61,15 @@ impl Registers {
 
     #[inline(always)]
     fn word(self, index: usize) -> u64 {
-        // SAFETY: a constant index inside pt_regs, behind a pointer the verifier knows.
+        // SAFETY: a constant index inside pt_regs, behind a pointer that the verifier knows:
+        // it refuses a program that loads from elsewhere.
         unsafe { core::ptr::read_volatile(self.0.add(index)) }
     }
 
     /// The system call's number.
     #[inline(always)]
     pub(crate) fn number(self) -> u64 {
-        // SAFETY: a constant index inside pt_regs, behind a pointer the verifier knows.
+        // SAFETY: as in `word`.
         let number = unsafe { core::ptr::read_volatile(self.0.add(layout::NUMBER).cast::<u32>()) };
         u64::from(number)
     }

@@ -10,12 +10,13 @@ use leak_common::{
 
 use crate::{
     config::has,
-    count::{count_at, current, increase, lost},
+    count::{count_at, current, lost},
     emit::{emit_followed, head},
+    entries::Words,
     maps::SITES,
     registers::Registers,
     snapshot,
-    stack::{self, SCRATCH, Slot, Stack, Walks},
+    stack::{self, Scratch, Slot, Stack, Walks},
     unfinished,
     verifier::global,
     young,
@@ -34,9 +35,7 @@ pub(crate) fn take<M: Walks>(
     registers: Option<Registers>,
     process: ProcessId,
 ) -> Option<Taken> {
-    let scratch = SCRATCH.get_ptr_mut(slot as u32)?;
-    // SAFETY: this CPU's slot, which only this program uses, and never nested.
-    let scratch = unsafe { &mut *scratch };
+    let scratch = Scratch::of(slot as u64)?;
     stack::take::<M>(registers, slot as u32, scratch, process);
     unfinished::mark(scratch);
     if has(flags::SNAPSHOTS)
@@ -80,19 +79,17 @@ global! {
 #[inline(always)]
 fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
     let process = ProcessId(process);
-    let Some(scratch) = SCRATCH.get_ptr_mut(slot as u32) else {
+    let Some(scratch) = Scratch::of(slot) else {
         return 0;
     };
-    // SAFETY: as in `take`.
-    let scratch = unsafe { &mut *scratch };
     let Stack {
         hash, end, frames, ..
     } = scratch.stack;
     let site = identity::site(hash, kind as u32);
-    if let Some(total) = SITES.get_ptr_mut(site) {
-        increase(total, amount);
-        // SAFETY: an aligned word of a map value; any recent count will do.
-        let busy = unsafe { core::ptr::read_volatile(total) } >= BUSY_SITE;
+    if let Some(total) = SITES.word(site) {
+        total.add(amount);
+        // Any recent count will do.
+        let busy = total.get() >= BUSY_SITE;
         return site & !1 | u64::from(busy);
     }
     if SITES.insert(site, amount, 0).is_err() {

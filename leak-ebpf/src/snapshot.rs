@@ -28,7 +28,8 @@ pub(crate) fn send(scratch: &Scratch, registers: Registers, process: ProcessId) 
     };
     let record = entry.as_mut_ptr();
     let stack_pointer = registers.stack();
-    // SAFETY: fields of the reserved record, and reads within its memory.
+    // SAFETY: fields of the record, which is reserved for this program alone until it is
+    // submitted; they are written and never read.
     unsafe {
         (*record).head = head(RecordType::Snapshot, 0, process);
         (*record).instruction = registers.instruction();

@@ -1,7 +1,7 @@
 //! Stacks that end in a file without tables: user space finishes them, from the
 //! memory that goes with them, when it has made the tables.
 
-use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::map, maps::PerCpuArray};
+use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{
     ProcessId,
     identity::mix,
@@ -10,6 +10,7 @@ use leak_common::{
 };
 
 use crate::{
+    clock::now,
     emit::{head, reserve},
     stack::{self, Scratch, Stack},
 };
@@ -39,8 +40,9 @@ pub(crate) fn mark(scratch: &mut Scratch) {
     let Some(budget) = UNFINISHED.get_ptr_mut(0) else {
         return;
     };
-    let now = unsafe { bpf_ktime_get_ns() };
-    // SAFETY: this CPU's.
+    let now = now();
+    // SAFETY: this CPU's entry. A program that interrupts another one may send one stack
+    // too many, which does no harm.
     let budget = unsafe { &mut *budget };
     if now.wrapping_sub(budget.since) > TENTH_OF_A_SECOND {
         *budget = Budget {
@@ -66,7 +68,8 @@ pub(crate) fn send(scratch: &Scratch, kind: u32, process: ProcessId, site: u64) 
     };
     let record = entry.as_mut_ptr();
     let (walk, mapping) = (&scratch.walk.walk, &scratch.walk.mapping);
-    // SAFETY: fields of the reserved record.
+    // SAFETY: fields of the record, which is reserved for this program alone until it is
+    // submitted; they are written and never read.
     unsafe {
         (*record).head = head(RecordType::Unfinished, kind, process);
         (*record).site = site;

@@ -42,9 +42,21 @@ pub(crate) fn mask_less(a: u64, b: u64) -> u64 {
 /// Through memory: the verifier forgets what it knew of the number.
 #[inline(always)]
 pub(crate) fn forget(slot: &mut u64, value: u64) -> u64 {
-    // SAFETY: a place in the scratch.
-    unsafe {
-        core::ptr::write_volatile(slot, value);
-        core::ptr::read_volatile(slot)
-    }
+    put(slot, value);
+    fresh(slot)
+}
+
+/// Loads what is in a place now: a global function that the compiler does not look into may
+/// have written it.
+#[inline(always)]
+pub(crate) fn fresh<T: Copy>(place: &T) -> T {
+    // SAFETY: a reference to a value that is copied.
+    unsafe { core::ptr::read_volatile(place) }
+}
+
+/// Stores as one value: the compiler would otherwise copy byte by byte, or not at all.
+#[inline(always)]
+pub(crate) fn put<T: Copy>(place: &mut T, value: T) {
+    // SAFETY: a reference to a value without a destructor.
+    unsafe { core::ptr::write_volatile(place, value) }
 }

@@ -1,6 +1,6 @@
 //! The young table: acquisitions wait here, and most of their releases find them.
 
-use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
+use aya_ebpf::bindings::BPF_NOEXIST;
 use leak_common::{
     Class, Counter, Handle, Kind, ProcessId,
     config::flags,
@@ -8,9 +8,11 @@ use leak_common::{
 };
 
 use crate::{
+    clock::now,
     config::{config, has},
-    count::{count, increase},
+    count::count,
     emit,
+    entries::{Entries, Word, Words},
     maps::{EMIT_BEFORE, YOUNG},
     task::Task,
     verifier::global,
@@ -85,7 +87,7 @@ fn acquire_what(process: u64, handle: u64, site: u64, size: u64, what: u64) -> u
 #[inline(always)]
 pub(crate) fn acquire_as(key: YoungKey, acquisition: Acquisition) -> u64 {
     count(Counter::Acquired);
-    let time = unsafe { bpf_ktime_get_ns() };
+    let time = now();
     let Acquisition {
         process,
         handle,
@@ -137,34 +139,47 @@ fn move_in(key: YoungKey, young: &Young) -> bool {
     let Some(entry) = YOUNG.get_ptr_mut(key) else {
         return false;
     };
-    // SAFETY: an entry of the map, which others read and write meanwhile.
+    let (time, claims) = words(entry);
+    if time.get() != 0 {
+        return false;
+    }
+    claims.add(1);
+    if claims.get() != 1 {
+        return false;
+    }
+    // SAFETY: an entry of the map. It is vacant, and this acquisition alone may fill it:
+    // until its time is set, nobody reads these fields.
     unsafe {
-        if core::ptr::read_volatile(&raw const (*entry).time) != 0 {
-            return false;
-        }
-        increase(&raw mut (*entry).claims, 1);
-        if core::ptr::read_volatile(&raw const (*entry).claims) != 1 {
-            return false;
-        }
         (*entry).site = young.site;
         (*entry).process = young.process;
         (*entry).size = young.size;
         (*entry).kind = young.kind;
         (*entry).flags = young.flags;
-        core::ptr::write_volatile(&raw mut (*entry).time, young.time);
     }
+    time.set(young.time);
     true
 }
 
-/// Its resource is gone.
+/// The words of an entry that others look at while it is vacant: its time, and its claims.
+#[inline(always)]
+fn words(entry: *mut Young) -> (Word, Word) {
+    // SAFETY: aligned words of an entry of the map.
+    unsafe {
+        (
+            Word::new(&raw mut (*entry).time),
+            Word::new(&raw mut (*entry).claims),
+        )
+    }
+}
+
+/// Leaves an entry vacant: its resource, acquired at `time`, is gone.
 #[inline(always)]
 fn move_out(entry: *mut Young, time: u64) {
-    // SAFETY: as in `move_in`.
-    unsafe {
-        (*entry).size = time;
-        core::ptr::write_volatile(&raw mut (*entry).time, 0);
-        core::ptr::write_volatile(&raw mut (*entry).claims, 0);
-    }
+    let (own_time, claims) = words(entry);
+    // SAFETY: an entry of the map, whose resource this release alone takes out.
+    unsafe { (*entry).size = time };
+    own_time.set(0);
+    claims.set(0);
 }
 
 #[inline(always)]
@@ -196,7 +211,7 @@ pub(crate) fn take(process: ProcessId, handle: Handle) -> Found {
     let Some(entry) = YOUNG.get_ptr_mut(key) else {
         return Found::Nothing;
     };
-    // SAFETY: an entry of the map.
+    // SAFETY: an entry of the map, of plain numbers.
     let Young {
         time: since,
         process: acquirer,
@@ -229,11 +244,8 @@ pub(crate) fn take(process: ProcessId, handle: Handle) -> Found {
 /// pass in silence.
 #[inline(always)]
 pub(crate) fn is_silent(acquired: u64) -> bool {
-    let emit_before = match EMIT_BEFORE.get_ptr(0) {
-        // SAFETY: user space moves it meanwhile; either value will do.
-        Some(time) => unsafe { core::ptr::read_volatile(time) },
-        None => u64::MAX,
-    };
+    // User space moves it meanwhile; either value will do.
+    let emit_before = EMIT_BEFORE.word(0).map_or(u64::MAX, Word::get);
     acquired >= emit_before
 }
 
@@ -251,11 +263,7 @@ pub(crate) fn release(process: ProcessId, handle: Handle) {
 /// space to follow.
 #[inline(always)]
 pub(crate) fn promote(key: YoungKey) {
-    let Some(young) = YOUNG.get_ptr(key) else {
-        return;
-    };
-    // SAFETY: an entry of the map.
-    let Young {
+    let Some(Young {
         time,
         site,
         process,
@@ -263,7 +271,10 @@ pub(crate) fn promote(key: YoungKey) {
         kind,
         flags,
         ..
-    } = unsafe { *young };
+    }) = YOUNG.copy(key)
+    else {
+        return;
+    };
     if time != 0 {
         let flags = flags & !acquired::BUSY;
         emit::acquired(kind, process, time, key.handle, site, size, flags);

@@ -1,11 +1,7 @@
 //! Threads and child processes. The fork tracepoint makes the entry; the end of
 //! the parent's call adds the stack, which only it can take on every kernel.
 
-use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user},
-    macros::map,
-    maps::LruHashMap,
-};
+use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::map, maps::LruHashMap};
 use leak_common::{
     Counter, Handle, Kind, ProcessId,
     config::flags,
@@ -18,7 +14,9 @@ use crate::{
     config::has,
     count::lost,
     emit,
+    entries::Entries,
     maps::YOUNG,
+    memory::user,
     site::{self, Taken},
     young::{self, Acquisition},
 };
@@ -79,8 +77,7 @@ pub(crate) fn clone(call: Call, is_clone: bool) -> Option<Acquiring> {
 #[inline(always)]
 pub(crate) fn clone3(call: Call) -> Option<Acquiring> {
     let arguments = call.registers.argument(0);
-    let Ok([flags, pidfd_at]) = (unsafe { bpf_probe_read_user(arguments as *const [u64; 2]) })
-    else {
+    let Ok([flags, pidfd_at]) = user::<[u64; 2]>(arguments) else {
         lost(Counter::Unreadable, call.process);
         return made(call, None);
     };
@@ -95,7 +92,7 @@ fn made(call: Call, pidfd_at: Option<u64>) -> Option<Acquiring> {
     }
     let mut acquiring = Acquiring::none();
     if let Some(address) = pidfd_at {
-        match unsafe { bpf_probe_read_user(address as *const u32) } {
+        match user::<u32>(address) {
             Ok(descriptor) => {
                 let handle = descriptor::handle(u64::from(descriptor));
                 let kind = Kind::Pidfd as u32;
@@ -116,10 +113,9 @@ fn made(call: Call, pidfd_at: Option<u64>) -> Option<Acquiring> {
 #[inline(always)]
 pub(crate) fn returned(call: Call, taken: Taken) {
     let caller = bpf_get_current_pid_tgid();
-    let Some(cloned) = CLONING.get_ptr(caller) else {
+    let Some(Cloned { key, time }) = CLONING.copy(caller) else {
         return;
     };
-    let Cloned { key, time } = unsafe { *cloned };
     let _ = CLONING.remove(caller);
     let is_process = key.owner == ProcessId::NONE;
     let kind = if is_process {
@@ -129,7 +125,8 @@ pub(crate) fn returned(call: Call, taken: Taken) {
     } as u32;
     let site = site::visit(taken, call.process, kind, 1).site;
     if let Some(young) = YOUNG.get_ptr_mut(key) {
-        // SAFETY: an entry of this very task; user space reads the word whole.
+        // SAFETY: an entry of the map, whose site nobody else writes; user space reads the word
+        // whole.
         unsafe { (*young).site = site };
         if has(flags::ALL_EVENTS) {
             young::promote(key);

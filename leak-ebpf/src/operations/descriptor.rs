@@ -1,6 +1,5 @@
 //! Descriptors: acquired at the end of a call, released at its beginning.
 
-use aya_ebpf::helpers::bpf_probe_read_user;
 use leak_common::{
     Class, Counter, Handle, Kind, ProcessId,
     syscalls::{CloseOnExec, Effect},
@@ -11,6 +10,7 @@ use super::{Acquiring, Call};
 use crate::{
     count::lost,
     emit::{self, emit, head},
+    memory::user,
     registers::Registers,
     task::Task,
     young::{self, Found},
@@ -100,7 +100,7 @@ pub(crate) fn opened(call: Call, effect: Effect) -> u32 {
 #[inline(always)]
 pub(crate) fn writes_two(call: Call, effect: Effect) -> Option<Acquiring> {
     let address = argument(call.registers, effect.argument);
-    let Ok([first, second]) = (unsafe { bpf_probe_read_user(address as *const [u32; 2]) }) else {
+    let Ok([first, second]) = user::<[u32; 2]>(address) else {
         lost(Counter::Unreadable, call.process);
         return None;
     };

@@ -2,7 +2,7 @@
 //! it. Each is counted; the first of a process and error goes to user space, with its
 //! stack.
 
-use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_probe_read_user};
+use aya_ebpf::bindings::BPF_NOEXIST;
 use leak_common::{
     Counter, Kind, ProcessId,
     syscalls::{Effect, Operation},
@@ -11,9 +11,11 @@ use leak_common::{
 
 use super::{Acquiring, Call, NO_HANDLE, descriptor, mapping};
 use crate::{
-    count::{count, current, increase},
+    count::{count, current},
     emit::{emit_at_once, head},
+    entries::Words,
     maps::FAILURES,
+    memory::user,
     site::{self, Taken},
     task::Task,
     verifier::global,
@@ -80,9 +82,8 @@ fn asked_for(call: Call, effect: Effect) -> Option<(u32, u64)> {
         Operation::Opens => Some((descriptor::opened(call, effect), 0)),
         Operation::Clone => Some((task(effect.argument == 1, registers.argument(0)), 0)),
         Operation::Clone3 => {
-            let flags = registers.argument(0) as *const u64;
             // One that cannot be read makes nothing, and has another error.
-            let flags = unsafe { bpf_probe_read_user(flags) }.ok()?;
+            let flags = user(registers.argument(0)).ok()?;
             Some((task(true, flags), 0))
         }
         Operation::Maps => Some((row.0, mapping::round(registers.argument(1)))),
@@ -132,16 +133,16 @@ global! {
 #[inline(always)]
 fn count_one(process: u64, error: u64) -> u64 {
     let key = key(ProcessId(process), error);
-    if let Some(total) = FAILURES.get_ptr_mut(key) {
-        increase(total, 1);
+    if let Some(total) = FAILURES.word(key) {
+        total.add(1);
         return 0;
     }
     if FAILURES.insert(key, 1, u64::from(BPF_NOEXIST)).is_ok() {
         return 1;
     }
     // Another thread was first, or there is no room.
-    match FAILURES.get_ptr_mut(key) {
-        Some(total) => increase(total, 1),
+    match FAILURES.word(key) {
+        Some(total) => total.add(1),
         None => count(Counter::FailuresFull),
     }
     0

@@ -1,6 +1,6 @@
 //! Memory mappings: ranges of addresses, split and replaced at will.
 
-use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::map, maps::LruHashMap};
+use aya_ebpf::{macros::map, maps::LruHashMap};
 use leak_common::{
     Class, Handle, Kind, ProcessId,
     wire::{RangeReleased, RecordType, Remapped, range},
@@ -8,7 +8,9 @@ use leak_common::{
 
 use super::{Acquiring, Call};
 use crate::{
+    clock::now,
     emit::{self, emit, head},
+    entries::Entries,
     maps::YOUNG,
     stack,
     young::{self, Found},
@@ -63,8 +65,7 @@ pub(crate) fn maps(call: Call) -> Option<Acquiring> {
     if flags & MAP_FIXED != 0 && flags & MAP_FIXED_NOREPLACE == 0 {
         // Whatever was mapped there is gone.
         unmapped(call.process, call.result, length);
-        let time = unsafe { bpf_ktime_get_ns() };
-        let _ = FIXED.insert(call.process, time, 0);
+        let _ = FIXED.insert(call.process, now(), 0);
     }
     Some(mapping(call.result, length))
 }
@@ -78,10 +79,9 @@ pub(crate) fn unmaps(process: ProcessId, address: u64, length: u64) {
     let length = round(length);
     let handle = Handle::new(Class::Mapping, address);
     // Silent only for a whole young mapping that nothing was mapped into since.
-    let whole = match YOUNG.get_ptr(young::key(process, handle)) {
-        Some(young) => unsafe { (*young).size == length && !mapped_into(process, (*young).time) },
-        None => false,
-    };
+    let whole = YOUNG
+        .copy(young::key(process, handle))
+        .is_some_and(|young| young.size == length && !mapped_into(process, young.time));
     if !whole {
         unmapped(process, address, length);
         return;
@@ -94,10 +94,7 @@ pub(crate) fn unmaps(process: ProcessId, address: u64, length: u64) {
 /// Whether a process has mapped at a fixed address since a time.
 #[inline(always)]
 fn mapped_into(process: ProcessId, since: u64) -> bool {
-    match FIXED.get_ptr(process) {
-        Some(time) => unsafe { *time >= since },
-        None => false,
-    }
+    FIXED.copy(process).is_some_and(|time| time >= since)
 }
 
 fn unmapped(process: ProcessId, address: u64, length: u64) {

@@ -14,6 +14,7 @@ use leak_common::{Class, Handle, ProcessId, wire::acquired};
 use crate::{
     registers::Registers,
     site::{self, Taken, Visited},
+    verifier::{fresh, put},
     young::{self, Acquisition},
 };
 
@@ -94,11 +95,11 @@ impl Acquiring {
     #[inline(always)]
     pub(crate) fn forgotten(self) -> Option<Acquiring> {
         let place = ACQUIRING.get_ptr_mut(0)?;
-        // SAFETY: this CPU's, which only one program uses, and never nested.
-        unsafe {
-            core::ptr::write_volatile(place, self);
-            Some(core::ptr::read_volatile(place))
-        }
+        // SAFETY: this processor's entry, which only the end of a system call uses; that
+        // program never interrupts itself. It is plain numbers.
+        let place = unsafe { &mut *place };
+        put(place, self);
+        Some(fresh(place))
     }
 
     /// Records it all with the call's stack.

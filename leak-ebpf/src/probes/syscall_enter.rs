@@ -42,6 +42,7 @@ pub(crate) fn syscall_enter(ctx: TracePointContext) -> u32 {
     // The kernel refuses a program with plain loads beyond the arguments of the
     // call it is attached to; close has one.
     release(action, first, |index| {
+        // SAFETY: the read is checked, and any bytes are a number.
         unsafe { ctx.read_at(size_of::<Enter>() + (index - 1) * 8) }.unwrap_or(0)
     });
     0

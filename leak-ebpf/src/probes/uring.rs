@@ -4,10 +4,7 @@
 
 use aya_ebpf::{
     bindings::task_struct,
-    helpers::{
-        bpf_probe_read_kernel,
-        generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
-    },
+    helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
     macros::{map, tracepoint},
     maps::LruHashMap,
     programs::TracePointContext,
@@ -22,7 +19,10 @@ use leak_common::{
 use crate::{
     config::{config, has},
     count::{count, current},
-    emit, filter,
+    emit,
+    entries::Entries,
+    filter,
+    memory::{Plain, kernel},
     operations::{descriptor, failure},
     registers::Registers,
     site,
@@ -180,7 +180,7 @@ fn complete(ctx: &TracePointContext) -> Option<()> {
             config!(offsets.uring_complete_user_data),
         )
     })?;
-    let request: UringRequest = unsafe { *URING.get_ptr(key)? };
+    let request = URING.copy(key)?;
     let result: i32 = field(ctx, config!(offsets.uring_complete_res))?;
     let more = field::<u32>(ctx, config!(offsets.uring_complete_flags))
         .is_some_and(|flags| flags & MORE != 0);
@@ -221,8 +221,9 @@ fn registers() -> Option<Registers> {
     if !has(flags::TASK_REGISTERS) {
         return None;
     }
-    let task = unsafe { bpf_get_current_task_btf() };
-    let registers = unsafe { bpf_task_pt_regs(task.cast::<task_struct>()) };
+    // SAFETY: helpers that this kernel has, as the flag says; the second is handed what the
+    // first returns.
+    let registers = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf().cast::<task_struct>()) };
     Some(Registers::new(registers as *const u64))
 }
 
@@ -236,16 +237,17 @@ fn identity(ctx: &TracePointContext, ring: u32, user_data: u32) -> Option<u64> {
 
 /// A field of the tracepoint's record.
 #[inline(always)]
-fn field<T: Copy>(ctx: &TracePointContext, offset: u32) -> Option<T> {
+fn field<T: Plain>(ctx: &TracePointContext, offset: u32) -> Option<T> {
     if offset == ABSENT {
         return None;
     }
-    // SAFETY: an offset from the format file, below the record's size; the read is checked.
+    // SAFETY: the read is checked, and any bytes are a number. (The offset is the format
+    // file's.)
     unsafe { ctx.read_at(offset as usize) }.ok()
 }
 
 /// A field of the request.
 #[inline(always)]
-fn read<T: Copy>(request: u64, offset: u32) -> Option<T> {
-    unsafe { bpf_probe_read_kernel((request + u64::from(offset)) as *const T) }.ok()
+fn read<T: Plain>(request: u64, offset: u32) -> Option<T> {
+    kernel(request + u64::from(offset)).ok()
 }

@@ -13,7 +13,7 @@ mod rules;
 mod walk;
 mod window;
 
-use aya_ebpf::{helpers::generated, macros::map, maps::PerCpuArray};
+use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{
     ProcessId,
     config::flags,
@@ -30,7 +30,9 @@ pub(crate) use self::{
     walk::Walks,
 };
 use self::{mapping::Mapping, walk::Walk, window::Window};
-use crate::{config::has, emit::Followed, registers::Registers, verifier::opaque};
+use crate::{
+    config::has, emit::Followed, memory::copy_from_user, registers::Registers, verifier::opaque,
+};
 
 /// A stack that was taken: how many frames it has, and why there are no more.
 #[repr(C)]
@@ -71,19 +73,35 @@ pub(crate) struct Scratch {
 
 /// One for each [`Slot`]: a program never interrupts itself on one CPU.
 #[map]
-pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+
+impl Scratch {
+    /// This processor's scratch with a number (a [`Slot`]).
+    ///
+    /// A function asks for it where it begins, and is done with it where it calls a function
+    /// that asks anew.
+    #[inline(always)]
+    pub(crate) fn of(slot: u64) -> Option<&'static mut Scratch> {
+        let scratch = SCRATCH.get_ptr_mut(slot as u32)?;
+        // SAFETY: this processor's entry, which only the programs of the slot use; they are
+        // not preempted by each other, and never interrupt themselves. It is plain numbers.
+        Some(unsafe { &mut *scratch })
+    }
+}
 
 /// Copies the stack from an address on into `memory`, page by page: its end is no
 /// reason to have nothing of it. Returns how many bytes it has.
+///
+/// # Safety
+/// `memory` may be written.
 #[inline(always)]
-pub(crate) fn copy<const BYTES: usize>(memory: *mut [u8; BYTES], from: u64) -> u64 {
+pub(crate) unsafe fn copy<const BYTES: usize>(memory: *mut [u8; BYTES], from: u64) -> u64 {
     const PAGE: u64 = 4096;
+    const { assert!(BYTES as u64 >= 2 * PAGE && BYTES.is_power_of_two()) };
+    let memory = memory.cast::<u8>();
     let first = PAGE - opaque(from & (PAGE - 1));
-    // SAFETY: less than two pages, and the copies have more.
-    let result = unsafe {
-        generated::bpf_probe_read_user(memory.cast(), first as u32 & 0x1fff, from as *const _)
-    };
-    if result != 0 {
+    // SAFETY: less than two pages, and `memory` has as many.
+    if unsafe { copy_from_user(memory, first as u32 & 0x1fff, from) }.is_err() {
         return 0;
     }
     let mut length = first;
@@ -94,11 +112,9 @@ pub(crate) fn copy<const BYTES: usize>(memory: *mut [u8; BYTES], from: u64) -> u
             break;
         }
         // SAFETY: a page within `memory`, as just checked.
-        let result = unsafe {
-            let into = memory.cast::<u8>().add(offset as usize);
-            generated::bpf_probe_read_user(into.cast(), PAGE as u32, (from + offset) as *const _)
-        };
-        if result != 0 {
+        let page_read =
+            unsafe { copy_from_user(memory.add(offset as usize), PAGE as u32, from + offset) };
+        if page_read.is_err() {
             break;
         }
         length = offset + PAGE;

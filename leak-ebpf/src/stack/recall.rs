@@ -11,7 +11,7 @@ use leak_common::{
     wire::StackEnd,
 };
 
-use super::{SCRATCH, StackScratch, code, walk::Walk, window::Window};
+use super::{Scratch, StackScratch, code, walk::Walk, window::Window};
 use crate::{
     registers::strip,
     verifier::{global, opaque},
@@ -51,8 +51,7 @@ pub(super) struct Recalled {
 
 /// Whole stacks that a processor remembers.
 #[map]
-pub(super) static STACKS: PerCpuArray<Recalled> =
-    PerCpuArray::with_max_entries(REMEMBERED_STACKS + 1, 0);
+static STACKS: PerCpuArray<Recalled> = PerCpuArray::with_max_entries(REMEMBERED_STACKS + 1, 0);
 
 /// A word of the stack.
 #[repr(C)]
@@ -70,7 +69,7 @@ pub(super) const RETURN: u64 = 1;
 /// slot of the scratch, which are rare, share one place: its program may interrupt the
 /// other's.
 #[inline(always)]
-pub(super) fn place(walk: &Walk, slot: u64, process: u64) -> u32 {
+fn place(walk: &Walk, slot: u64, process: u64) -> u32 {
     if slot != 0 {
         return REMEMBERED_STACKS;
     }
@@ -88,20 +87,16 @@ global! {
 /// is remembered: then the stack is taken.
 #[inline(always)]
 fn recall(slot: u64, process: u64) -> u64 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(slot as u32) else {
+    let Some(scratch) = Scratch::of(slot) else {
         return 0;
     };
-    // SAFETY: this CPU's slot, which only one program uses, and never nested.
-    let scratch = unsafe { &mut *scratch };
     let StackScratch { walk, window, .. } = &mut scratch.walk;
     window.clear();
     walk.changes = code::changes(ProcessId(process));
     let place = place(walk, slot, process);
-    let Some(recalled) = STACKS.get_ptr(place) else {
+    let Some(recalled) = STACKS.get(place) else {
         return 0;
     };
-    // SAFETY: as above.
-    let recalled = unsafe { &*recalled };
     if !recalled.is_again(walk, window, process) {
         return 0;
     }
@@ -115,6 +110,15 @@ fn recall(slot: u64, process: u64) -> u64 {
 }
 
 impl Recalled {
+    /// Where this processor remembers a walk that begins like this one.
+    #[inline(always)]
+    pub(super) fn of(walk: &Walk, slot: u64, process: u64) -> Option<&'static mut Recalled> {
+        let recalled = STACKS.get_ptr_mut(place(walk, slot, process))?;
+        // SAFETY: this processor's entry, which only the programs of the slot use; they are
+        // not preempted by each other, and never interrupt themselves. It is plain numbers.
+        Some(unsafe { &mut *recalled })
+    }
+
     /// Whether the walk would be this one again.
     #[inline(always)]
     fn is_again(&self, walk: &Walk, window: &mut Window, process: u64) -> bool {
@@ -219,16 +223,12 @@ impl Recalled {
 /// Writes out the frames of the stack in a slot of the scratch, if it was recalled.
 #[inline(always)]
 fn write(slot: u64) -> u64 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(slot as u32) else {
+    let Some(scratch) = Scratch::of(slot) else {
         return 0;
     };
-    // SAFETY: this CPU's, and one program uses it.
-    let scratch = unsafe { &mut *scratch };
-    let Some(recalled) = STACKS.get_ptr((scratch.stack.recalled as u32).wrapping_sub(1)) else {
+    let Some(recalled) = STACKS.get((scratch.stack.recalled as u32).wrapping_sub(1)) else {
         return 0;
     };
-    // SAFETY: as above.
-    let recalled = unsafe { &*recalled };
     scratch.stack.recalled = 0;
     let frames = &mut scratch.site.rest;
     frames[0] = recalled.instruction;

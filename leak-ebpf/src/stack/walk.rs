@@ -1,6 +1,5 @@
 //! From frame to frame, as the rules say.
 
-use aya_ebpf::helpers::bpf_probe_read_user;
 use leak_common::{
     ProcessId,
     identity::{mix, stack_seed},
@@ -10,16 +9,17 @@ use leak_common::{
 };
 
 use super::{
-    SCRATCH, StackScratch,
+    Scratch, StackScratch,
     code::{self, Space},
     mapping::{ByLock, ByTree},
-    recall::{self, RETURN, Recalled, STACKS},
-    rules::{self, LooksUp, REMEMBERED, Remembered, Words},
+    recall::{RETURN, Recalled},
+    rules::{self, LooksUp, Remembered, Words},
     window::Window,
 };
 use crate::{
+    memory::user,
     registers::{Registers, signal_frame, strip},
-    verifier::{global, mask_less},
+    verifier::{fresh, global, mask_less},
 };
 
 /// Where a walk is. It is kept in a map, so that the verifier does not follow the
@@ -133,23 +133,16 @@ const LOWEST_CODE: u64 = 4096;
 /// Walks until the outermost frame, or to where there is no going on.
 #[inline(always)]
 fn walk<M: LooksUp>(slot: u64, process: u64) -> u64 {
-    let (Some(scratch), Some(remembered)) = (
-        SCRATCH.get_ptr_mut(slot as u32),
-        REMEMBERED.get_ptr_mut(slot as u32),
-    ) else {
+    let (Some(scratch), Some(remembered)) = (Scratch::of(slot), Remembered::of(slot)) else {
         return 0;
     };
-    // SAFETY: this CPU's slots, which only one program uses, and never nested.
-    let (scratch, remembered) = unsafe { (&mut *scratch, &mut *remembered) };
     let frames = &mut scratch.site.rest;
     let StackScratch { walk, window, .. } = &mut scratch.walk;
     code::space(ProcessId(process), walk);
     walk.end = StackEnd::TooDeep as u64;
-    let Some(recalled) = STACKS.get_ptr_mut(recall::place(walk, slot, process)) else {
+    let Some(recalled) = Recalled::of(walk, slot, process) else {
         return 0;
     };
-    // SAFETY: this CPU's, and one program uses it.
-    let recalled = unsafe { &mut *recalled };
     // The frames lie above the stack pointer: the first read takes what is there, if
     // it was not read to recall it.
     let _ = window.pair(walk.stack & !7);
@@ -206,9 +199,7 @@ fn caller<M: LooksUp>(
     (slot, process): (u64, u64),
     innermost: bool,
 ) -> Result<(), StackEnd> {
-    // Written by a function that the compiler does not see it in.
-    // SAFETY: a place in the scratch.
-    let rule = unsafe { core::ptr::read_volatile(&raw const walk.rule) };
+    let rule = fresh(&walk.rule);
     let way = rule[0] & 0xff;
     let offset = (rule[0] as i64 >> 32) as u64;
     let has_link = walk.has_link != 0;
@@ -247,8 +238,7 @@ fn caller<M: LooksUp>(
         if rules::find::<M>(walk, remembered, slot, process, address) != 0 {
             return Err(StackEnd::Broken);
         }
-        // SAFETY: as above.
-        let way = unsafe { core::ptr::read_volatile(&raw const walk.rule[0]) } & 0xff;
+        let way = fresh(&walk.rule[0]) & 0xff;
         if way == u64::from(cfa::CHECKED) || way == u64::from(cfa::FRAME_POINTER) {
             walk.doubtful = 0;
         } else if way != u64::from(cfa::UNMAPPED) {
@@ -261,8 +251,7 @@ fn caller<M: LooksUp>(
             // if what would be its return address is code.
             let address = without_frame(walk)?;
             let end = rules::find::<M>(walk, remembered, slot, process, address.wrapping_sub(1));
-            // SAFETY: as above.
-            let way = unsafe { core::ptr::read_volatile(&raw const walk.rule[0]) } & 0xff;
+            let way = fresh(&walk.rule[0]) & 0xff;
             if end != StackEnd::Broken as u64 && way != u64::from(cfa::UNMAPPED) {
                 if PUSHED == 0 {
                     recalled.link();
@@ -278,8 +267,7 @@ fn caller<M: LooksUp>(
     } else {
         walk.unnoted = 1;
         let base = if way & 1 == 0 { walk.stack } else { walk.frame };
-        let at = base.wrapping_add(offset) as *const u64;
-        let Ok(loaded) = (unsafe { bpf_probe_read_user(at) }) else {
+        let Ok(loaded) = user::<u64>(base.wrapping_add(offset)) else {
             return Err(StackEnd::Unreadable);
         };
         loaded.wrapping_add(rule[0] >> 24 & 0xff)
@@ -347,7 +335,7 @@ fn without_frame(walk: &Walk) -> Result<u64, StackEnd> {
     if PUSHED == 0 {
         return Ok(strip(walk.link));
     }
-    unsafe { bpf_probe_read_user(walk.stack as *const u64) }.map_err(|_| StackEnd::Unreadable)
+    user(walk.stack).map_err(|_| StackEnd::Unreadable)
 }
 
 /// A function with a frame pointer: the caller's is stored there, and above it the
@@ -380,7 +368,7 @@ fn by_frame_pointer(
 #[inline(always)]
 fn interrupted(walk: &mut Walk) -> Result<(), StackEnd> {
     let stack = walk.stack;
-    let word = |offset: u64| unsafe { bpf_probe_read_user((stack + offset) as *const u64) };
+    let word = |offset: u64| user::<u64>(stack + offset);
     let (Ok(link), Ok(frame), Ok(pointer), Ok(instruction)) = (
         word(signal_frame::LINK),
         word(signal_frame::FP),
