@@ -4,7 +4,7 @@
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{
     ProcessId,
-    identity::mix,
+    identity::unfinished_at,
     limits::UNFINISHED_STACKS,
     wire::{RecordType, StackEnd, Unfinished},
 };
@@ -53,7 +53,7 @@ pub(crate) fn mark(scratch: &mut Scratch) {
     if budget.sent < UNFINISHED_STACKS {
         budget.sent += 1;
         scratch.unfinished = 1;
-        scratch.stack.hash = mix(hash, now);
+        scratch.stack.hash = unfinished_at(hash, now);
     }
 }
 

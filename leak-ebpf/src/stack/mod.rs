@@ -17,7 +17,7 @@ use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{
     ProcessId,
     config::flags,
-    identity::stack_seed,
+    identity::stack_of,
     limits::{MAX_FRAMES, MAX_PYTHON_FRAMES},
     unwind::PythonFrame,
     wire::{Interpreted, Site, StackEnd},
@@ -143,7 +143,7 @@ pub(crate) fn take<M: Walks>(
     scratch.stack = Stack {
         frames: 0,
         end: StackEnd::NotTaken as u64,
-        hash: stack_seed(process),
+        hash: stack_of(process),
         recalled: 0,
         python_frames: 0,
         python_layout: 0,

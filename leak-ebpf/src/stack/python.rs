@@ -3,7 +3,7 @@
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::map, maps::LruHashMap};
 use leak_common::{
     config::ABSENT,
-    identity::mix,
+    identity::with_python_frame,
     limits::MAX_PYTHON_FRAMES,
     unwind::{PythonFrame, PythonLayout},
 };
@@ -103,9 +103,10 @@ fn add(scratch: &mut Scratch) {
             entry = u64::from(byte == u64::from(layout.frame_entry_value));
         }
         place = place & !PythonFrame::ENTRY | entry << 63;
-        interpreted.rest[taken] = PythonFrame { code, place };
+        let taken_frame = PythonFrame { code, place };
+        interpreted.rest[taken] = taken_frame;
         taken += 1;
-        let hash = mix(mix(python.hash, code), place);
+        let hash = with_python_frame(python.hash, taken_frame);
         forget(&mut python.hash, hash);
         forget(&mut python.frame, previous);
     }

@@ -2,7 +2,7 @@
 
 use leak_common::{
     ProcessId,
-    identity::{mix, stack_seed},
+    identity::{stack_of, with_frame},
     limits::MAX_FRAMES,
     unwind::{cfa, frame_pointer, return_address},
     wire::StackEnd,
@@ -84,7 +84,7 @@ impl Walk {
         self.doubtful = 0;
         // The address follows the system call's instruction.
         self.after_call = 1;
-        self.hash = stack_seed(process);
+        self.hash = stack_of(process);
         self.end = StackEnd::NotTaken as u64;
     }
 
@@ -156,7 +156,7 @@ fn walk<M: LooksUp>(slot: u64, process: u64) -> u64 {
             // Code is code, also without tables.
             if index == 0 || end != StackEnd::Broken as u64 {
                 frames[index] = instruction;
-                walk.hash = mix(walk.hash, instruction);
+                walk.hash = with_frame(walk.hash, instruction);
                 index += 1;
             }
             walk.end = end;
@@ -165,7 +165,7 @@ fn walk<M: LooksUp>(slot: u64, process: u64) -> u64 {
         frames[index] = instruction;
         index += 1;
         walk.hash_before = walk.hash;
-        walk.hash = mix(walk.hash, instruction);
+        walk.hash = with_frame(walk.hash, instruction);
         if let Err(end) = caller::<M>(
             walk,
             (window, recalled),
