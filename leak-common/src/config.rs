@@ -46,7 +46,7 @@ pub mod flags {
     pub const PROMPT: u32 = 1 << 6;
     /// Each stack goes through the ring with the registers and memory it was taken
     /// from, to be compared with another unwinder's.
-    pub const SNAPSHOTS: u32 = 1 << 7;
+    pub const STACK_SAMPLES: u32 = 1 << 7;
     /// No stacks are taken: a process has one site of each kind.
     pub const NO_STACKS: u32 = 1 << 8;
 }

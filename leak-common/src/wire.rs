@@ -26,7 +26,7 @@ numbered! {
         Received = 10,
         CodeMapped = 11,
         Interpreted = 12,
-        Snapshot = 13,
+        StackSample = 13,
         Unfinished = 14,
         Failed = 15,
     }
@@ -102,7 +102,9 @@ impl StackEnd {
     }
 }
 
-/// A resource was acquired and did not go through the young table.
+/// A resource that user space is to follow: it left the young table, or never was in it.
+///
+/// Third and last stage of an acquisition, after [`Young`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Acquired {
@@ -344,7 +346,7 @@ pub const UNFINISHED_BYTES: usize = 16_384;
 /// A stack and what it was taken from, to be compared with another unwinder's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct Snapshot {
+pub struct StackSample {
     pub head: Head,
     pub instruction: u64,
     pub stack_pointer: u64,
@@ -359,11 +361,11 @@ pub struct Snapshot {
     /// Bytes of `memory`, which begins at the stack pointer.
     pub length: u64,
     pub frames: [u64; MAX_FRAMES + 1],
-    pub memory: [u8; SNAPSHOT_BYTES],
+    pub memory: [u8; STACK_SAMPLE_BYTES],
 }
 
-/// Bytes of stack in a [`Snapshot`].
-pub const SNAPSHOT_BYTES: usize = 32_768;
+/// Bytes of stack in a [`StackSample`].
+pub const STACK_SAMPLE_BYTES: usize = 32_768;
 
 /// Key of the young table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -374,7 +376,10 @@ pub struct YoungKey {
     pub handle: Handle,
 }
 
-/// Value of the young table.
+/// Value of the young table: a resource with its site.
+///
+/// Second stage of an acquisition. Before it, the programs know what a call acquires, and not
+/// yet where; after it, a resource that lives long becomes [`Acquired`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Young {
@@ -395,6 +400,23 @@ pub struct Young {
     pub claims: u64,
 }
 
+impl Young {
+    /// A resource that is acquired now: its time is set as it enters the table.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(process: ProcessId, site: u64, kind: u32, size: u64, flags: u32) -> Young {
+        Young {
+            time: 0,
+            site,
+            process,
+            size,
+            kind,
+            flags,
+            claims: 1,
+        }
+    }
+}
+
 const _: () = assert!(size_of::<Head>() == 24);
 const _: () = assert!(size_of::<Site>() == 40);
 const _: () = assert!(size_of::<Acquired>() == 56);
@@ -408,7 +430,7 @@ const _: () = assert!(size_of::<Uncovered>() == 24);
 const _: () = assert!(size_of::<Received>() == 40);
 const _: () = assert!(size_of::<CodeMapped>() == 80);
 const _: () = assert!(size_of::<Interpreted>() == 40);
-const _: () = assert!(size_of::<Snapshot>() == 72 + (MAX_FRAMES + 1) * 8 + SNAPSHOT_BYTES);
+const _: () = assert!(size_of::<StackSample>() == 72 + (MAX_FRAMES + 1) * 8 + STACK_SAMPLE_BYTES);
 const _: () = assert!(size_of::<Unfinished>() == 128 + UNFINISHED_BYTES);
 const _: () = assert!(size_of::<Failed>() == 56);
 const _: () = assert!(size_of::<FailureKey>() == 16);

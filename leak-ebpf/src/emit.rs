@@ -12,13 +12,13 @@ use aya_log_ebpf::info;
 use leak_common::{
     Counter, Handle, ProcessId,
     config::flags,
-    wire::{Acquired, Head, RecordType, Released, Uncovered},
+    wire::{Acquired, Head, RecordType, Released, Uncovered, Young, acquired},
 };
 
 use crate::{
     clock::now,
     config::has,
-    count::{count, lost},
+    count::{count, current, lost},
     maps::RING,
     verifier::opaque,
 };
@@ -122,31 +122,24 @@ pub(crate) fn emit_followed<R, T, const N: usize>(
     unsafe { write(core::ptr::from_mut(followed).cast(), size, process, wake()) }
 }
 
-/// Sends an acquisition that does not go through the young table.
+/// Sends a resource that does not stay in the young table.
 #[inline(always)]
-pub(crate) fn acquired(
-    kind: u32,
-    process: ProcessId,
-    time: u64,
-    handle: Handle,
-    site: u64,
-    size: u64,
-    flags: u32,
-) {
+pub(crate) fn acquired(handle: Handle, young: &Young) {
     let record = Acquired {
         head: Head {
             record: RecordType::Acquired as u32,
-            kind,
-            time,
-            process,
+            kind: young.kind,
+            time: young.time,
+            process: young.process,
         },
         handle,
-        site,
-        size,
-        flags,
-        tid: crate::count::current().1,
+        site: young.site,
+        size: young.size,
+        // Whether its entry would be kept concerns the table alone.
+        flags: young.flags & !acquired::BUSY,
+        tid: current().1,
     };
-    emit(&record, process);
+    emit(&record, young.process);
 }
 
 /// Sends a release that happens now. `acquired` is 0 where the young table did not hold

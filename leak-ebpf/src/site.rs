@@ -15,9 +15,8 @@ use crate::{
     entries::Words,
     maps::SITES,
     registers::Registers,
-    snapshot,
     stack::{self, Scratch, Slot, Stack, Walks},
-    unfinished,
+    stack_sample, unfinished,
     verifier::global,
     young,
 };
@@ -38,11 +37,11 @@ pub(crate) fn take<M: Walks>(
     let scratch = Scratch::of(slot as u64)?;
     stack::take::<M>(registers, slot as u32, scratch, process);
     unfinished::mark(scratch);
-    if has(flags::SNAPSHOTS)
+    if has(flags::STACK_SAMPLES)
         && let Some(registers) = registers
     {
         stack::write_frames(slot as u64);
-        snapshot::send(scratch, registers, process);
+        stack_sample::send(scratch, registers, process);
     }
     Some(Taken { slot })
 }

@@ -18,18 +18,6 @@ use crate::{
     verifier::global,
 };
 
-/// What is acquired.
-#[derive(Clone, Copy)]
-pub(crate) struct Acquisition {
-    pub(crate) process: ProcessId,
-    pub(crate) handle: Handle,
-    pub(crate) site: u64,
-    pub(crate) size: u64,
-    pub(crate) kind: u32,
-    /// `wire::acquired` bits.
-    pub(crate) flags: u32,
-}
-
 /// Key of a resource of the current process. Descriptors belong to a descriptor
 /// table, by its address, since processes may share one; those that are released
 /// by others than their owner are looked up without one.
@@ -45,17 +33,18 @@ pub(crate) fn key(process: ProcessId, handle: Handle) -> YoungKey {
     YoungKey { owner, handle }
 }
 
-/// Records an acquisition that happens now; returns its time.
+/// Records that the current process acquires a resource now; returns the time.
 #[inline(always)]
-pub(crate) fn acquire(acquisition: Acquisition) -> u64 {
-    let Acquisition {
+pub(crate) fn acquire(handle: Handle, young: Young) -> u64 {
+    let Young {
         process,
-        handle,
         site,
         size,
         kind,
         flags,
-    } = acquisition;
+        time: _,
+        claims: _,
+    } = young;
     let what = u64::from(kind) << 32 | u64::from(flags);
     acquire_now(process.0, handle.0, site, size, what)
 }
@@ -64,51 +53,28 @@ global! {
     fn acquire_now(process, handle, site, size, what) = acquire_what;
 }
 
-/// The same with the kind in the upper half of `what` and the flags in the lower.
+/// The body of `acquire_now`: `what` has the kind in its upper half and the flags in its
+/// lower, since a global function has five arguments at most.
 #[inline(always)]
 fn acquire_what(process: u64, handle: u64, site: u64, size: u64, what: u64) -> u64 {
     let (process, handle) = (ProcessId(process), Handle(handle));
     acquire_as(
         key(process, handle),
-        Acquisition {
-            process,
-            handle,
-            site,
-            size,
-            kind: (what >> 32) as u32,
-            flags: what as u32,
-        },
+        Young::new(process, site, (what >> 32) as u32, size, what as u32),
     )
 }
 
-/// Records an acquisition that happens now, under a key that was made before: io_uring may
-/// complete a request in another task than the one that asked. Returns the acquisition's
-/// time.
+/// Records that a resource is acquired now, under a key that was made before: io_uring may
+/// complete a request in another task than the one that asked. Returns the time.
 #[inline(always)]
-pub(crate) fn acquire_as(key: YoungKey, acquisition: Acquisition) -> u64 {
+pub(crate) fn acquire_as(key: YoungKey, young: Young) -> u64 {
     count(Counter::Acquired);
     let time = now();
-    let Acquisition {
-        process,
-        handle,
-        site,
-        size,
-        kind,
-        flags,
-    } = acquisition;
+    let young = Young { time, ..young };
     // A thread or child waits here for its clone call to return even then: only that
     // knows the stack.
-    if !has(flags::ALL_EVENTS) || is_task(handle) {
-        let young = Young {
-            time,
-            site,
-            process,
-            size,
-            kind,
-            flags,
-            claims: 1,
-        };
-        if flags & acquired::BUSY != 0 && move_in(key, &young) {
+    if !has(flags::ALL_EVENTS) || is_task(key.handle) {
+        if young.flags & acquired::BUSY != 0 && move_in(key, &young) {
             return time;
         }
         if YOUNG.insert(key, young, u64::from(BPF_NOEXIST)).is_ok() {
@@ -123,8 +89,7 @@ pub(crate) fn acquire_as(key: YoungKey, acquisition: Acquisition) -> u64 {
         // No room: it is sent at once, and nothing is lost.
         count(Counter::YoungFull);
     }
-    let flags = flags & !acquired::BUSY;
-    emit::acquired(kind, process, time, handle, site, size, flags);
+    emit::acquired(key.handle, &young);
     time
 }
 
@@ -263,21 +228,11 @@ pub(crate) fn release(process: ProcessId, handle: Handle) {
 /// space to follow.
 #[inline(always)]
 pub(crate) fn promote(key: YoungKey) {
-    let Some(Young {
-        time,
-        site,
-        process,
-        size,
-        kind,
-        flags,
-        ..
-    }) = YOUNG.copy(key)
-    else {
+    let Some(young) = YOUNG.copy(key) else {
         return;
     };
-    if time != 0 {
-        let flags = flags & !acquired::BUSY;
-        emit::acquired(kind, process, time, key.handle, site, size, flags);
+    if young.time != 0 {
+        emit::acquired(key.handle, &young);
     }
     let _ = YOUNG.remove(key);
 }

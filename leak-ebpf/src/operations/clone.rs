@@ -6,7 +6,7 @@ use leak_common::{
     Counter, Handle, Kind, ProcessId,
     config::flags,
     limits::INFLIGHT_ENTRIES,
-    wire::{YoungKey, acquired},
+    wire::{Young, YoungKey, acquired},
 };
 
 use super::{Acquiring, Call, descriptor};
@@ -18,7 +18,7 @@ use crate::{
     maps::YOUNG,
     memory::user,
     site::{self, Taken},
-    young::{self, Acquisition},
+    young,
 };
 
 /// `CLONE_PIDFD`, include/uapi/linux/sched.h.
@@ -44,14 +44,8 @@ pub(crate) fn forked(owner: ProcessId, kind: Kind, task: ProcessId) {
         return;
     }
     let handle = Handle::task(kind.class(), task);
-    let time = young::acquire(Acquisition {
-        process: owner,
-        handle,
-        site: 0,
-        size: 0,
-        kind: kind as u32,
-        flags: 0,
-    });
+    // The site is not known yet: `returned` sets it.
+    let time = young::acquire(handle, Young::new(owner, 0, kind as u32, 0, 0));
     let cloned = Cloned {
         key: young::key(owner, handle),
         time,
@@ -132,6 +126,10 @@ pub(crate) fn returned(call: Call, taken: Taken) {
             young::promote(key);
         }
     } else if is_process && !young::is_silent(time) {
-        emit::acquired(kind, call.process, time, key.handle, site, 0, 0);
+        let young = Young {
+            time,
+            ..Young::new(call.process, site, kind, 0, 0)
+        };
+        emit::acquired(key.handle, &young);
     }
 }

@@ -9,13 +9,16 @@ pub(crate) mod message;
 pub(crate) mod segment;
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
-use leak_common::{Class, Handle, ProcessId, wire::acquired};
+use leak_common::{
+    Class, Handle, ProcessId,
+    wire::{Young, acquired},
+};
 
 use crate::{
     registers::Registers,
     site::{self, Taken, Visited},
     verifier::{fresh, put},
-    young::{self, Acquisition},
+    young,
 };
 
 /// A system call at its end.
@@ -44,8 +47,11 @@ pub(crate) fn failed(result: u64) -> bool {
     result >= FIRST_ERROR
 }
 
-/// What a call acquires. It passes through a map between the many calls and the
-/// one way on, so that the verifier walks that way once.
+/// What a call acquires, before its stack is taken.
+///
+/// First stage of an acquisition: it may stand for two resources, for a task that the fork
+/// tracepoint has recorded, or for descriptors in messages. With the site, each resource
+/// becomes a [`Young`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Acquiring {
@@ -91,7 +97,8 @@ impl Acquiring {
         Self::one(NO_HANDLE, 0, 0, 0)
     }
 
-    /// The same, but through a map: the verifier forgets which of the many calls it was.
+    /// The same, through a map between the many calls and the one way on: the verifier forgets
+    /// which call it was, and walks that way once.
     #[inline(always)]
     pub(crate) fn forgotten(self) -> Option<Acquiring> {
         let place = ACQUIRING.get_ptr_mut(0)?;
@@ -124,24 +131,10 @@ impl Acquiring {
         // The lowest free number is given out: it will come again.
         let is_descriptor = self.first.is(Class::Descriptor);
         let flags = self.flags | (acquired::BUSY * (busy & u32::from(is_descriptor)));
-        let process = call.process;
-        young::acquire(Acquisition {
-            process,
-            handle: self.first,
-            site,
-            size,
-            kind,
-            flags,
-        });
+        let young = Young::new(call.process, site, kind, size, flags);
+        young::acquire(self.first, young);
         if self.second != NO_HANDLE {
-            young::acquire(Acquisition {
-                process,
-                handle: self.second,
-                site,
-                size,
-                kind,
-                flags,
-            });
+            young::acquire(self.second, young);
         }
     }
 }

@@ -13,7 +13,7 @@ use leak_common::{
     Counter, Kind, ProcessId,
     config::{ABSENT, flags},
     limits::INFLIGHT_ENTRIES,
-    wire::{YoungKey, acquired, uncovered},
+    wire::{Young, YoungKey, acquired, uncovered},
 };
 
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
     site,
     stack::{ByLock, ByTree, Slot, Walks},
     task::Task,
-    young::{self, Acquisition},
+    young,
 };
 
 /// include/uapi/linux/io_uring.h, enum io_uring_op.
@@ -196,21 +196,19 @@ fn complete(ctx: &TracePointContext) -> Option<()> {
         );
         return None;
     }
-    let handle = descriptor::handle(result as u64);
     let key = YoungKey {
         owner: request.owner,
-        handle,
+        handle: descriptor::handle(result as u64),
     };
     young::acquire_as(
         key,
-        Acquisition {
-            process: request.process,
-            handle,
-            site: request.site,
-            size: 0,
-            kind: request.kind,
-            flags: acquired::KIND_GUESSED,
-        },
+        Young::new(
+            request.process,
+            request.site,
+            request.kind,
+            0,
+            acquired::KIND_GUESSED,
+        ),
     );
     Some(())
 }

@@ -33,10 +33,10 @@ use crate::{
     verifier::global,
 };
 
-/// A process's code.
+/// A process's address space as far as its code goes.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct Space {
+pub(super) struct CodeSpace {
     /// Its number, and no other's, ever.
     number: u64,
     /// Address of `_PyRuntime`, once code of an interpreter was met.
@@ -60,7 +60,7 @@ static CODE_PAGES: LruHashMap<CodePage, u64> = LruHashMap::with_max_entries(CODE
 
 /// The code of processes.
 #[map]
-static SPACES: LruHashMap<ProcessId, Space> = LruHashMap::with_max_entries(SPACE_ENTRIES, 0);
+static SPACES: LruHashMap<ProcessId, CodeSpace> = LruHashMap::with_max_entries(SPACE_ENTRIES, 0);
 
 /// How often processes mapped code, by a hash of the process.
 #[map]

@@ -10,7 +10,7 @@ use leak_common::{
 
 use super::{
     Scratch, StackScratch,
-    code::{self, Space},
+    code::{self, CodeSpace},
     mapping::{ByLock, ByTree},
     recall::{RETURN, Recalled},
     rules::{self, LooksUp, Remembered, Words},
@@ -62,8 +62,8 @@ pub(crate) struct Walk {
     pub(super) space: u64,
     pub(super) python_runtime: u64,
     pub(super) python_layout: u64,
-    /// A space while it is made; what else it has stays 0.
-    pub(super) fresh: Space,
+    /// A space while it is made, with no interpreter in it.
+    pub(super) fresh: CodeSpace,
 }
 
 /// A frame further away than this is not a frame.

@@ -51,7 +51,7 @@ pub enum Event {
     },
     CodeMapped(CodeMapped),
     Interpreted(Interpreted),
-    Snapshot(Box<StackSnapshot>),
+    StackSample(Box<StackSample>),
     Unfinished(Box<Unfinished>),
     Failed(Failed),
 }
@@ -71,7 +71,7 @@ impl Event {
             Event::Exited { time, .. } | Event::Uncovered { time, .. } => *time,
             Event::CodeMapped(wanted) => wanted.time,
             Event::Interpreted(interpreted) => interpreted.time,
-            Event::Snapshot(snapshot) => snapshot.time,
+            Event::StackSample(sample) => sample.time,
             Event::Unfinished(unfinished) => unfinished.time,
             Event::Failed(failed) => failed.time,
         }
@@ -140,7 +140,7 @@ pub struct Interpreted {
 
 /// A stack and what it was taken from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StackSnapshot {
+pub struct StackSample {
     pub time: Nanos,
     pub process: ProcessId,
     pub tid: u32,

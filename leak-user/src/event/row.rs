@@ -125,7 +125,7 @@ impl EventRow {
             },
             Event::CodeMapped(_)
             | Event::Interpreted(_)
-            | Event::Snapshot(_)
+            | Event::StackSample(_)
             | Event::Unfinished(_) => return None,
         })
     }

@@ -166,7 +166,7 @@ impl Ledger {
             // What stacks look like, or was not acquired, is not the ledger's matter.
             Event::CodeMapped(_)
             | Event::Interpreted(_)
-            | Event::Snapshot(_)
+            | Event::StackSample(_)
             | Event::Unfinished(_)
             | Event::Failed(_) => {}
         }

@@ -254,7 +254,7 @@ fn options(plan: &Plan) -> kernel::Options {
         all_events: plan.all_events,
         stack_memory: plan.stack_memory,
         no_stacks: plan.no_stacks,
-        snapshots: false,
+        stack_samples: false,
         verbose: plan.verbose,
     }
 }

@@ -14,7 +14,7 @@ use leak_common::{
 
 use self::{
     fields::{Fields, file_key, handle},
-    stacks::{interpreted, site, snapshot, unfinished},
+    stacks::{interpreted, site, stack_sample, unfinished},
 };
 use crate::event::{
     Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, RangeReleased, Refusal, Released,
@@ -165,7 +165,7 @@ pub fn decode(record: &[u8], each: &mut impl FnMut(Event)) -> Result<(), DecodeE
             })
         }
         RecordType::Interpreted => interpreted(&mut fields, time, process)?,
-        RecordType::Snapshot => snapshot(&mut fields, time, process)?,
+        RecordType::StackSample => stack_sample(&mut fields, time, process)?,
         RecordType::Unfinished => unfinished(&mut fields, time, process, kind()?)?,
         RecordType::Failed => failed(&mut fields, time, process, kind()?)?,
     };

@@ -11,7 +11,7 @@ use super::{
     DecodeError,
     fields::{Fields, file_key},
 };
-use crate::event::{Event, Interpreted, Registers, Site, SiteId, StackSnapshot, Unfinished};
+use crate::event::{Event, Interpreted, Registers, Site, SiteId, StackSample, Unfinished};
 
 pub(super) fn site(
     fields: &mut Fields<'_>,
@@ -103,7 +103,7 @@ pub(super) fn unfinished(
     })))
 }
 
-pub(super) fn snapshot(
+pub(super) fn stack_sample(
     fields: &mut Fields<'_>,
     time: u64,
     process: ProcessId,
@@ -127,7 +127,7 @@ pub(super) fn snapshot(
     let frames = frames
         .get(..count)
         .ok_or(DecodeError::Unknown("number of frames", count as u32))?;
-    Ok(Event::Snapshot(Box::new(StackSnapshot {
+    Ok(Event::StackSample(Box::new(StackSample {
         time,
         process,
         tid,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::event::{
     CodeMapped, Event, Executed, Failed, Forked, Interpreted, Nanos, RangeReleased, Remapped, Site,
-    StackSnapshot, Uncovered, Unfinished,
+    StackSample, Uncovered, Unfinished,
 };
 
 records! {
@@ -19,7 +19,7 @@ records! {
     Executed { time, process, comm }
     CodeMapped { time, process, file, start, end, offset, wanted }
     Interpreted { time, process, site, layout, frames }
-    StackSnapshot {
+    StackSample {
         time, process, tid, instruction, stack_pointer, frame_pointer, link, frames, end, memory,
     }
     Unfinished { time, process, kind, site, last, file, start, end, offset, memory }
@@ -49,7 +49,7 @@ pub(super) fn put(out: &mut Vec<u8>, event: &Event) -> (u8, Nanos) {
         }
         Event::CodeMapped(mapped) => (fields(out, kinds::CODE_MAPPED, mapped), mapped.time),
         Event::Interpreted(walked) => (fields(out, kinds::INTERPRETED, walked), walked.time),
-        Event::Snapshot(snapshot) => (fields(out, kinds::SNAPSHOT, &**snapshot), snapshot.time),
+        Event::StackSample(sample) => (fields(out, kinds::SNAPSHOT, &**sample), sample.time),
         Event::Unfinished(stack) => (fields(out, kinds::UNFINISHED, &**stack), stack.time),
         Event::Failed(failed) => (fields(out, kinds::FAILED, failed), failed.time),
         Event::Acquired(_) | Event::Released(_) => {
@@ -84,7 +84,7 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Event> {
         },
         kinds::CODE_MAPPED => Event::CodeMapped(CodeMapped::get(from)?),
         kinds::INTERPRETED => Event::Interpreted(Interpreted::get(from)?),
-        kinds::SNAPSHOT => Event::Snapshot(Box::new(StackSnapshot::get(from)?)),
+        kinds::SNAPSHOT => Event::StackSample(Box::new(StackSample::get(from)?)),
         kinds::UNFINISHED => Event::Unfinished(Box::new(Unfinished::get(from)?)),
         kinds::FAILED => Event::Failed(Failed::get(from)?),
         _ => return None,

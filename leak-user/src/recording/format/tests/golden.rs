@@ -11,7 +11,7 @@ use crate::{
     analysis::{FirstFailure, Input, Restored},
     event::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased,
-        Refusal, Registers, Released, Remapped, Site, SiteId, StackSnapshot, Uncovered, Unfinished,
+        Refusal, Registers, Released, Remapped, Site, SiteId, StackSample, Uncovered, Unfinished,
     },
     judge::Observation,
     ledger::{BaselineProcess, Piece, Snapshot},
@@ -166,7 +166,7 @@ fn rare() -> Vec<Event> {
             }]
             .into(),
         }),
-        Event::Snapshot(Box::new(StackSnapshot {
+        Event::StackSample(Box::new(StackSample {
             time,
             process,
             tid: 44,

@@ -11,7 +11,7 @@ use crate::{
     analysis::{Beginning, FirstFailure, Input, Restored},
     event::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, RangeReleased,
-        Refusal, Registers, Released, Remapped, Site, SiteId, StackSnapshot, Uncovered, Unfinished,
+        Refusal, Registers, Released, Remapped, Site, SiteId, StackSample, Uncovered, Unfinished,
     },
     judge::Observation,
     ledger::{BaselineProcess, Snapshot},
@@ -242,7 +242,7 @@ prop_compose! {
                 time, process, site, layout: instruction as u32,
                 frames: frames.iter().map(|&code| PythonFrame { code, place: !code }).collect(),
             }),
-            2 => Event::Snapshot(Box::new(StackSnapshot {
+            2 => Event::StackSample(Box::new(StackSample {
                 time, process, tid: offset as u32, instruction, stack_pointer: start,
                 frame_pointer: end_address, link: offset, frames, end, memory,
             })),

@@ -5,7 +5,7 @@ use aya_ebpf::helpers::bpf_get_prandom_u32;
 use leak_common::{
     ProcessId,
     limits::MAX_FRAMES,
-    wire::{RecordType, Snapshot},
+    wire::{RecordType, StackSample},
 };
 
 use crate::{
@@ -23,7 +23,7 @@ pub(crate) fn send(scratch: &Scratch, registers: Registers, process: ProcessId) 
     if unsafe { bpf_get_prandom_u32() } % ONE_IN != 0 {
         return;
     }
-    let Some(mut entry) = reserve::<Snapshot>(process) else {
+    let Some(mut entry) = reserve::<StackSample>(process) else {
         return;
     };
     let record = entry.as_mut_ptr();
@@ -31,7 +31,7 @@ pub(crate) fn send(scratch: &Scratch, registers: Registers, process: ProcessId) 
     // SAFETY: fields of the record, which is reserved for this program alone until it is
     // submitted; they are written and never read.
     unsafe {
-        (*record).head = head(RecordType::Snapshot, 0, process);
+        (*record).head = head(RecordType::StackSample, 0, process);
         (*record).instruction = registers.instruction();
         (*record).stack_pointer = stack_pointer;
         (*record).frame_pointer = registers.frame();
