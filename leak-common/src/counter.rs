@@ -1,4 +1,5 @@
-//! Counters that the programs keep per CPU.
+//! Counters that the programs keep per processor, and which of them count a loss. User space
+//! adds them up and reports losses by the names given here.
 
 use crate::{numbered::numbered, wire::StackEnd};
 

@@ -1,4 +1,5 @@
-//! Who holds a resource, and by which name.
+//! Identities: of processes, of the resources they hold, and of the sites where they acquire
+//! them. Both sides make them, so the formulas are here and nowhere else.
 
 use crate::{
     kind::{Class, Kind},

@@ -3,14 +3,14 @@
 
 /// Declares an enum with fixed numbers, which must count up by one.
 ///
-/// ```ignore
+/// ```text
 /// numbered! {
 ///     /// Why a stack ends where it does.
 ///     pub enum StackEnd: u16 { Complete = 0, Broken = 1 }
 /// }
 /// ```
 ///
-/// It has `ALL`, every variant in the order of the numbers, and `from_wire`, which is a
+/// It has `COUNT`, `ALL`, which is every variant in the order of the numbers, and `from_wire`, which is a
 /// `match` and no table: in BPF a table would hide from the verifier what the number can be.
 macro_rules! numbered {
     (

@@ -1,8 +1,9 @@
 //! The records of the ring buffer and the entries of the shared tables.
 //!
-//! Every record begins with a [`Head`]. All integers are native-endian, all
-//! bytes are named, numbers that name a kind, class or cause stay raw here.
-//! Times are nanoseconds of `CLOCK_MONOTONIC`.
+//! Every record begins with a [`Head`]. All integers are native-endian. All bytes are named,
+//! since a byte without a name would carry kernel memory to user space. Numbers that stand for
+//! a kind, class or cause stay numbers here: the decoder checks them. Times are
+//! nanoseconds of `CLOCK_MONOTONIC`.
 
 use crate::{
     identity::{Handle, ProcessId},
@@ -280,9 +281,9 @@ pub struct Interpreted {
     pub frames: u32,
 }
 
-/// What it takes to finish the stack of the site before it, once there are tables for
-/// the file that its last frame is in. Such a site is nobody else's: its identity is
-/// not that of its frames.
+/// The registers and memory by which user space finishes the stack of the site before it, once
+/// there are tables for the file that its last frame is in. No other stack has this site: its
+/// identity is not that of its frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Unfinished {
@@ -396,7 +397,7 @@ pub struct Young {
     pub kind: u32,
     /// A set of [`acquired`] bits.
     pub flags: u32,
-    /// How many acquisitions laid claim to the entry when it was vacant.
+    /// How many acquisitions wanted the entry since it became vacant. The acquisition that makes it 1 gets it.
     pub claims: u64,
 }
 

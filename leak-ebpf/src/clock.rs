@@ -1,4 +1,4 @@
-//! The time of events.
+//! The time of events. All records carry the same clock, which user space reads too.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 

@@ -1,4 +1,8 @@
-//! Read-only data that user space fills in before the programs are loaded.
+//! Read-only data that user space fills in before the programs are loaded: the configuration,
+//! and the table of system calls.
+//!
+//! The verifier sees constants there, and removes what is switched off. What the fields mean is
+//! said in `leak_common::config` and `leak_common::syscalls`.
 
 use leak_common::{
     config::Config,

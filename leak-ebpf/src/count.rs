@@ -1,4 +1,7 @@
-//! Counters, and who was hit by a loss.
+//! Counters of this processor, and which process a loss may have hit.
+//!
+//! Every fault that a program meets ends here: the programs have nobody to tell, and user space
+//! reads the counters. A process that may have lost records is looked at again in `/proc`.
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use leak_common::{Counter, ProcessId};

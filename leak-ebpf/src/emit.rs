@@ -1,4 +1,7 @@
 //! The only writer of the ring. What does not fit is counted, with its process.
+//!
+//! It knows how a record is written and when user space is woken. What a record says is for the
+//! modules that make it.
 
 use core::ffi::c_void;
 

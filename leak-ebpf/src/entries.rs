@@ -1,4 +1,7 @@
-//! Entries of maps: other processors, and user space, change them meanwhile.
+//! Entries of maps, which other processors and user space change meanwhile.
+//!
+//! There are two safe ways to read one: as a copy of the whole, or as a word that others add to.
+//! Modules that write to the fields of an entry do it themselves, and say why they may.
 
 use aya_ebpf::maps::{Array, HashMap, LruHashMap};
 

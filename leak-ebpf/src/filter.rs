@@ -1,4 +1,5 @@
-//! Which processes are traced.
+//! Which processes are traced: by their pid, their name or their cgroup, as user space said, and
+//! by what they inherit from the process that made them.
 
 use aya_ebpf::helpers::bpf_get_current_comm;
 use aya_log_ebpf::warn;

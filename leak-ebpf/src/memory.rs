@@ -1,5 +1,5 @@
-//! Reads of memory by its address: the kernel's helpers check each, and say where there is
-//! nothing to read.
+//! Reads of memory by its address. The kernel's helpers check every address, and say where there
+//! is nothing to read. Memory whose type the verifier knows is read in `task` and `registers`.
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_user, generated};
 

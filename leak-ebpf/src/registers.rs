@@ -1,4 +1,5 @@
-//! The user's registers at a system call, per architecture.
+//! The registers of the caller at a system call, and where a signal's frame keeps them: all that
+//! differs between the architectures is here.
 
 /// Pointer to the kernel's `struct pt_regs` of the user side, typed for the
 /// verifier: fields are plain loads.

@@ -1,4 +1,7 @@
-//! Sites: counted at each acquisition, sent to user space at the first.
+//! Sites: a stack of one process that acquires one kind of resource.
+//!
+//! Each acquisition is counted at its site. The first one sends the site to user space, with its
+//! frames; later records name it by 8 bytes. How a stack is walked is for `stack`.
 
 use leak_common::{
     Counter, ProcessId,

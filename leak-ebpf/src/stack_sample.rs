@@ -1,5 +1,5 @@
-//! Stacks with what they were taken from, to compare the walk with another
-//! unwinder's. Switched off, there is nothing of it in the programs.
+//! Stacks with the memory they were taken from, for comparing the walk with another unwinder's.
+//! Only a test asks for them: switched off, there is nothing of it in the programs.
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use leak_common::{
@@ -15,7 +15,7 @@ use crate::{
     stack::{self, Scratch},
 };
 
-/// Sends a stack with what it was taken from, one in so many at random.
+/// Sends a stack with what it was taken from, one in four at random.
 #[inline(always)]
 pub(crate) fn send(scratch: &Scratch, registers: Registers, process: ProcessId) {
     const ONE_IN: u32 = 4;

@@ -1,4 +1,8 @@
-//! Reading kernel structures at the offsets that user space found.
+//! Tasks: reading `struct task_struct`, and what it leads to, at the offsets that user space took
+//! from the kernel's BTF.
+//!
+//! Where the kernel has typed pointers, fields are plain loads that the verifier checks; else a
+//! helper checks each read.
 
 use aya_ebpf::{
     bindings::task_struct,

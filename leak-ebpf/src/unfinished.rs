@@ -1,5 +1,8 @@
-//! Stacks that end in a file without tables: user space finishes them, from the
-//! memory that goes with them, when it has made the tables.
+//! Stacks that end in a file without unwind tables. User space finishes them when it has made the
+//! tables, from the memory that goes with them.
+//!
+//! Each carries 16 KiB, so a processor sends only some in a tenth of a second; the others stay as
+//! they are.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{
@@ -57,7 +60,8 @@ pub(crate) fn mark(scratch: &mut Scratch) {
     }
 }
 
-/// Sends what it takes to finish the stack of a new site, if it was marked.
+/// Sends the registers and memory by which user space finishes the stack of a new site, if the
+/// stack was marked.
 #[inline(always)]
 pub(crate) fn send(scratch: &Scratch, kind: u32, process: ProcessId, site: u64) {
     if scratch.unfinished == 0 {

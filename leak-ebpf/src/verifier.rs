@@ -1,5 +1,5 @@
-//! What code needs so that the kernel's verifier accepts it: bounds that it sees, and paths
-//! that it need not walk again.
+//! What code needs so that the kernel's verifier accepts it: bounds that it can see, and paths that
+//! it does not walk again and again.
 
 /// A function that the verifier walks by itself, whatever it is called with (global
 /// functions, 5.6): walked anew at each call, or for each frame of a stack, programs

@@ -1,4 +1,7 @@
-//! The young table: acquisitions wait here, and most of their releases find them.
+//! The young table: resources wait here, and most of their releases find them.
+//!
+//! A pair that ends here costs no record. What lives longer, user space takes out of the table
+//! (`probes::expire`); what others may release is sent at once.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use leak_common::{
@@ -97,8 +100,8 @@ pub(crate) fn acquire_as(key: YoungKey, young: Young) -> u64 {
 /// used again and again this spares an insertion and a removal, which are half of what
 /// a resource costs that dies young.
 ///
-/// Nobody else writes to it: of those that lay claim to it at most one sees that it is
-/// the first.
+/// At most one acquisition gets it: each adds one to the entry's claims, and only the one that
+/// sees 1 there fills the entry.
 #[inline(always)]
 fn move_in(key: YoungKey, young: &Young) -> bool {
     let Some(entry) = YOUNG.get_ptr_mut(key) else {
@@ -205,7 +208,7 @@ pub(crate) fn take(process: ProcessId, handle: Handle) -> Found {
     }
 }
 
-/// Whether user space can not know of an acquisition, so that its release may
+/// Whether user space cannot know of an acquisition, so that its release may
 /// pass in silence.
 #[inline(always)]
 pub(crate) fn is_silent(acquired: u64) -> bool {

@@ -1,4 +1,7 @@
-//! Descriptors: acquired at the end of a call, released at its beginning.
+//! Descriptors: acquired at the end of a call, released at the beginning of one.
+//!
+//! One function per operation of the table says what its call acquires. Descriptors that come with
+//! messages are in `message`, those of io_uring in `probes::uring`.
 
 use leak_common::{
     Class, Counter, Handle, Kind, ProcessId,

@@ -1,6 +1,6 @@
-//! Calls that would have acquired something, and that the kernel refused for want of
-//! it. Each is counted; the first of a process and error goes to user space, with its
-//! stack.
+//! Calls that would have acquired something, but the kernel refused since a limit was reached.
+//!
+//! Each is counted. The first of a process and error goes to user space, with its stack.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use leak_common::{

@@ -1,4 +1,6 @@
-//! Memory mappings: ranges of addresses, split and replaced at will.
+//! Memory mappings. A process may unmap, replace or move any part of what it has mapped, so only
+//! a release of exactly one young mapping is settled here; all others go to user space, which knows
+//! the ranges.
 
 use aya_ebpf::{macros::map, maps::LruHashMap};
 use leak_common::{

@@ -1,5 +1,7 @@
-//! What system calls do to resources, one module per subject. Each says what a
-//! call acquires; the stack is taken once, after that, and only then.
+//! What system calls do to resources, one module per subject.
+//!
+//! Each function says what its call acquires, or that it acquires nothing. Only then, and once per
+//! call, the stack is taken (by the probe), and the resources are recorded with its site.
 
 pub(crate) mod clone;
 pub(crate) mod descriptor;

@@ -1,5 +1,5 @@
-//! Run by user space, not by an event: takes an entry out of the young table
-//! once it was promoted, unless the same key has been acquired anew meanwhile.
+//! Run by user space, not by an event: takes an entry out of the young table when its resource
+//! has been promoted. It stays if the same key has been acquired again meanwhile.
 
 use aya_ebpf::{EbpfContext, macros::raw_tracepoint, programs::RawTracePointContext};
 use leak_common::{Handle, ProcessId, wire::YoungKey};

@@ -1,4 +1,7 @@
-//! The end of every system call: acquisitions, and those that failed.
+//! The end of every system call: what it acquired, or that the kernel refused it.
+//!
+//! It decides whether a call is traced at all, as cheaply as can be: this runs at every call of the
+//! host. What a call means is in `operations`.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use leak_common::{

@@ -1,5 +1,7 @@
-//! From an address to its file's tables. What was found is remembered per page and
-//! per space: the code of one process as long as nothing new is mapped over it.
+//! From an address to the unwind tables of the file it lies in.
+//!
+//! What was found is remembered per page and address space, until the process maps code again.
+//! Files without tables are asked for here; user space makes the tables.
 
 #![expect(
     clippy::needless_borrows_for_generic_args,
@@ -280,8 +282,8 @@ fn tell(process: ProcessId, file: FileKey, (start, end, offset): (u64, u64, u64)
     }
 }
 
-/// A file whose tables are missing is asked for again after so long: a request may
-/// have been lost.
+/// Nanoseconds until a file whose tables are missing is asked for again: a request may have
+/// been lost.
 const WANT_AGAIN: u64 = 1_000_000_000;
 
 #[inline(always)]

@@ -1,4 +1,5 @@
-//! Which mapping an address lies in, asked of the kernel.
+//! Which mapping an address lies in, asked of the kernel: by its own look-up (5.17), or through the
+//! tree of mappings that kernels before 6.1 have.
 
 use core::ffi::c_void;
 

@@ -1,4 +1,5 @@
-//! Frames of CPython: a list in the process's memory, read while it stands still.
+//! Frames of CPython: a list in the process's memory. The process stands still while it is read,
+//! since it is in the system call. Offsets come from user space, which knows the version.
 
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::map, maps::LruHashMap};
 use leak_common::{
@@ -29,7 +30,8 @@ pub(super) struct Interpreter {
     words: [u64; FRAME_WORDS],
 }
 
-/// The fields of a frame that are read lie in so many words (a power of two).
+/// Words of a frame's beginning that are kept: the fields that are read lie in them. A power of
+/// two.
 const FRAME_WORDS: usize = 16;
 /// Bytes of a frame that are read: all that the layouts name.
 const FRAME_BYTES: u32 = PythonLayout::FRAME_BYTES;

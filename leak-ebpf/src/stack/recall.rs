@@ -1,7 +1,9 @@
-//! Whole stacks that a processor remembers. A walk's way depends on the registers it
-//! sets out from, on the words of the stack that it goes by, and on the code that its
-//! process maps: where all of these are what they were, it comes to the same end. To
-//! compare them costs a fraction of the walk, since no step waits for the one before.
+//! Whole stacks that a processor remembers.
+//!
+//! Where a walk leads depends on the registers it begins with, the words of the stack that it reads,
+//! and the code that the process maps. Where all of these are unchanged, the walk has the same
+//! result, and is not done again. Comparing costs a fraction of walking: no step waits for the one
+//! before.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{

@@ -1,5 +1,5 @@
-//! The rule that holds at an address: remembered per processor, or searched in the
-//! tables of its file, in a fixed number of steps without branches.
+//! The rule that holds at an address: remembered per processor, or searched in the tables of its
+//! file, in a fixed number of steps without branches, which the verifier walks once.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{

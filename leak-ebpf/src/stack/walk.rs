@@ -1,4 +1,5 @@
-//! From frame to frame, as the rules say.
+//! From frame to frame: applies the rule of each address, and notes what the walk went by, so that
+//! `recall` can tell next time whether it would be the same. Which rule holds is for `rules`.
 
 use leak_common::{
     ProcessId,
@@ -38,7 +39,7 @@ pub(crate) struct Walk {
     pub(super) frame_untouched: u64,
     /// Address that `frame` was read from, 0 as long as it is the register's.
     pub(super) frame_from: u64,
-    /// Not 0: the walk went by something that is not noted, so that it can not be
+    /// Not 0: the walk went by something that is not noted, so that it cannot be
     /// remembered.
     unnoted: u64,
     /// 1 where `instruction` follows a call: the call is what the rule is for.

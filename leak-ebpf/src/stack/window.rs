@@ -24,7 +24,7 @@ impl Window {
         self.length = 0;
     }
 
-    /// Moves the window to an address and reads so many bytes there. Whether they fit and
+    /// Moves the window to an address and reads a number of bytes there. Whether they fit and
     /// could be read.
     #[inline(always)]
     pub(super) fn open(&mut self, address: u64, bytes: u64) -> bool {
@@ -75,7 +75,7 @@ impl Window {
         ])
     }
 
-    /// The word at an address, without moving the window; zero where it can not
+    /// The word at an address, without moving the window; zero where it cannot
     /// be read.
     #[inline(always)]
     pub(super) fn word(&self, address: u64) -> u64 {
