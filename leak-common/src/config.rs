@@ -1,7 +1,7 @@
 //! What user space tells the programs before they are loaded.
 //!
-//! The programs hold it in read-only data, so the verifier sees constants and
-//! removes what is switched off; kernels that lack a helper never see a call of it.
+//! The programs hold it in read-only data. The verifier sees constants there and removes what
+//! is switched off: a kernel that lacks a helper never sees a call of it.
 
 use crate::limits::MAX_COMMS;
 
@@ -46,7 +46,7 @@ pub mod flags {
     pub const PROMPT: u32 = 1 << 6;
     /// Each stack goes through the ring with the registers and memory it was taken
     /// from, to be compared with another unwinder's.
-    pub const SNAPSHOTS: u32 = 1 << 7;
+    pub const STACK_SAMPLES: u32 = 1 << 7;
     /// No stacks are taken: a process has one site of each kind.
     pub const NO_STACKS: u32 = 1 << 8;
 }
@@ -57,7 +57,8 @@ pub mod target {
     pub const BY_PID: u32 = 1 << 0;
     /// Selected by its name.
     pub const BY_COMM: u32 = 1 << 1;
-    /// Room for them; above it is when the process began, if it was seen to.
+    /// The bits that these may use. The bits above say when the process began, if the programs
+    /// saw it begin, else 0.
     pub const ALL: u32 = 0xff;
 }
 

@@ -1,6 +1,10 @@
-//! Who holds a resource, and by which name.
+//! Identities: of processes, of the resources they hold, and of the sites where they acquire
+//! them. Both sides make them, so the formulas are here and nowhere else.
 
-use crate::kind::Class;
+use crate::{
+    kind::{Class, Kind},
+    unwind::PythonFrame,
+};
 
 /// Nanoseconds in a clock tick of `/proc` (`USER_HZ` is 100 on every
 /// architecture this runs on).
@@ -111,7 +115,7 @@ impl Handle {
     }
 }
 
-/// One step of a stack's hash: a multiplication and a fold (Fibonacci hashing).
+/// One step of a hash: a multiplication and a fold (Fibonacci hashing).
 #[inline(always)]
 #[must_use]
 pub const fn mix(hash: u64, value: u64) -> u64 {
@@ -119,19 +123,68 @@ pub const fn mix(hash: u64, value: u64) -> u64 {
     hash ^ hash >> 29
 }
 
-/// The hash that a process's stacks begin with; every frame is mixed into it.
+// A site's identity. What goes in, in this order: the process, the native frames from the
+// innermost on, the interpreter's frames from the innermost on, the kind. The programs mix in
+// one frame after the other as they walk; user space has the whole stack and calls `site_of`.
+
+/// The hash of a process's stack before its first frame.
 #[inline(always)]
 #[must_use]
-pub const fn stack_seed(process: ProcessId) -> u64 {
+pub const fn stack_of(process: ProcessId) -> u64 {
     mix(process.0, 0)
 }
 
-/// A site's identity: its stack's hash, and its kind's number. Never 0, which is the
-/// unknown site.
+/// The hash of a stack with one more native frame: the address that the caller returns to, of
+/// the innermost frame the instruction itself.
+#[inline(always)]
+#[must_use]
+pub const fn with_frame(stack: u64, address: u64) -> u64 {
+    mix(stack, address)
+}
+
+/// The hash of a stack with one more frame of an interpreter.
+#[inline(always)]
+#[must_use]
+pub const fn with_python_frame(stack: u64, frame: PythonFrame) -> u64 {
+    mix(mix(stack, frame.code), frame.place)
+}
+
+/// The hash of a stack that must be like no other, since its frames are not complete yet: the
+/// time tells it apart.
+#[inline(always)]
+#[must_use]
+pub const fn unfinished_at(stack: u64, time: u64) -> u64 {
+    mix(stack, time)
+}
+
+/// The identity of the site where a stack acquires resources of a kind (its number). Never 0,
+/// which stands for the unknown site: bit 0 is always set.
 #[inline(always)]
 #[must_use]
 pub const fn site(stack: u64, kind: u32) -> u64 {
     mix(stack, kind as u64) | 1
+}
+
+/// The identity of a site, from all that goes into it. Frames are innermost first.
+#[must_use]
+pub fn site_of(process: ProcessId, frames: &[u64], python: &[PythonFrame], kind: Kind) -> u64 {
+    let mut stack = stack_of(process);
+    for address in frames {
+        stack = with_frame(stack, *address);
+    }
+    for frame in python {
+        stack = with_python_frame(stack, *frame);
+    }
+    site(stack, kind as u32)
+}
+
+/// The identity of a second site of the same stack, for a kind that is known only after the
+/// programs named the site for another one: descriptors of several kinds arrive in one
+/// message. It is made from the site's identity, since nobody has the stack's hash any more:
+/// that is well mixed, and the kind picks another rotation of it.
+#[must_use]
+pub const fn site_of_other_kind(site: u64, kind: Kind) -> u64 {
+    site.rotate_left(kind as u32 + 1) | 1
 }
 
 #[cfg(test)]
@@ -147,5 +200,59 @@ mod tests {
         assert_eq!(handle.as_task(), Some(task));
         assert_eq!(handle.descriptor(), None);
         assert_eq!(Handle::new(Class::Descriptor, 7).descriptor(), Some(7));
+    }
+    const PROCESS: ProcessId = ProcessId::new(1234, 56789);
+    const FRAMES: [u64; 2] = [0x7f00_0000_1234, 0x5555_5555_0001];
+
+    #[test]
+    fn sites_keep_their_numbers_from_one_version_to_the_next() {
+        let python = [
+            PythonFrame {
+                code: 0x7f12_3456_7890,
+                place: PythonFrame::ENTRY | 0x42,
+            },
+            PythonFrame {
+                code: 0x7f12_3456_7900,
+                place: 0x7f,
+            },
+        ];
+        assert_eq!(stack_of(PROCESS), 0x1d47_8774_dc2b_65d8);
+        assert_eq!(
+            site_of(PROCESS, &[], &[], Kind::File),
+            0x9b9b_0e1a_f046_063d
+        );
+        assert_eq!(
+            site_of(PROCESS, &FRAMES, &[], Kind::File),
+            0x3659_8ffd_5722_03dd
+        );
+        assert_eq!(
+            site_of(PROCESS, &FRAMES, &[], Kind::Socket),
+            0xf9ea_9c8e_280d_605f
+        );
+        assert_eq!(
+            site_of(PROCESS, &FRAMES, &python, Kind::Socket),
+            0xcde0_0c47_85c9_be0d
+        );
+        let socket = site_of(PROCESS, &FRAMES, &[], Kind::Socket);
+        assert_eq!(
+            site_of_other_kind(socket, Kind::File),
+            0xe7aa_7238_a035_817f
+        );
+        assert_eq!(
+            site_of_other_kind(socket, Kind::Process),
+            0xe471_406b_02ff_cf55
+        );
+    }
+
+    #[test]
+    fn programs_find_the_site_that_user_space_does() {
+        let mut stack = stack_of(PROCESS);
+        for address in FRAMES {
+            stack = with_frame(stack, address);
+        }
+        let by_user_space = site_of(PROCESS, &FRAMES, &[], Kind::Socket);
+        assert_eq!(site(stack, Kind::Socket as u32), by_user_space);
+        let first = with_frame(stack_of(PROCESS), FRAMES[0]);
+        assert_eq!(unfinished_at(first, 77_000_000_000), 0x36f8_f6da_1733_3307);
     }
 }

@@ -10,6 +10,7 @@ pub mod counter;
 pub mod identity;
 pub mod kind;
 pub mod limits;
+mod numbered;
 pub mod syscalls;
 pub mod unwind;
 pub mod wire;

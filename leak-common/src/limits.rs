@@ -1,10 +1,12 @@
-//! Sizes of the kernel-side tables, with what they cost.
+//! Sizes of the kernel-side tables, with what they cost in memory, and other limits that both
+//! sides go by. Numbers of bytes are for one table unless they say "each".
 
 /// Entries of the young table. A preallocated hash element costs 48 bytes plus
 /// key (16) and value (48), and 16 bytes of bucket: 128 bytes an entry, 16 MiB.
 pub const YOUNG_ENTRIES: u32 = 131_072;
 
-/// A site that has acquired so often is busy.
+/// Acquisitions from which on a site is busy: its entries in the young table are kept for the
+/// next resource of the same key.
 pub const BUSY_SITE: u64 = 64;
 
 /// Sites known to the kernel: 48 + 8 + 16 bytes and a bucket of 16 each, 5.5 MiB.

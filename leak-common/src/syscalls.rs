@@ -4,94 +4,117 @@
 //! Numbers: arch/x86/entry/syscalls/syscall_64.tbl and
 //! include/uapi/asm-generic/unistd.h (aarch64).
 
-use crate::{kind::Kind, limits::SYSCALLS};
+use crate::{kind::Kind, limits::SYSCALLS, numbered::numbered};
 
-/// What a call does. The numbers are indices that both sides share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Operation {
-    /// Nothing that is traced.
-    None = 0,
-    /// Returns a descriptor of the row's kind.
-    Returns = 1,
-    /// Returns a descriptor whose kind only its file knows. The row's kind stands for
-    /// it where the call fails; without one, argument 0 has it.
-    ReturnsByFile = 2,
-    /// Opens by path: a directory if the flags say so, else a file.
-    Opens = 3,
-    /// Writes two descriptors of the row's kind at the address in the row's argument.
-    WritesTwo = 4,
-    /// dup2, dup3: the second argument is closed and acquired anew.
-    Replaces = 5,
-    /// fcntl: acquires for `F_DUPFD` and `F_DUPFD_CLOEXEC`.
-    Fcntl = 6,
-    /// signalfd: acquires only where its first argument is -1.
-    Signalfd = 7,
-    /// clone, fork, vfork: a thread or process, and a pidfd with `CLONE_PIDFD`
-    /// where the row's argument is 1.
-    Clone = 8,
-    /// clone3: the same, arguments in a structure.
-    Clone3 = 9,
-    /// bpf: acquires for the commands that return a descriptor.
-    Bpf = 10,
-    /// seccomp: acquires for `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
-    Seccomp = 11,
-    /// landlock_create_ruleset: acquires unless it was asked for a version.
-    Landlock = 12,
-    /// recvmsg: descriptors may arrive in the control data.
-    Receives = 13,
-    /// recvmmsg.
-    ReceivesMany = 14,
-    /// mmap.
-    Maps = 15,
-    /// mremap.
-    Remaps = 16,
-    /// shmat: a mapping.
-    Attaches = 17,
-    /// shmget: a segment, where it was created.
-    Creates = 18,
-    /// shmctl: releases the segment for `IPC_RMID`.
-    Removes = 19,
-    /// close, at its beginning.
-    Closes = 20,
-    /// close_range, at its beginning.
-    ClosesRange = 21,
-    /// munmap, at its beginning.
-    Unmaps = 22,
-    /// shmdt, at its beginning.
-    Detaches = 23,
-}
-
-impl Operation {
-    /// Whether it is handled when the call begins: a release, since by the end
-    /// of the call another thread may own the same handle.
-    #[must_use]
-    pub const fn at_enter(self) -> bool {
-        matches!(
-            self,
-            Operation::Closes | Operation::ClosesRange | Operation::Unmaps | Operation::Detaches
-        )
+numbered! {
+    /// What a call does. The numbers are indices that both sides share.
+    pub enum Operation: u8 {
+        /// Nothing that is traced.
+        None = 0,
+        /// Returns a descriptor of the row's kind.
+        Returns = 1,
+        /// Returns a descriptor whose kind only its file knows. The row's kind stands for
+        /// it where the call fails; without one, argument 0 has it.
+        ReturnsByFile = 2,
+        /// Opens by path: a directory if the flags say so, else a file.
+        Opens = 3,
+        /// Writes two descriptors of the row's kind at the address in the row's argument.
+        WritesTwo = 4,
+        /// dup2, dup3: the second argument is closed and acquired anew.
+        Replaces = 5,
+        /// fcntl: acquires for `F_DUPFD` and `F_DUPFD_CLOEXEC`.
+        Fcntl = 6,
+        /// signalfd: acquires only where its first argument is -1.
+        Signalfd = 7,
+        /// clone, fork, vfork: a thread or process, and a pidfd with `CLONE_PIDFD`
+        /// where the row's argument is 1.
+        Clone = 8,
+        /// clone3: the same, arguments in a structure.
+        Clone3 = 9,
+        /// bpf: acquires for the commands that return a descriptor.
+        Bpf = 10,
+        /// seccomp: acquires for `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
+        Seccomp = 11,
+        /// landlock_create_ruleset: acquires unless it was asked for a version.
+        Landlock = 12,
+        /// recvmsg: descriptors may arrive in the control data.
+        Receives = 13,
+        /// recvmmsg.
+        ReceivesMany = 14,
+        /// mmap.
+        Maps = 15,
+        /// mremap.
+        Remaps = 16,
+        /// shmat: a mapping.
+        Attaches = 17,
+        /// shmget: a segment, where it was created.
+        Creates = 18,
+        /// shmctl: releases the segment for `IPC_RMID`.
+        Removes = 19,
+        /// close, at its beginning.
+        Closes = 20,
+        /// close_range, at its beginning.
+        ClosesRange = 21,
+        /// munmap, at its beginning.
+        Unmaps = 22,
+        /// shmdt, at its beginning.
+        Detaches = 23,
     }
 }
 
-/// How a call says that its descriptor closes on exec.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum CloseOnExec {
-    Never = 0,
-    Always = 1,
-    /// `O_CLOEXEC` (0x80000), which `SOCK_`, `EFD_`, `EPOLL_`, `TFD_`, `SFD_`
-    /// and `IN_CLOEXEC` equal, in argument 0 to 3.
-    Argument0 = 2,
-    Argument1 = 3,
-    Argument2 = 4,
-    Argument3 = 5,
-    /// Bit 0 of argument 1 or 0 (`MFD_`, `FAN_`, `FSOPEN_`, `FSMOUNT_` `_CLOEXEC`).
-    LowBitArgument1 = 6,
-    LowBitArgument0 = 7,
+impl Operation {
+    /// Whether it is handled when the call begins: it is a release, and by the end
+    /// of the call another thread may own the same handle.
+    #[inline(always)]
+    #[must_use]
+    pub const fn at_enter(self) -> bool {
+        match self {
+            Operation::Closes
+            | Operation::ClosesRange
+            | Operation::Unmaps
+            | Operation::Detaches => true,
+            Operation::None
+            | Operation::Returns
+            | Operation::ReturnsByFile
+            | Operation::Opens
+            | Operation::WritesTwo
+            | Operation::Replaces
+            | Operation::Fcntl
+            | Operation::Signalfd
+            | Operation::Clone
+            | Operation::Clone3
+            | Operation::Bpf
+            | Operation::Seccomp
+            | Operation::Landlock
+            | Operation::Receives
+            | Operation::ReceivesMany
+            | Operation::Maps
+            | Operation::Remaps
+            | Operation::Attaches
+            | Operation::Creates
+            | Operation::Removes => false,
+        }
+    }
 }
 
-/// A row as the programs hold it.
+numbered! {
+    /// How a call says that its descriptor closes on exec.
+    pub enum CloseOnExec: u8 {
+        Never = 0,
+        Always = 1,
+        /// `O_CLOEXEC` (0x80000), which `SOCK_`, `EFD_`, `EPOLL_`, `TFD_`, `SFD_`
+        /// and `IN_CLOEXEC` equal, in argument 0 to 3.
+        Argument0 = 2,
+        Argument1 = 3,
+        Argument2 = 4,
+        Argument3 = 5,
+        /// Bit 0 of argument 1 or 0 (`MFD_`, `FAN_`, `FSOPEN_`, `FSMOUNT_` `_CLOEXEC`).
+        LowBitArgument1 = 6,
+        LowBitArgument0 = 7,
+    }
+}
+
+/// A row as user space hands it to the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Action {
@@ -116,6 +139,37 @@ impl Action {
         argument: 0,
         close_on_exec: 0,
     };
+
+    /// What the row says, unless one of its numbers is damaged.
+    #[inline(always)]
+    #[must_use]
+    pub const fn effect(self) -> Option<Effect> {
+        match (
+            Operation::from_wire(self.operation),
+            CloseOnExec::from_wire(self.close_on_exec),
+        ) {
+            (Some(operation), Some(close_on_exec)) => Some(Effect {
+                operation,
+                kind: self.kind,
+                argument: self.argument,
+                close_on_exec,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// An [`Action`] whose numbers are known: what the programs go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// What the call does.
+    pub operation: Operation,
+    /// As in [`Action::kind`].
+    pub kind: u8,
+    /// As in [`Action::argument`].
+    pub argument: u8,
+    /// How the call says that its descriptor closes on exec.
+    pub close_on_exec: CloseOnExec,
 }
 
 /// A row of the table.
@@ -270,6 +324,28 @@ mod tests {
             }
             assert!(row.x86_64 < SYSCALLS as i32 && row.aarch64 < SYSCALLS as i32);
         }
+    }
+
+    #[test]
+    fn programs_understand_every_row() {
+        for row in TABLE {
+            let effect = row.action.effect().expect(row.name);
+            assert_eq!(effect.operation, row.operation, "{}", row.name);
+            assert_eq!(effect.close_on_exec as u8, row.action.close_on_exec);
+        }
+        for operation in Operation::ALL {
+            assert_eq!(Operation::from_wire(operation as u8), Some(operation));
+        }
+        let beyond = Action {
+            operation: Operation::COUNT as u8,
+            ..Action::NONE
+        };
+        assert_eq!(beyond.effect(), None);
+        let beyond = Action {
+            close_on_exec: CloseOnExec::COUNT as u8,
+            ..Action::NONE
+        };
+        assert_eq!(beyond.effect(), None);
     }
 
     #[test]

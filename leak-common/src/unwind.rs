@@ -267,7 +267,8 @@ pub struct PythonLayout {
 }
 
 impl PythonLayout {
-    /// All fields of a frame lie in so many bytes of it: 3.9 has them the farthest in.
+    /// Bytes of a frame's beginning that hold all of these fields: 3.9 has them the farthest
+    /// in.
     pub const FRAME_BYTES: u32 = 112;
 }
 

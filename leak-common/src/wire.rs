@@ -1,58 +1,35 @@
 //! The records of the ring buffer and the entries of the shared tables.
 //!
-//! Every record begins with a [`Head`]. All integers are native-endian, all
-//! bytes are named, numbers that name a kind, class or cause stay raw here.
-//! Times are nanoseconds of `CLOCK_MONOTONIC`.
+//! Every record begins with a [`Head`]. All integers are native-endian. All bytes are named,
+//! since a byte without a name would carry kernel memory to user space. Numbers that stand for
+//! a kind, class or cause stay numbers here: the decoder checks them. Times are
+//! nanoseconds of `CLOCK_MONOTONIC`.
 
 use crate::{
     identity::{Handle, ProcessId},
     limits::MAX_FRAMES,
+    numbered::numbered,
     unwind::FileKey,
 };
 
-/// What a record is. The numbers are part of the format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum RecordType {
-    Site = 1,
-    Acquired = 2,
-    Released = 3,
-    RangeReleased = 4,
-    Remapped = 5,
-    Forked = 6,
-    Executed = 7,
-    Exited = 8,
-    Uncovered = 9,
-    Received = 10,
-    CodeMapped = 11,
-    Interpreted = 12,
-    Snapshot = 13,
-    Unfinished = 14,
-    Failed = 15,
-}
-
-impl RecordType {
-    /// The type with this number, if there is one.
-    #[must_use]
-    pub const fn from_wire(number: u32) -> Option<RecordType> {
-        Some(match number {
-            1 => RecordType::Site,
-            2 => RecordType::Acquired,
-            3 => RecordType::Released,
-            4 => RecordType::RangeReleased,
-            5 => RecordType::Remapped,
-            6 => RecordType::Forked,
-            7 => RecordType::Executed,
-            8 => RecordType::Exited,
-            9 => RecordType::Uncovered,
-            10 => RecordType::Received,
-            11 => RecordType::CodeMapped,
-            12 => RecordType::Interpreted,
-            13 => RecordType::Snapshot,
-            14 => RecordType::Unfinished,
-            15 => RecordType::Failed,
-            _ => return None,
-        })
+numbered! {
+    /// What a record is. The numbers are part of the format.
+    pub enum RecordType: u32 {
+        Site = 1,
+        Acquired = 2,
+        Released = 3,
+        RangeReleased = 4,
+        Remapped = 5,
+        Forked = 6,
+        Executed = 7,
+        Exited = 8,
+        Uncovered = 9,
+        Received = 10,
+        CodeMapped = 11,
+        Interpreted = 12,
+        StackSample = 13,
+        Unfinished = 14,
+        Failed = 15,
     }
 }
 
@@ -87,57 +64,29 @@ pub struct Site {
     pub end: u16,
 }
 
-/// Why a stack ends where it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum StackEnd {
-    /// At the outermost frame.
-    Complete = 0,
-    /// What should be the caller is no code, or not further up the stack.
-    Broken = 1,
-    /// The stack's memory could not be read.
-    Unreadable = 2,
-    /// There were more frames than are kept.
-    TooDeep = 3,
-    /// No user registers: none was taken.
-    NotTaken = 4,
-    /// The unwind tables of a file were not there yet.
-    NoTable = 5,
-    /// The unwind tables of a file had been dropped to make room.
-    Evicted = 6,
-    /// The process's mappings were being changed and could not be read.
-    Locked = 7,
+numbered! {
+    /// Why a stack ends where it does.
+    pub enum StackEnd: u16 {
+        /// At the outermost frame.
+        Complete = 0,
+        /// What should be the caller is no code, or not further up the stack.
+        Broken = 1,
+        /// The stack's memory could not be read.
+        Unreadable = 2,
+        /// There were more frames than are kept.
+        TooDeep = 3,
+        /// No user registers: none was taken.
+        NotTaken = 4,
+        /// The unwind tables of a file were not there yet.
+        NoTable = 5,
+        /// The unwind tables of a file had been dropped to make room.
+        Evicted = 6,
+        /// The process's mappings were being changed and could not be read.
+        Locked = 7,
+    }
 }
 
 impl StackEnd {
-    /// The end with this number, if there is one.
-    #[must_use]
-    pub const fn from_wire(number: u16) -> Option<StackEnd> {
-        Some(match number {
-            0 => StackEnd::Complete,
-            1 => StackEnd::Broken,
-            2 => StackEnd::Unreadable,
-            3 => StackEnd::TooDeep,
-            4 => StackEnd::NotTaken,
-            5 => StackEnd::NoTable,
-            6 => StackEnd::Evicted,
-            7 => StackEnd::Locked,
-            _ => return None,
-        })
-    }
-
-    /// Every end, in the order of their numbers.
-    pub const ALL: [StackEnd; 8] = [
-        StackEnd::Complete,
-        StackEnd::Broken,
-        StackEnd::Unreadable,
-        StackEnd::TooDeep,
-        StackEnd::NotTaken,
-        StackEnd::NoTable,
-        StackEnd::Evicted,
-        StackEnd::Locked,
-    ];
-
     /// What the reports call it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -154,7 +103,9 @@ impl StackEnd {
     }
 }
 
-/// A resource was acquired and did not go through the young table.
+/// A resource that user space is to follow: it left the young table, or never was in it.
+///
+/// Third and last stage of an acquisition, after [`Young`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Acquired {
@@ -306,8 +257,8 @@ pub struct Received {
 pub struct CodeMapped {
     pub head: Head,
     pub file: FileKey,
-    /// Where the process has it mapped: first address, end, and the offset in the
-    /// file in bytes. All 0 for the program that it begins to run.
+    /// First address of the mapping. It, `end` and `offset` are all 0 for the program
+    /// that the process begins to run.
     pub start: u64,
     pub end: u64,
     pub offset: u64,
@@ -330,9 +281,9 @@ pub struct Interpreted {
     pub frames: u32,
 }
 
-/// What it takes to finish the stack of the site before it, once there are tables for
-/// the file that its last frame is in. Such a site is nobody else's: its identity is
-/// not that of its frames.
+/// The registers and memory by which user space finishes the stack of the site before it, once
+/// there are tables for the file that its last frame is in. No other stack has this site: its
+/// identity is not that of its frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Unfinished {
@@ -396,7 +347,7 @@ pub const UNFINISHED_BYTES: usize = 16_384;
 /// A stack and what it was taken from, to be compared with another unwinder's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct Snapshot {
+pub struct StackSample {
     pub head: Head,
     pub instruction: u64,
     pub stack_pointer: u64,
@@ -411,11 +362,11 @@ pub struct Snapshot {
     /// Bytes of `memory`, which begins at the stack pointer.
     pub length: u64,
     pub frames: [u64; MAX_FRAMES + 1],
-    pub memory: [u8; SNAPSHOT_BYTES],
+    pub memory: [u8; STACK_SAMPLE_BYTES],
 }
 
-/// Bytes of stack in a [`Snapshot`].
-pub const SNAPSHOT_BYTES: usize = 32_768;
+/// Bytes of stack in a [`StackSample`].
+pub const STACK_SAMPLE_BYTES: usize = 32_768;
 
 /// Key of the young table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -426,7 +377,10 @@ pub struct YoungKey {
     pub handle: Handle,
 }
 
-/// Value of the young table.
+/// Value of the young table: a resource with its site.
+///
+/// Second stage of an acquisition. Before it, the programs know what a call acquires, and not
+/// yet where; after it, a resource that lives long becomes [`Acquired`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Young {
@@ -443,8 +397,25 @@ pub struct Young {
     pub kind: u32,
     /// A set of [`acquired`] bits.
     pub flags: u32,
-    /// How many acquisitions laid claim to the entry when it was vacant.
+    /// How many acquisitions wanted the entry since it became vacant. The acquisition that makes it 1 gets it.
     pub claims: u64,
+}
+
+impl Young {
+    /// A resource that is acquired now: its time is set as it enters the table.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(process: ProcessId, site: u64, kind: u32, size: u64, flags: u32) -> Young {
+        Young {
+            time: 0,
+            site,
+            process,
+            size,
+            kind,
+            flags,
+            claims: 1,
+        }
+    }
 }
 
 const _: () = assert!(size_of::<Head>() == 24);
@@ -460,7 +431,7 @@ const _: () = assert!(size_of::<Uncovered>() == 24);
 const _: () = assert!(size_of::<Received>() == 40);
 const _: () = assert!(size_of::<CodeMapped>() == 80);
 const _: () = assert!(size_of::<Interpreted>() == 40);
-const _: () = assert!(size_of::<Snapshot>() == 72 + (MAX_FRAMES + 1) * 8 + SNAPSHOT_BYTES);
+const _: () = assert!(size_of::<StackSample>() == 72 + (MAX_FRAMES + 1) * 8 + STACK_SAMPLE_BYTES);
 const _: () = assert!(size_of::<Unfinished>() == 128 + UNFINISHED_BYTES);
 const _: () = assert!(size_of::<Failed>() == 56);
 const _: () = assert!(size_of::<FailureKey>() == 16);

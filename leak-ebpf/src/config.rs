@@ -1,4 +1,8 @@
-//! Read-only data that user space fills in before the programs are loaded.
+//! Read-only data that user space fills in before the programs are loaded: the configuration,
+//! and the table of system calls.
+//!
+//! The verifier sees constants there, and removes what is switched off. What the fields mean is
+//! said in `leak_common::config` and `leak_common::syscalls`.
 
 use leak_common::{
     config::Config,
@@ -6,8 +10,9 @@ use leak_common::{
     syscalls::{Action, Actions},
 };
 
+/// What user space says: `config!` reads it.
 #[unsafe(no_mangle)]
-static CONFIG: Config = Config::UNSET;
+pub(crate) static CONFIG: Config = Config::UNSET;
 
 /// One row per system call, by number. The odd first row keeps the compiler from
 /// folding the table away.
@@ -21,20 +26,19 @@ static ACTIONS: Actions = {
 /// Reads a field of the configuration. Volatile, since user space replaces the
 /// values after compilation.
 macro_rules! config {
+    (comms[$index:expr]) => {
+        $crate::config::read(&$crate::config::CONFIG.comms[$index])
+    };
     ($($field:ident).+) => {
-        $crate::config::read(unsafe { &raw const (*$crate::config::pointer()).$($field).+ })
+        $crate::config::read(&$crate::config::CONFIG.$($field).+)
     };
 }
 pub(crate) use config;
 
+/// Reads a field of [`CONFIG`], for the macro `config!`.
 #[inline(always)]
-pub(crate) fn pointer() -> *const Config {
-    &raw const CONFIG
-}
-
-#[inline(always)]
-pub(crate) fn read<T: Copy>(field: *const T) -> T {
-    // SAFETY: `field` points into CONFIG, which is never written while programs run.
+pub(crate) fn read<T: Copy>(field: &'static T) -> T {
+    // SAFETY: a reference to a field that nobody writes to while programs run.
     unsafe { core::ptr::read_volatile(field) }
 }
 
@@ -44,7 +48,7 @@ pub(crate) fn has(flag: u32) -> bool {
     config!(flags) & flag != 0
 }
 
-/// The row of a system call.
+/// The row of a system call, `None` where it does nothing that is traced.
 #[inline(always)]
 pub(crate) fn action(number: u64) -> Option<Action> {
     if number >= SYSCALLS as u64 {

@@ -1,4 +1,7 @@
-//! Counters, and who was hit by a loss.
+//! Counters of this processor, and which process a loss may have hit.
+//!
+//! Every fault that a program meets ends here: the programs have nobody to tell, and user space
+//! reads the counters. A process that may have lost records is looked at again in `/proc`.
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use leak_common::{Counter, ProcessId};
@@ -15,8 +18,8 @@ pub(crate) fn count(counter: Counter) {
 #[inline(always)]
 pub(crate) fn count_at(number: u64) {
     if let Some(value) = COUNTERS.get_ptr_mut(number as u32) {
-        // SAFETY: a slot of this CPU; a nested program may lose an increment of
-        // its own interruption, which only statistics see.
+        // SAFETY: this CPU's word. A program that interrupts another one between its load
+        // and its store loses its increment, which only statistics see.
         unsafe { *value += 1 }
     }
 }
@@ -27,6 +30,8 @@ pub(crate) fn count_at(number: u64) {
 pub(crate) fn lost(counter: Counter, process: ProcessId) {
     count(counter);
     if let Some(value) = LOSSES.get_ptr_mut(process) {
+        // SAFETY: a word of the entry. Two processors that add at once may count one, and
+        // one is enough.
         unsafe { *value += 1 }
     } else if LOSSES.insert(process, 1u64, 0).is_err() {
         let _ = LOSSES.insert(ProcessId::NONE, 1u64, 0);
@@ -38,14 +43,4 @@ pub(crate) fn lost(counter: Counter, process: ProcessId) {
 pub(crate) fn current() -> (u32, u32) {
     let both = bpf_get_current_pid_tgid();
     ((both >> 32) as u32, both as u32)
-}
-
-/// Adds to a word of a map that other CPUs add to as well. (The library's atomics
-/// are not there for this target.)
-#[inline(always)]
-pub(crate) fn increase(total: *mut u64, amount: u64) {
-    // SAFETY: an aligned word of a map value.
-    unsafe {
-        core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) total, in(reg) amount, options(nostack));
-    }
 }

@@ -1,26 +1,29 @@
 //! The only writer of the ring. What does not fit is counted, with its process.
+//!
+//! It knows how a record is written and when user space is woken. What a record says is for the
+//! modules that make it.
 
 use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::{bpf_ktime_get_ns, generated::bpf_ringbuf_output},
-    maps::ring_buf::RingBufEntry,
+    helpers::generated::bpf_ringbuf_output,
+    macros::map,
+    maps::{LruHashMap, ring_buf::RingBufEntry},
 };
 use aya_log_ebpf::info;
 use leak_common::{
     Counter, Handle, ProcessId,
     config::flags,
-    limits::{MAX_FRAMES, MAX_PYTHON_FRAMES},
-    unwind::PythonFrame,
-    wire::{Acquired, Head, Interpreted, Received, RecordType, Released, Site, Uncovered},
+    wire::{Acquired, Head, RecordType, Released, Uncovered, Young, acquired},
 };
 
 use crate::{
+    clock::now,
     config::has,
-    count::{count, lost},
-    maps::{RING, SiteScratch, UNCOVERED},
-    stack::opaque,
+    count::{count, current, lost},
+    maps::RING,
+    verifier::opaque,
 };
 
 /// Nobody is woken: user space looks every few milliseconds anyway, and a wake-up
@@ -40,7 +43,7 @@ pub(crate) fn head(record: RecordType, kind: u32, process: ProcessId) -> Head {
     Head {
         record: record as u32,
         kind,
-        time: unsafe { bpf_ktime_get_ns() },
+        time: now(),
         process,
     }
 }
@@ -52,6 +55,7 @@ pub(crate) fn head(record: RecordType, kind: u32, process: ProcessId) -> Head {
 #[inline(always)]
 unsafe fn write(start: *mut c_void, size: u64, process: ProcessId, wake: u64) -> bool {
     let ring = (&raw const RING).cast_mut().cast();
+    // SAFETY: the ring is a map, and the caller vouches for the bytes.
     if unsafe { bpf_ringbuf_output(ring, start, size, wake) } == 0 {
         count(Counter::Emitted);
         true
@@ -97,59 +101,48 @@ pub(crate) fn emit_at_once<T>(record: &T, process: ProcessId) -> bool {
     }
 }
 
-/// Writes a site with its frames. Whether it fit.
-#[inline(always)]
-pub(crate) fn emit_site(scratch: &mut SiteScratch, frames: u64, process: ProcessId) -> bool {
-    let size = size_of::<Site>() as u64 + (opaque(frames) & MAX_FRAMES as u64) * 8;
-    // SAFETY: at most the record and MAX_FRAMES frames, which the scratch holds one
-    // after the other.
-    unsafe { write((&raw mut scratch.record).cast(), size, process, wake()) }
+/// A record with what follows it in the ring: at most `N` values, a power of two.
+#[repr(C)]
+pub(crate) struct Followed<R, T, const N: usize> {
+    pub(crate) record: R,
+    pub(crate) rest: [T; N],
 }
 
-/// Writes the frames of an interpreter.
+/// Writes a record with the first `count` of what follows it, which must be fewer than `N`.
+/// Whether it fit.
 #[inline(always)]
-pub(crate) fn emit_interpreted(scratch: &mut SiteScratch, frames: u64, process: ProcessId) {
-    let frames = opaque(frames) & MAX_PYTHON_FRAMES as u64;
-    let size = size_of::<Interpreted>() as u64 + frames * size_of::<PythonFrame>() as u64;
-    // SAFETY: at most the record and MAX_PYTHON_FRAMES frames, which the scratch
-    // holds one after the other.
-    unsafe { write((&raw mut scratch.interpreted).cast(), size, process, wake()) };
-}
-
-/// Writes received descriptors.
-#[inline(always)]
-pub(crate) fn emit_received(scratch: &mut SiteScratch, number: u64, process: ProcessId) {
-    let size = size_of::<Received>() as u64 + (opaque(number) & 0xff) * 4;
-    // SAFETY: at most the record and 255 numbers, which the scratch holds one after
-    // the other.
-    unsafe { write((&raw mut scratch.received).cast(), size, process, wake()) };
-}
-
-/// Sends an acquisition that does not go through the young table.
-#[inline(always)]
-pub(crate) fn acquired(
-    kind: u32,
+pub(crate) fn emit_followed<R, T, const N: usize>(
+    followed: &mut Followed<R, T, N>,
+    count: u64,
     process: ProcessId,
-    time: u64,
-    handle: Handle,
-    site: u64,
-    size: u64,
-    flags: u32,
-) {
+) -> bool {
+    const {
+        assert!(N.is_power_of_two());
+        assert!(core::mem::offset_of!(Followed<R, T, N>, rest) == size_of::<R>());
+    }
+    let size = size_of::<R>() as u64 + (opaque(count) & (N as u64 - 1)) * size_of::<T>() as u64;
+    // SAFETY: the record and fewer than N values, which lie one after the other.
+    unsafe { write(core::ptr::from_mut(followed).cast(), size, process, wake()) }
+}
+
+/// Sends a resource that does not stay in the young table.
+#[inline(always)]
+pub(crate) fn acquired(handle: Handle, young: &Young) {
     let record = Acquired {
         head: Head {
             record: RecordType::Acquired as u32,
-            kind,
-            time,
-            process,
+            kind: young.kind,
+            time: young.time,
+            process: young.process,
         },
         handle,
-        site,
-        size,
-        flags,
-        tid: crate::count::current().1,
+        site: young.site,
+        size: young.size,
+        // Whether its entry would be kept concerns the table alone.
+        flags: young.flags & !acquired::BUSY,
+        tid: current().1,
     };
-    emit(&record, process);
+    emit(&record, young.process);
 }
 
 /// Sends a release that happens now. `acquired` is 0 where the young table did not hold
@@ -164,6 +157,10 @@ pub(crate) fn released(process: ProcessId, handle: Handle, acquired: u64) {
     };
     emit(&record, process);
 }
+
+/// Processes known to make calls that are not covered: cause in the upper half.
+#[map]
+static UNCOVERED: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
 
 /// Tells, once per process and cause, that something is not covered.
 #[inline(always)]

@@ -1,4 +1,5 @@
-//! Which processes are traced.
+//! Which processes are traced: by their pid, their name or their cgroup, as user space said, and
+//! by what they inherit from the process that made them.
 
 use aya_ebpf::helpers::bpf_get_current_comm;
 use aya_log_ebpf::warn;
@@ -9,8 +10,9 @@ use leak_common::{
 };
 
 use crate::{
-    config::{config, has, pointer, read},
+    config::{config, has},
     count::count,
+    entries::Entries,
     maps::{CGROUPS, TARGETS},
 };
 
@@ -39,9 +41,7 @@ pub(crate) fn is_target(tgid: u32) -> bool {
 /// What is known of a process, if it is or was selected.
 #[inline(always)]
 fn entry(tgid: u32) -> Option<u32> {
-    let bits = TARGETS.get_ptr(tgid)?;
-    // SAFETY: a map value, read in one access.
-    Some(unsafe { *bits })
+    TARGETS.copy(tgid)
 }
 
 /// A child inherits what selected its parent; a child of the tracer itself is a
@@ -117,8 +117,7 @@ fn named(comm: &[u8; 16]) -> bool {
     let comm = words(comm);
     let mut index = 0;
     while index < MAX_COMMS {
-        // SAFETY: the index is in bounds.
-        let wanted = words(&read(unsafe { &raw const (*pointer()).comms[index] }));
+        let wanted = words(&config!(comms[index]));
         if wanted[0] != 0 && comm[0] == wanted[0] && comm[1] == wanted[1] {
             return true;
         }

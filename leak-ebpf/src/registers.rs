@@ -1,4 +1,5 @@
-//! The user's registers at a system call, per architecture.
+//! The registers of the caller at a system call, and where a signal's frame keeps them: all that
+//! differs between the architectures is here.
 
 /// Pointer to the kernel's `struct pt_regs` of the user side, typed for the
 /// verifier: fields are plain loads.
@@ -61,14 +62,15 @@ impl Registers {
 
     #[inline(always)]
     fn word(self, index: usize) -> u64 {
-        // SAFETY: a constant index inside pt_regs, behind a pointer the verifier knows.
+        // SAFETY: a constant index inside pt_regs, behind a pointer that the verifier knows:
+        // it refuses a program that loads from elsewhere.
         unsafe { core::ptr::read_volatile(self.0.add(index)) }
     }
 
     /// The system call's number.
     #[inline(always)]
     pub(crate) fn number(self) -> u64 {
-        // SAFETY: a constant index inside pt_regs, behind a pointer the verifier knows.
+        // SAFETY: as in `word`.
         let number = unsafe { core::ptr::read_volatile(self.0.add(layout::NUMBER).cast::<u32>()) };
         u64::from(number)
     }

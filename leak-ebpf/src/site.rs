@@ -1,4 +1,7 @@
-//! Sites: counted at each acquisition, sent to user space at the first.
+//! Sites: a stack of one process that acquires one kind of resource.
+//!
+//! Each acquisition is counted at its site. The first one sends the site to user space, with its
+//! frames; later records name it by 8 bytes. How a stack is walked is for `stack`.
 
 use leak_common::{
     Counter, ProcessId,
@@ -10,22 +13,16 @@ use leak_common::{
 
 use crate::{
     config::has,
-    count::{count_at, current, increase, lost},
-    emit::{emit_interpreted, emit_site, head},
-    global::global,
-    maps::{SCRATCH, SITES},
+    count::{count_at, current, lost},
+    emit::{emit_followed, head},
+    entries::Words,
+    maps::SITES,
     registers::Registers,
-    snapshot,
-    stack::{self, Mappings, Stack},
-    unfinished, young,
+    stack::{self, Scratch, Slot, Stack, Walks},
+    stack_sample, unfinished,
+    verifier::global,
+    young,
 };
-
-/// Which of the scratch slots a program uses.
-#[derive(Clone, Copy)]
-pub(crate) enum Slot {
-    Syscall = 0,
-    Uring = 1,
-}
 
 /// The user's present stack is in the scratch of this slot.
 #[derive(Clone, Copy)]
@@ -35,21 +32,19 @@ pub(crate) struct Taken {
 
 /// Takes the user's stack: once per call, however many resources it acquires.
 #[inline(always)]
-pub(crate) fn take<M: Mappings>(
+pub(crate) fn take<M: Walks>(
     slot: Slot,
     registers: Option<Registers>,
     process: ProcessId,
 ) -> Option<Taken> {
-    let scratch = SCRATCH.get_ptr_mut(slot as u32)?;
-    // SAFETY: this CPU's slot, which only this program uses, and never nested.
-    let scratch = unsafe { &mut *scratch };
+    let scratch = Scratch::of(slot as u64)?;
     stack::take::<M>(registers, slot as u32, scratch, process);
     unfinished::mark(scratch);
-    if has(flags::SNAPSHOTS)
+    if has(flags::STACK_SAMPLES)
         && let Some(registers) = registers
     {
         stack::write_frames(slot as u64);
-        snapshot::send(scratch, registers, process);
+        stack_sample::send(scratch, registers, process);
     }
     Some(Taken { slot })
 }
@@ -86,19 +81,17 @@ global! {
 #[inline(always)]
 fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
     let process = ProcessId(process);
-    let Some(scratch) = SCRATCH.get_ptr_mut(slot as u32) else {
+    let Some(scratch) = Scratch::of(slot) else {
         return 0;
     };
-    // SAFETY: as in `take`.
-    let scratch = unsafe { &mut *scratch };
     let Stack {
         hash, end, frames, ..
     } = scratch.stack;
     let site = identity::site(hash, kind as u32);
-    if let Some(total) = SITES.get_ptr_mut(site) {
-        increase(total, amount);
-        // SAFETY: an aligned word of a map value; any recent count will do.
-        let busy = unsafe { core::ptr::read_volatile(total) } >= BUSY_SITE;
+    if let Some(total) = SITES.word(site) {
+        total.add(amount);
+        // Any recent count will do.
+        let busy = total.get() >= BUSY_SITE;
         return site & !1 | u64::from(busy);
     }
     if SITES.insert(site, amount, 0).is_err() {
@@ -112,22 +105,22 @@ fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
     let kind = kind as u32;
     let python_frames = scratch.stack.python_frames;
     if python_frames != 0 {
-        scratch.interpreted = Interpreted {
+        scratch.interpreted.record = Interpreted {
             head: head(RecordType::Interpreted, kind, process),
             site,
             layout: scratch.stack.python_layout as u32,
             frames: python_frames as u32,
         };
-        emit_interpreted(scratch, python_frames, process);
+        emit_followed(&mut scratch.interpreted, python_frames, process);
     }
-    scratch.record = Site {
+    scratch.site.record = Site {
         head: head(RecordType::Site, kind, process),
         site,
         tid: current().1,
         frames: frames as u16,
         end: end as u16,
     };
-    if !emit_site(scratch, frames, process) {
+    if !emit_followed(&mut scratch.site, frames, process) {
         // Not known to user space: the next acquisition tries again.
         let _ = SITES.remove(site);
         return site & !1;

@@ -1,11 +1,12 @@
-//! Reading kernel structures at the offsets that user space found.
+//! Tasks: reading `struct task_struct`, and what it leads to, at the offsets that user space took
+//! from the kernel's BTF.
+//!
+//! Where the kernel has typed pointers, fields are plain loads that the verifier checks; else a
+//! helper checks each read.
 
-use core::ffi::c_void;
-
-use aya_ebpf::helpers::generated;
 use aya_ebpf::{
     bindings::task_struct,
-    helpers::{bpf_get_current_task, bpf_probe_read_kernel, generated::bpf_get_current_task_btf},
+    helpers::{bpf_get_current_task, generated::bpf_get_current_task_btf},
 };
 use leak_common::{
     Kind, ProcessId,
@@ -13,7 +14,11 @@ use leak_common::{
     identity::TICK_NS,
 };
 
-use crate::config::{config, has};
+use crate::{
+    config::{config, has},
+    memory::{Plain, kernel, kernel_or_zero},
+    verifier::opaque,
+};
 
 /// `PF_KTHREAD`, include/linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
@@ -33,10 +38,12 @@ impl Task {
     #[inline(always)]
     pub(crate) fn current() -> Task {
         let task = if has(flags::TYPED_TASK) {
+            // SAFETY: a helper without arguments, which this kernel has.
             unsafe { bpf_get_current_task_btf() }
                 .cast::<u8>()
                 .cast_const()
         } else {
+            // SAFETY: a helper without arguments.
             unsafe { bpf_get_current_task() as *const u8 }
         };
         Task(task)
@@ -138,8 +145,7 @@ impl Task {
             return None;
         }
         let array: u64 = load(table, config!(offsets.fdt_fd))?;
-        let slot = (array + descriptor * 8) as *const u64;
-        let file = unsafe { bpf_probe_read_kernel(slot) }.ok()?;
+        let file: u64 = kernel(array + descriptor * 8).ok()?;
         (file != 0).then_some(file)
     }
 
@@ -149,13 +155,13 @@ impl Task {
     /// and so does the next.
     #[inline(always)]
     pub(crate) fn descriptor_kind(self, descriptor: u64) -> u32 {
-        let files: u64 = read_or_zero(self.0 as u64, config!(offsets.task_files));
-        let table: u64 = read_or_zero(files, config!(offsets.files_fdt));
-        let array: u64 = read_or_zero(table, config!(offsets.fdt_fd));
-        let file: u64 = read_or_zero(array.wrapping_add(descriptor * 8), 0);
-        let inode: u64 = read_or_zero(file, config!(offsets.file_inode));
-        let mode: u16 = read_or_zero(inode, config!(offsets.inode_mode));
-        let index = crate::stack::opaque(u64::from(mode) >> 12) & 15;
+        let files: u64 = kernel_or_zero(self.0 as u64, config!(offsets.task_files));
+        let table: u64 = kernel_or_zero(files, config!(offsets.files_fdt));
+        let array: u64 = kernel_or_zero(table, config!(offsets.fdt_fd));
+        let file: u64 = kernel_or_zero(array.wrapping_add(descriptor * 8), 0);
+        let inode: u64 = kernel_or_zero(file, config!(offsets.file_inode));
+        let mode: u16 = kernel_or_zero(inode, config!(offsets.inode_mode));
+        let index = opaque(u64::from(mode) >> 12) & 15;
         let kinds = (&raw const KIND_BY_TYPE).cast::<u8>();
         // SAFETY: the index is in bounds.
         u32::from(unsafe { core::ptr::read_volatile(kinds.add(index as usize)) })
@@ -175,31 +181,20 @@ static KIND_BY_TYPE: [u8; 16] = {
     kinds
 };
 
-/// A checked read of kernel memory; zero where it fails.
-#[inline(always)]
-pub(crate) fn read_or_zero<T: Copy + Default>(base: u64, offset: u32) -> T {
-    let mut value = T::default();
-    let from = base.wrapping_add(u64::from(offset)) as *const c_void;
-    // SAFETY: the helper checks the address, and zeroes `value` where it fails.
-    unsafe {
-        generated::bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, from)
-    };
-    value
-}
-
 /// A field of a kernel structure: a plain load where the pointer is typed, else a
 /// checked read.
 #[inline(always)]
-fn load<T: Copy>(base: *const u8, offset: u32) -> Option<T> {
+fn load<T: Plain>(base: *const u8, offset: u32) -> Option<T> {
     if offset == ABSENT {
         return None;
     }
     let field = base.wrapping_add(offset as usize).cast::<T>();
     if has(flags::TYPED_TASK) {
-        // SAFETY: the verifier knows the type behind the pointer and checks the field.
+        // SAFETY: the verifier knows the type behind the pointer: it refuses the program where
+        // there is no such field, and the kernel yields 0 where the pointer does not hold.
         Some(unsafe { core::ptr::read_volatile(field) })
     } else {
-        unsafe { bpf_probe_read_kernel(field) }.ok()
+        kernel(field as u64).ok()
     }
 }
 
@@ -207,5 +202,5 @@ fn load<T: Copy>(base: *const u8, offset: u32) -> Option<T> {
 /// character array, so this is always a checked read.
 #[inline(always)]
 fn load_words(base: *const u8, offset: u32) -> Option<[u64; 2]> {
-    unsafe { bpf_probe_read_kernel(base.wrapping_add(offset as usize).cast()) }.ok()
+    kernel(base as u64 + u64::from(offset)).ok()
 }

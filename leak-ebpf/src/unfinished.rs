@@ -1,33 +1,40 @@
-//! Stacks that end in a file without tables: user space finishes them, from the
-//! memory that goes with them, when it has made the tables.
+//! Stacks that end in a file without unwind tables. User space finishes them when it has made the
+//! tables, from the memory that goes with them.
+//!
+//! Each carries 16 KiB, so a processor sends only some in a tenth of a second; the others stay as
+//! they are.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{
     ProcessId,
-    identity::mix,
+    identity::unfinished_at,
     limits::UNFINISHED_STACKS,
     wire::{RecordType, StackEnd, Unfinished},
 };
 
 use crate::{
+    clock::now,
     emit::{head, reserve},
-    maps::{SiteScratch, UNFINISHED},
-    stack::{self, Stack},
+    stack::{self, Scratch, Stack},
 };
 
 /// How many were sent since a time.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Budget {
+struct Budget {
     since: u64,
     sent: u64,
 }
+
+/// Unfinished stacks that a processor sent lately.
+#[map]
+static UNFINISHED: PerCpuArray<Budget> = PerCpuArray::with_max_entries(1, 0);
 
 const TENTH_OF_A_SECOND: u64 = 100_000_000;
 
 /// Marks a stack that is to be finished: its site becomes one of its own.
 #[inline(always)]
-pub(crate) fn mark(scratch: &mut SiteScratch) {
+pub(crate) fn mark(scratch: &mut Scratch) {
     scratch.unfinished = 0;
     let Stack { end, hash, .. } = scratch.stack;
     if end != StackEnd::NoTable as u64 && end != StackEnd::Evicted as u64 {
@@ -36,8 +43,9 @@ pub(crate) fn mark(scratch: &mut SiteScratch) {
     let Some(budget) = UNFINISHED.get_ptr_mut(0) else {
         return;
     };
-    let now = unsafe { bpf_ktime_get_ns() };
-    // SAFETY: this CPU's.
+    let now = now();
+    // SAFETY: this CPU's entry. A program that interrupts another one may send one stack
+    // too many, which does no harm.
     let budget = unsafe { &mut *budget };
     if now.wrapping_sub(budget.since) > TENTH_OF_A_SECOND {
         *budget = Budget {
@@ -48,13 +56,14 @@ pub(crate) fn mark(scratch: &mut SiteScratch) {
     if budget.sent < UNFINISHED_STACKS {
         budget.sent += 1;
         scratch.unfinished = 1;
-        scratch.stack.hash = mix(hash, now);
+        scratch.stack.hash = unfinished_at(hash, now);
     }
 }
 
-/// Sends what it takes to finish the stack of a new site, if it was marked.
+/// Sends the registers and memory by which user space finishes the stack of a new site, if the
+/// stack was marked.
 #[inline(always)]
-pub(crate) fn send(scratch: &SiteScratch, kind: u32, process: ProcessId, site: u64) {
+pub(crate) fn send(scratch: &Scratch, kind: u32, process: ProcessId, site: u64) {
     if scratch.unfinished == 0 {
         return;
     }
@@ -63,7 +72,8 @@ pub(crate) fn send(scratch: &SiteScratch, kind: u32, process: ProcessId, site: u
     };
     let record = entry.as_mut_ptr();
     let (walk, mapping) = (&scratch.walk.walk, &scratch.walk.mapping);
-    // SAFETY: fields of the reserved record.
+    // SAFETY: fields of the record, which is reserved for this program alone until it is
+    // submitted; they are written and never read.
     unsafe {
         (*record).head = head(RecordType::Unfinished, kind, process);
         (*record).site = site;

@@ -1,6 +1,9 @@
-//! The young table: acquisitions wait here, and most of their releases find them.
+//! The young table: resources wait here, and most of their releases find them.
+//!
+//! A pair that ends here costs no record. What lives longer, user space takes out of the table
+//! (`probes::expire`); what others may release is sent at once.
 
-use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
+use aya_ebpf::bindings::BPF_NOEXIST;
 use leak_common::{
     Class, Counter, Handle, Kind, ProcessId,
     config::flags,
@@ -8,25 +11,15 @@ use leak_common::{
 };
 
 use crate::{
+    clock::now,
     config::{config, has},
-    count::{count, increase},
+    count::count,
     emit,
-    global::global,
+    entries::{Entries, Word, Words},
     maps::{EMIT_BEFORE, YOUNG},
     task::Task,
+    verifier::global,
 };
-
-/// What is acquired.
-#[derive(Clone, Copy)]
-pub(crate) struct Acquisition {
-    pub(crate) process: ProcessId,
-    pub(crate) handle: Handle,
-    pub(crate) site: u64,
-    pub(crate) size: u64,
-    pub(crate) kind: u32,
-    /// `wire::acquired` bits.
-    pub(crate) flags: u32,
-}
 
 /// Key of a resource of the current process. Descriptors belong to a descriptor
 /// table, by its address, since processes may share one; those that are released
@@ -43,17 +36,18 @@ pub(crate) fn key(process: ProcessId, handle: Handle) -> YoungKey {
     YoungKey { owner, handle }
 }
 
-/// Records an acquisition that happens now; returns its time.
+/// Records that the current process acquires a resource now; returns the time.
 #[inline(always)]
-pub(crate) fn acquire(acquisition: Acquisition) -> u64 {
-    let Acquisition {
+pub(crate) fn acquire(handle: Handle, young: Young) -> u64 {
+    let Young {
         process,
-        handle,
         site,
         size,
         kind,
         flags,
-    } = acquisition;
+        time: _,
+        claims: _,
+    } = young;
     let what = u64::from(kind) << 32 | u64::from(flags);
     acquire_now(process.0, handle.0, site, size, what)
 }
@@ -62,49 +56,28 @@ global! {
     fn acquire_now(process, handle, site, size, what) = acquire_what;
 }
 
-/// The same with the kind in the upper half of `what` and the flags in the lower.
+/// The body of `acquire_now`: `what` has the kind in its upper half and the flags in its
+/// lower, since a global function has five arguments at most.
 #[inline(always)]
 fn acquire_what(process: u64, handle: u64, site: u64, size: u64, what: u64) -> u64 {
     let (process, handle) = (ProcessId(process), Handle(handle));
     acquire_as(
         key(process, handle),
-        Acquisition {
-            process,
-            handle,
-            site,
-            size,
-            kind: (what >> 32) as u32,
-            flags: what as u32,
-        },
+        Young::new(process, site, (what >> 32) as u32, size, what as u32),
     )
 }
 
-/// Records an acquisition that happens now, perhaps for another process.
+/// Records that a resource is acquired now, under a key that was made before: io_uring may
+/// complete a request in another task than the one that asked. Returns the time.
 #[inline(always)]
-pub(crate) fn acquire_as(key: YoungKey, acquisition: Acquisition) -> u64 {
+pub(crate) fn acquire_as(key: YoungKey, young: Young) -> u64 {
     count(Counter::Acquired);
-    let time = unsafe { bpf_ktime_get_ns() };
-    let Acquisition {
-        process,
-        handle,
-        site,
-        size,
-        kind,
-        flags,
-    } = acquisition;
+    let time = now();
+    let young = Young { time, ..young };
     // A thread or child waits here for its clone call to return even then: only that
     // knows the stack.
-    if !has(flags::ALL_EVENTS) || is_task(handle) {
-        let young = Young {
-            time,
-            site,
-            process,
-            size,
-            kind,
-            flags,
-            claims: 1,
-        };
-        if flags & acquired::BUSY != 0 && move_in(key, &young) {
+    if !has(flags::ALL_EVENTS) || is_task(key.handle) {
+        if young.flags & acquired::BUSY != 0 && move_in(key, &young) {
             return time;
         }
         if YOUNG.insert(key, young, u64::from(BPF_NOEXIST)).is_ok() {
@@ -119,8 +92,7 @@ pub(crate) fn acquire_as(key: YoungKey, acquisition: Acquisition) -> u64 {
         // No room: it is sent at once, and nothing is lost.
         count(Counter::YoungFull);
     }
-    let flags = flags & !acquired::BUSY;
-    emit::acquired(kind, process, time, handle, site, size, flags);
+    emit::acquired(key.handle, &young);
     time
 }
 
@@ -128,41 +100,54 @@ pub(crate) fn acquire_as(key: YoungKey, acquisition: Acquisition) -> u64 {
 /// used again and again this spares an insertion and a removal, which are half of what
 /// a resource costs that dies young.
 ///
-/// Nobody else writes to it: of those that lay claim to it at most one sees that it is
-/// the first.
+/// At most one acquisition gets it: each adds one to the entry's claims, and only the one that
+/// sees 1 there fills the entry.
 #[inline(always)]
 fn move_in(key: YoungKey, young: &Young) -> bool {
     let Some(entry) = YOUNG.get_ptr_mut(key) else {
         return false;
     };
-    // SAFETY: an entry of the map, which others read and write meanwhile.
+    let (time, claims) = words(entry);
+    if time.get() != 0 {
+        return false;
+    }
+    claims.add(1);
+    if claims.get() != 1 {
+        return false;
+    }
+    // SAFETY: an entry of the map. It is vacant, and this acquisition alone may fill it:
+    // until its time is set, nobody reads these fields.
     unsafe {
-        if core::ptr::read_volatile(&raw const (*entry).time) != 0 {
-            return false;
-        }
-        increase(&raw mut (*entry).claims, 1);
-        if core::ptr::read_volatile(&raw const (*entry).claims) != 1 {
-            return false;
-        }
         (*entry).site = young.site;
         (*entry).process = young.process;
         (*entry).size = young.size;
         (*entry).kind = young.kind;
         (*entry).flags = young.flags;
-        core::ptr::write_volatile(&raw mut (*entry).time, young.time);
     }
+    time.set(young.time);
     true
 }
 
-/// Its resource is gone.
+/// The words of an entry that others look at while it is vacant: its time, and its claims.
+#[inline(always)]
+fn words(entry: *mut Young) -> (Word, Word) {
+    // SAFETY: aligned words of an entry of the map.
+    unsafe {
+        (
+            Word::new(&raw mut (*entry).time),
+            Word::new(&raw mut (*entry).claims),
+        )
+    }
+}
+
+/// Leaves an entry vacant: its resource, acquired at `time`, is gone.
 #[inline(always)]
 fn move_out(entry: *mut Young, time: u64) {
-    // SAFETY: as in `move_in`.
-    unsafe {
-        (*entry).size = time;
-        core::ptr::write_volatile(&raw mut (*entry).time, 0);
-        core::ptr::write_volatile(&raw mut (*entry).claims, 0);
-    }
+    let (own_time, claims) = words(entry);
+    // SAFETY: an entry of the map, whose resource this release alone takes out.
+    unsafe { (*entry).size = time };
+    own_time.set(0);
+    claims.set(0);
 }
 
 #[inline(always)]
@@ -180,7 +165,7 @@ pub(crate) enum Found {
     Nothing,
 }
 
-/// Takes a resource out of the young table.
+/// Counts the release of a resource and takes its entry out of the young table.
 #[inline(always)]
 pub(crate) fn take(process: ProcessId, handle: Handle) -> Found {
     count(Counter::Released);
@@ -194,7 +179,7 @@ pub(crate) fn take(process: ProcessId, handle: Handle) -> Found {
     let Some(entry) = YOUNG.get_ptr_mut(key) else {
         return Found::Nothing;
     };
-    // SAFETY: an entry of the map.
+    // SAFETY: an entry of the map, of plain numbers.
     let Young {
         time: since,
         process: acquirer,
@@ -223,15 +208,12 @@ pub(crate) fn take(process: ProcessId, handle: Handle) -> Found {
     }
 }
 
-/// Whether user space can not know of an acquisition, so that its release may
+/// Whether user space cannot know of an acquisition, so that its release may
 /// pass in silence.
 #[inline(always)]
 pub(crate) fn is_silent(acquired: u64) -> bool {
-    let emit_before = match EMIT_BEFORE.get_ptr(0) {
-        // SAFETY: user space moves it meanwhile; either value will do.
-        Some(time) => unsafe { core::ptr::read_volatile(time) },
-        None => u64::MAX,
-    };
+    // User space moves it meanwhile; either value will do.
+    let emit_before = EMIT_BEFORE.word(0).map_or(u64::MAX, Word::get);
     acquired >= emit_before
 }
 
@@ -249,34 +231,23 @@ pub(crate) fn release(process: ProcessId, handle: Handle) {
 /// space to follow.
 #[inline(always)]
 pub(crate) fn promote(key: YoungKey) {
-    let Some(young) = YOUNG.get_ptr(key) else {
+    let Some(young) = YOUNG.copy(key) else {
         return;
     };
-    // SAFETY: an entry of the map.
-    let Young {
-        time,
-        site,
-        process,
-        size,
-        kind,
-        flags,
-        ..
-    } = unsafe { *young };
-    if time != 0 {
-        let flags = flags & !acquired::BUSY;
-        emit::acquired(kind, process, time, key.handle, site, size, flags);
+    if young.time != 0 {
+        emit::acquired(key.handle, &young);
     }
     let _ = YOUNG.remove(key);
 }
 
-/// Whether this kind is traced with its stack.
-#[inline(always)]
-pub(crate) fn wanted(kind: u32) -> bool {
-    config!(kinds) & (1u32 << (kind & 31)) != 0
-}
-
-/// Whether any of the class's kinds is traced.
+/// Whether resources of a kind are traced.
 #[inline(always)]
 pub(crate) fn wants(kind: Kind) -> bool {
     config!(kinds) & kind.bit() != 0
+}
+
+/// The same as [`wants`], for the number of a kind that only the event knows.
+#[inline(always)]
+pub(crate) fn wanted(kind: u32) -> bool {
+    config!(kinds) & (1u32 << (kind & 31)) != 0
 }

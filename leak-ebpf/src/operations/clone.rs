@@ -1,21 +1,41 @@
 //! Threads and child processes. The fork tracepoint makes the entry; the end of
 //! the parent's call adds the stack, which only it can take on every kernel.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user};
-use leak_common::{Counter, Handle, Kind, ProcessId, config::flags, wire::acquired};
+use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::map, maps::LruHashMap};
+use leak_common::{
+    Counter, Handle, Kind, ProcessId,
+    config::flags,
+    limits::INFLIGHT_ENTRIES,
+    wire::{Young, YoungKey, acquired},
+};
 
 use super::{Acquiring, Call, descriptor};
 use crate::{
     config::has,
     count::lost,
     emit,
-    maps::{CLONING, Cloned, YOUNG},
+    entries::Entries,
+    maps::YOUNG,
+    memory::user,
     site::{self, Taken},
-    young::{self, Acquisition},
+    young,
 };
 
 /// `CLONE_PIDFD`, include/uapi/linux/sched.h.
 const CLONE_PIDFD: u64 = 0x1000;
+
+/// A thread or child between the fork tracepoint and the end of the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Cloned {
+    key: YoungKey,
+    /// When it was recorded.
+    time: u64,
+}
+
+/// What the thread in the key has made, until its clone call returns.
+#[map]
+static CLONING: LruHashMap<u64, Cloned> = LruHashMap::with_max_entries(INFLIGHT_ENTRIES, 0);
 
 /// The fork tracepoint: `owner` now has a thread or child.
 #[inline(always)]
@@ -24,14 +44,8 @@ pub(crate) fn forked(owner: ProcessId, kind: Kind, task: ProcessId) {
         return;
     }
     let handle = Handle::task(kind.class(), task);
-    let time = young::acquire(Acquisition {
-        process: owner,
-        handle,
-        site: 0,
-        size: 0,
-        kind: kind as u32,
-        flags: 0,
-    });
+    // The site is not known yet: `returned` sets it.
+    let time = young::acquire(handle, Young::new(owner, 0, kind as u32, 0, 0));
     let cloned = Cloned {
         key: young::key(owner, handle),
         time,
@@ -57,8 +71,7 @@ pub(crate) fn clone(call: Call, is_clone: bool) -> Option<Acquiring> {
 #[inline(always)]
 pub(crate) fn clone3(call: Call) -> Option<Acquiring> {
     let arguments = call.registers.argument(0);
-    let Ok([flags, pidfd_at]) = (unsafe { bpf_probe_read_user(arguments as *const [u64; 2]) })
-    else {
+    let Ok([flags, pidfd_at]) = user::<[u64; 2]>(arguments) else {
         lost(Counter::Unreadable, call.process);
         return made(call, None);
     };
@@ -73,7 +86,7 @@ fn made(call: Call, pidfd_at: Option<u64>) -> Option<Acquiring> {
     }
     let mut acquiring = Acquiring::none();
     if let Some(address) = pidfd_at {
-        match unsafe { bpf_probe_read_user(address as *const u32) } {
+        match user::<u32>(address) {
             Ok(descriptor) => {
                 let handle = descriptor::handle(u64::from(descriptor));
                 let kind = Kind::Pidfd as u32;
@@ -94,10 +107,9 @@ fn made(call: Call, pidfd_at: Option<u64>) -> Option<Acquiring> {
 #[inline(always)]
 pub(crate) fn returned(call: Call, taken: Taken) {
     let caller = bpf_get_current_pid_tgid();
-    let Some(cloned) = CLONING.get_ptr(caller) else {
+    let Some(Cloned { key, time }) = CLONING.copy(caller) else {
         return;
     };
-    let Cloned { key, time } = unsafe { *cloned };
     let _ = CLONING.remove(caller);
     let is_process = key.owner == ProcessId::NONE;
     let kind = if is_process {
@@ -107,12 +119,17 @@ pub(crate) fn returned(call: Call, taken: Taken) {
     } as u32;
     let site = site::visit(taken, call.process, kind, 1).site;
     if let Some(young) = YOUNG.get_ptr_mut(key) {
-        // SAFETY: an entry of this very task; user space reads the word whole.
+        // SAFETY: an entry of the map, whose site nobody else writes; user space reads the word
+        // whole.
         unsafe { (*young).site = site };
         if has(flags::ALL_EVENTS) {
             young::promote(key);
         }
     } else if is_process && !young::is_silent(time) {
-        emit::acquired(kind, call.process, time, key.handle, site, 0, 0);
+        let young = Young {
+            time,
+            ..Young::new(call.process, site, kind, 0, 0)
+        };
+        emit::acquired(key.handle, &young);
     }
 }

@@ -1,9 +1,11 @@
-//! Descriptors: acquired at the end of a call, released at its beginning.
+//! Descriptors: acquired at the end of a call, released at the beginning of one.
+//!
+//! One function per operation of the table says what its call acquires. Descriptors that come with
+//! messages are in `message`, those of io_uring in `probes::uring`.
 
-use aya_ebpf::helpers::bpf_probe_read_user;
 use leak_common::{
     Class, Counter, Handle, Kind, ProcessId,
-    syscalls::{Action, CloseOnExec},
+    syscalls::{CloseOnExec, Effect},
     wire::{RangeReleased, RecordType, acquired, range},
 };
 
@@ -11,6 +13,7 @@ use super::{Acquiring, Call};
 use crate::{
     count::lost,
     emit::{self, emit, head},
+    memory::user,
     registers::Registers,
     task::Task,
     young::{self, Found},
@@ -55,30 +58,30 @@ pub(crate) fn handle(number: u64) -> Handle {
 
 /// A call that returns a descriptor of a known kind.
 #[inline(always)]
-pub(crate) fn returns(call: Call, action: Action) -> Option<Acquiring> {
+pub(crate) fn returns(call: Call, effect: Effect) -> Option<Acquiring> {
     Some(Acquiring::one(
         handle(call.result),
-        u32::from(action.kind),
+        u32::from(effect.kind),
         0,
-        flags(call, action),
+        flags(call, effect),
     ))
 }
 
 /// A call that returns a descriptor of whatever its file is.
 #[inline(always)]
-pub(crate) fn returns_by_file(call: Call, action: Action) -> Option<Acquiring> {
+pub(crate) fn returns_by_file(call: Call, effect: Effect) -> Option<Acquiring> {
     let kind = Task::current().descriptor_kind(call.result);
-    let flags = flags(call, action) | acquired::KIND_GUESSED;
+    let flags = flags(call, effect) | acquired::KIND_GUESSED;
     Some(Acquiring::one(handle(call.result), kind, 0, flags))
 }
 
 /// open and its like: the flags tell directories that were asked for.
 #[inline(always)]
-pub(crate) fn opens(call: Call, action: Action) -> Option<Acquiring> {
-    let flags = flags(call, action) | acquired::KIND_GUESSED;
+pub(crate) fn opens(call: Call, effect: Effect) -> Option<Acquiring> {
+    let flags = flags(call, effect) | acquired::KIND_GUESSED;
     Some(Acquiring::one(
         handle(call.result),
-        opened(call, action),
+        opened(call, effect),
         0,
         flags,
     ))
@@ -86,8 +89,8 @@ pub(crate) fn opens(call: Call, action: Action) -> Option<Acquiring> {
 
 /// The kind that open and its like were asked for.
 #[inline(always)]
-pub(crate) fn opened(call: Call, action: Action) -> u32 {
-    let asked = argument(call.registers, action.argument);
+pub(crate) fn opened(call: Call, effect: Effect) -> u32 {
+    let asked = argument(call.registers, effect.argument);
     let directory = asked & DIRECTORY != 0 && asked & TMPFILE == 0;
     if directory {
         Kind::Directory as u32
@@ -98,41 +101,41 @@ pub(crate) fn opened(call: Call, action: Action) -> u32 {
 
 /// pipe and socketpair: two descriptors in the caller's memory.
 #[inline(always)]
-pub(crate) fn writes_two(call: Call, action: Action) -> Option<Acquiring> {
-    let address = argument(call.registers, action.argument);
-    let Ok([first, second]) = (unsafe { bpf_probe_read_user(address as *const [u32; 2]) }) else {
+pub(crate) fn writes_two(call: Call, effect: Effect) -> Option<Acquiring> {
+    let address = argument(call.registers, effect.argument);
+    let Ok([first, second]) = user::<[u32; 2]>(address) else {
         lost(Counter::Unreadable, call.process);
         return None;
     };
     Some(Acquiring {
         second: handle(u64::from(second)),
         first: handle(u64::from(first)),
-        ..returns(call, action)?
+        ..returns(call, effect)?
     })
 }
 
 /// dup2 and dup3: what was at the second number is closed by the same call.
 #[inline(always)]
-pub(crate) fn replaces(call: Call, action: Action) -> Option<Acquiring> {
+pub(crate) fn replaces(call: Call, effect: Effect) -> Option<Acquiring> {
     // dup2 of a number to itself does nothing.
     if call.registers.argument(0) & 0xffff_ffff == call.result {
         return None;
     }
     // Nobody here knows whether an old number was in use; user space does.
     young::release(call.process, handle(call.result));
-    returns_by_file(call, action)
+    returns_by_file(call, effect)
 }
 
 /// fcntl(2) duplicates for two of its commands.
 #[inline(always)]
-pub(crate) fn fcntl(call: Call, action: Action) -> Option<Acquiring> {
+pub(crate) fn fcntl(call: Call, effect: Effect) -> Option<Acquiring> {
     match call.registers.argument(1) & 0xffff_ffff {
-        F_DUPFD => returns_by_file(call, action),
+        F_DUPFD => returns_by_file(call, effect),
         F_DUPFD_CLOEXEC => returns_by_file(
             call,
-            Action {
-                close_on_exec: CloseOnExec::Always as u8,
-                ..action
+            Effect {
+                close_on_exec: CloseOnExec::Always,
+                ..effect
             },
         ),
         _ => None,
@@ -148,19 +151,19 @@ pub(crate) fn duplicates(call: Call) -> bool {
 
 /// signalfd changes the descriptor it is given, unless that is -1.
 #[inline(always)]
-pub(crate) fn signalfd(call: Call, action: Action) -> Option<Acquiring> {
+pub(crate) fn signalfd(call: Call, effect: Effect) -> Option<Acquiring> {
     if call.registers.argument(0) as i32 != -1 {
         return None;
     }
-    returns(call, action)
+    returns(call, effect)
 }
 
 #[inline(always)]
-pub(crate) fn bpf(call: Call, action: Action) -> Option<Acquiring> {
+pub(crate) fn bpf(call: Call, effect: Effect) -> Option<Acquiring> {
     if !makes_object(call) {
         return None;
     }
-    returns(call, action)
+    returns(call, effect)
 }
 
 /// Whether bpf(2) was asked for something that has a descriptor.
@@ -172,20 +175,20 @@ pub(crate) fn makes_object(call: Call) -> bool {
 
 /// `SECCOMP_SET_MODE_FILTER` with `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
 #[inline(always)]
-pub(crate) fn seccomp(call: Call, action: Action) -> Option<Acquiring> {
+pub(crate) fn seccomp(call: Call, effect: Effect) -> Option<Acquiring> {
     if call.registers.argument(0) & 0xffff_ffff != 1 || call.registers.argument(1) & 8 == 0 {
         return None;
     }
-    returns(call, action)
+    returns(call, effect)
 }
 
 /// Any flag asks for a version or an erratum, which is not a descriptor.
 #[inline(always)]
-pub(crate) fn landlock(call: Call, action: Action) -> Option<Acquiring> {
+pub(crate) fn landlock(call: Call, effect: Effect) -> Option<Acquiring> {
     if call.registers.argument(2) & 0xffff_ffff != 0 {
         return None;
     }
-    returns(call, action)
+    returns(call, effect)
 }
 
 /// close, at its beginning. A number that is not open closes nothing.
@@ -231,17 +234,17 @@ pub(crate) fn close_range(process: ProcessId, first: u64, last: u64, flags: u64)
 
 /// The row's flags, as `wire::acquired` bits.
 #[inline(always)]
-fn flags(call: Call, action: Action) -> u32 {
+fn flags(call: Call, effect: Effect) -> u32 {
     let [first, second, third, fourth] = arguments(call.registers);
-    let set = match action.close_on_exec {
-        1 => true,
-        2 => first & CLOEXEC != 0,
-        3 => second & CLOEXEC != 0,
-        4 => third & CLOEXEC != 0,
-        5 => fourth & CLOEXEC != 0,
-        6 => second & 1 != 0,
-        7 => first & 1 != 0,
-        _ => false,
+    let set = match effect.close_on_exec {
+        CloseOnExec::Never => false,
+        CloseOnExec::Always => true,
+        CloseOnExec::Argument0 => first & CLOEXEC != 0,
+        CloseOnExec::Argument1 => second & CLOEXEC != 0,
+        CloseOnExec::Argument2 => third & CLOEXEC != 0,
+        CloseOnExec::Argument3 => fourth & CLOEXEC != 0,
+        CloseOnExec::LowBitArgument1 => second & 1 != 0,
+        CloseOnExec::LowBitArgument0 => first & 1 != 0,
     };
     if set { acquired::CLOSE_ON_EXEC } else { 0 }
 }

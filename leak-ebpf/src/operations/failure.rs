@@ -1,22 +1,24 @@
-//! Calls that would have acquired something, and that the kernel refused for want of
-//! it. Each is counted; the first of a process and error goes to user space, with its
-//! stack.
+//! Calls that would have acquired something, but the kernel refused since a limit was reached.
+//!
+//! Each is counted. The first of a process and error goes to user space, with its stack.
 
-use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_probe_read_user};
+use aya_ebpf::bindings::BPF_NOEXIST;
 use leak_common::{
     Counter, Kind, ProcessId,
-    syscalls::{Action, Operation},
+    syscalls::{Effect, Operation},
     wire::{FAILED_URING, Failed, FailureKey, RecordType},
 };
 
 use super::{Acquiring, Call, NO_HANDLE, descriptor, mapping};
 use crate::{
-    count::{count, current, increase},
+    count::{count, current},
     emit::{emit_at_once, head},
-    global::global,
-    maps::{FAILURES, UringRequest},
+    entries::Words,
+    maps::FAILURES,
+    memory::user,
     site::{self, Taken},
     task::Task,
+    verifier::global,
     young,
 };
 
@@ -46,8 +48,8 @@ fn error(result: u64) -> u64 {
 
 /// Counts a call that failed, and says what the first of them was about.
 #[inline(always)]
-pub(crate) fn fails(call: Call, action: Action) -> Option<Acquiring> {
-    let (kind, size) = asked_for(call, action)?;
+pub(crate) fn fails(call: Call, effect: Effect) -> Option<Acquiring> {
+    let (kind, size) = asked_for(call, effect)?;
     if !young::wanted(kind) || !is_first(call.process, error(call.result)) {
         return None;
     }
@@ -56,52 +58,49 @@ pub(crate) fn fails(call: Call, action: Action) -> Option<Acquiring> {
 
 /// What the call would have acquired: kind, and bytes where it has a size.
 #[inline(always)]
-fn asked_for(call: Call, action: Action) -> Option<(u32, u64)> {
-    const OPENS: u8 = Operation::Opens as u8;
-    const RETURNS_BY_FILE: u8 = Operation::ReturnsByFile as u8;
-    const REPLACES: u8 = Operation::Replaces as u8;
-    const FCNTL: u8 = Operation::Fcntl as u8;
-    const CLONE: u8 = Operation::Clone as u8;
-    const CLONE3: u8 = Operation::Clone3 as u8;
-    const BPF: u8 = Operation::Bpf as u8;
-    const RETURNS: u8 = Operation::Returns as u8;
-    const WRITES_TWO: u8 = Operation::WritesTwo as u8;
-    const SIGNALFD: u8 = Operation::Signalfd as u8;
-    const SECCOMP: u8 = Operation::Seccomp as u8;
-    const LANDLOCK: u8 = Operation::Landlock as u8;
-    const MAPS: u8 = Operation::Maps as u8;
-    const REMAPS: u8 = Operation::Remaps as u8;
-    const ATTACHES: u8 = Operation::Attaches as u8;
-    const CREATES: u8 = Operation::Creates as u8;
-    let registers = call.registers;
-    let makes_task = matches!(action.operation, CLONE | CLONE3);
-    // Nonblocking calls return it too: try again then means that there is nothing yet.
+fn asked_for(call: Call, effect: Effect) -> Option<(u32, u64)> {
+    let operation = effect.operation;
+    // Calls that do not block return it too: "try again" then means that there is nothing
+    // yet. Only clone says by it that there is no room for one more task.
+    let makes_task = matches!(operation, Operation::Clone | Operation::Clone3);
     if error(call.result) == EAGAIN && !makes_task {
         return None;
     }
-    let row = (u32::from(action.kind), 0);
-    Some(match action.operation {
-        RETURNS | WRITES_TWO | SIGNALFD | SECCOMP | LANDLOCK | ATTACHES => row,
-        RETURNS_BY_FILE if action.kind != 0 => row,
-        RETURNS_BY_FILE | REPLACES => (like_first(call), 0),
-        FCNTL if descriptor::duplicates(call) => (like_first(call), 0),
-        BPF if descriptor::makes_object(call) => row,
-        OPENS => (descriptor::opened(call, action), 0),
-        CLONE => (task(action.argument == 1, registers.argument(0)), 0),
-        CLONE3 => {
-            let flags = registers.argument(0) as *const u64;
-            // One that can not be read makes nothing, and has another error.
-            let flags = unsafe { bpf_probe_read_user(flags) }.ok()?;
-            (task(true, flags), 0)
+    let registers = call.registers;
+    let row = (u32::from(effect.kind), 0);
+    match operation {
+        Operation::Returns
+        | Operation::WritesTwo
+        | Operation::Signalfd
+        | Operation::Seccomp
+        | Operation::Landlock
+        | Operation::Attaches => Some(row),
+        Operation::ReturnsByFile if effect.kind != 0 => Some(row),
+        Operation::ReturnsByFile | Operation::Replaces => Some((like_first(call), 0)),
+        Operation::Fcntl => descriptor::duplicates(call).then(|| (like_first(call), 0)),
+        Operation::Bpf => descriptor::makes_object(call).then_some(row),
+        Operation::Opens => Some((descriptor::opened(call, effect), 0)),
+        Operation::Clone => Some((task(effect.argument == 1, registers.argument(0)), 0)),
+        Operation::Clone3 => {
+            // One that cannot be read makes nothing, and has another error.
+            let flags = user(registers.argument(0)).ok()?;
+            Some((task(true, flags), 0))
         }
-        MAPS => (row.0, mapping::round(registers.argument(1))),
-        // Without leave to move, it says that the mapping can not grow where it is.
-        REMAPS if registers.argument(3) & MREMAP_MAYMOVE != 0 => {
-            (row.0, mapping::round(registers.argument(2)))
-        }
-        CREATES => (row.0, registers.argument(1)),
-        _ => return None,
-    })
+        Operation::Maps => Some((row.0, mapping::round(registers.argument(1)))),
+        // Without leave to move, it says that the mapping cannot grow where it is.
+        Operation::Remaps => (registers.argument(3) & MREMAP_MAYMOVE != 0)
+            .then(|| (row.0, mapping::round(registers.argument(2)))),
+        Operation::Creates => Some((row.0, registers.argument(1))),
+        // They acquire nothing, or what was sent to them is there before they fail.
+        Operation::None
+        | Operation::Receives
+        | Operation::ReceivesMany
+        | Operation::Removes
+        | Operation::Closes
+        | Operation::ClosesRange
+        | Operation::Unmaps
+        | Operation::Detaches => None,
+    }
 }
 
 /// The kind of the descriptor in the first argument.
@@ -110,7 +109,7 @@ fn like_first(call: Call) -> u32 {
     Task::current().descriptor_kind(call.registers.argument(0) & 0xffff_ffff)
 }
 
-/// Flags that mean something, as those of clone.
+/// The kind of task that clone would have made. Without flags (fork, vfork) it is a process.
 #[inline(always)]
 fn task(has_flags: bool, flags: u64) -> u32 {
     if has_flags && flags & CLONE_THREAD != 0 {
@@ -134,16 +133,16 @@ global! {
 #[inline(always)]
 fn count_one(process: u64, error: u64) -> u64 {
     let key = key(ProcessId(process), error);
-    if let Some(total) = FAILURES.get_ptr_mut(key) {
-        increase(total, 1);
+    if let Some(total) = FAILURES.word(key) {
+        total.add(1);
         return 0;
     }
     if FAILURES.insert(key, 1, u64::from(BPF_NOEXIST)).is_ok() {
         return 1;
     }
     // Another thread was first, or there is no room.
-    match FAILURES.get_ptr_mut(key) {
-        Some(total) => increase(total, 1),
+    match FAILURES.word(key) {
+        Some(total) => total.add(1),
         None => count(Counter::FailuresFull),
     }
     0
@@ -174,14 +173,7 @@ pub(super) fn record(acquiring: Acquiring, call: Call, taken: Taken) {
 
 /// Counts a request of io_uring that failed; its stack was taken when it was made.
 #[inline(always)]
-pub(crate) fn of_request(request: UringRequest, result: u64) {
-    let UringRequest {
-        process,
-        site,
-        kind,
-        opcode,
-        ..
-    } = request;
+pub(crate) fn of_request((process, kind): (ProcessId, u32), site: u64, opcode: u32, result: u64) {
     let error = error(result);
     if !ran_out(result) || error == EAGAIN || !young::wanted(kind) || !is_first(process, error) {
         return;
@@ -197,7 +189,7 @@ fn send((process, kind): (ProcessId, u32), site: u64, call: u64, error: u64, siz
     send_failure(process.0, site, what, size);
 }
 
-/// The same with kind, error and call in one number.
+/// The body of `send_failure`: kind, error and call are packed into `what`.
 #[inline(always)]
 fn send_what(process: u64, site: u64, what: u64, size: u64) -> u64 {
     let (process, error) = (ProcessId(process), what >> 32 & 0xff);

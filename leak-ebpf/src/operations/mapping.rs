@@ -1,6 +1,8 @@
-//! Memory mappings: ranges of addresses, split and replaced at will.
+//! Memory mappings. A process may unmap, replace or move any part of what it has mapped, so only
+//! a release of exactly one young mapping is settled here; all others go to user space, which knows
+//! the ranges.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::{macros::map, maps::LruHashMap};
 use leak_common::{
     Class, Handle, Kind, ProcessId,
     wire::{RangeReleased, RecordType, Remapped, range},
@@ -8,8 +10,10 @@ use leak_common::{
 
 use super::{Acquiring, Call};
 use crate::{
+    clock::now,
     emit::{self, emit, head},
-    maps::{FIXED, YOUNG},
+    entries::Entries,
+    maps::YOUNG,
     stack,
     young::{self, Found},
 };
@@ -20,6 +24,10 @@ const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 const PROT_EXEC: u64 = 4;
 const MREMAP_FIXED: u64 = 2;
 const MREMAP_DONTUNMAP: u64 = 4;
+
+/// When a process last mapped something at a fixed address.
+#[map]
+static FIXED: LruHashMap<ProcessId, u64> = LruHashMap::with_max_entries(4096, 0);
 
 /// Lengths are rounded up to 4 KiB; larger base pages (aarch64) are rounded
 /// further by user space, which knows them.
@@ -59,8 +67,7 @@ pub(crate) fn maps(call: Call) -> Option<Acquiring> {
     if flags & MAP_FIXED != 0 && flags & MAP_FIXED_NOREPLACE == 0 {
         // Whatever was mapped there is gone.
         unmapped(call.process, call.result, length);
-        let time = unsafe { bpf_ktime_get_ns() };
-        let _ = FIXED.insert(call.process, time, 0);
+        let _ = FIXED.insert(call.process, now(), 0);
     }
     Some(mapping(call.result, length))
 }
@@ -74,10 +81,9 @@ pub(crate) fn unmaps(process: ProcessId, address: u64, length: u64) {
     let length = round(length);
     let handle = Handle::new(Class::Mapping, address);
     // Silent only for a whole young mapping that nothing was mapped into since.
-    let whole = match YOUNG.get_ptr(young::key(process, handle)) {
-        Some(young) => unsafe { (*young).size == length && !mapped_into(process, (*young).time) },
-        None => false,
-    };
+    let whole = YOUNG
+        .copy(young::key(process, handle))
+        .is_some_and(|young| young.size == length && !mapped_into(process, young.time));
     if !whole {
         unmapped(process, address, length);
         return;
@@ -90,10 +96,7 @@ pub(crate) fn unmaps(process: ProcessId, address: u64, length: u64) {
 /// Whether a process has mapped at a fixed address since a time.
 #[inline(always)]
 fn mapped_into(process: ProcessId, since: u64) -> bool {
-    match FIXED.get_ptr(process) {
-        Some(time) => unsafe { *time >= since },
-        None => false,
-    }
+    FIXED.copy(process).is_some_and(|time| time >= since)
 }
 
 fn unmapped(process: ProcessId, address: u64, length: u64) {

@@ -2,7 +2,7 @@
 //! all to user space: a loop over up to 253 descriptors, each with its own way
 //! through the young table, is more than the verifier walks.
 
-use aya_ebpf::helpers::{bpf_probe_read_user, generated};
+use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{
     Counter, ProcessId,
     limits::MAX_RECEIVED,
@@ -12,12 +12,11 @@ use leak_common::{
 use super::{Acquiring, Call};
 use crate::{
     count::{count, lost},
-    emit::{emit_received, head},
-    global::global,
-    maps::SCRATCH,
-    site::{self, Slot, Taken},
-    stack::opaque,
+    emit::{Followed, emit_followed, head},
+    memory::{copy_from_user, user},
+    site::{self, Taken},
     task::Task,
+    verifier::{fresh, global, opaque, put},
 };
 
 const SOL_SOCKET: u64 = 1;
@@ -36,6 +35,33 @@ const MESSAGES: u64 = 16;
 /// Headers of one message that are looked at: there are credentials, timestamps
 /// and security labels beside the descriptors at most.
 const HEADERS: u32 = 4;
+
+/// What a processor finds in a message.
+#[repr(C)]
+struct Rights {
+    /// Where the descriptors are, and how many.
+    found: [u64; 2],
+    /// The descriptors themselves, as they are sent.
+    received: Followed<Received, u32, PLACES>,
+}
+
+/// More than [`MAX_RECEIVED`], a power of two.
+const PLACES: usize = 256;
+const _: () = assert!(MAX_RECEIVED < PLACES);
+
+#[map]
+static RIGHTS: PerCpuArray<Rights> = PerCpuArray::with_max_entries(1, 0);
+
+impl Rights {
+    /// This processor's.
+    #[inline(always)]
+    fn of_processor() -> Option<&'static mut Rights> {
+        let rights = RIGHTS.get_ptr_mut(0)?;
+        // SAFETY: this processor's entry, which only the end of a system call uses; that
+        // program never interrupts itself. It is plain numbers.
+        Some(unsafe { &mut *rights })
+    }
+}
 
 /// recvmsg: one message.
 #[inline(always)]
@@ -81,9 +107,7 @@ fn rights(call: Call, index: u64) -> Option<(u64, u64)> {
     if find_rights(call.registers.argument(1), index, call.process.0) == 0 {
         return None;
     }
-    let scratch = SCRATCH.get_ptr(Slot::Syscall as u32)?;
-    // SAFETY: this CPU's slot, which only this program uses, and never nested.
-    let [address, number] = unsafe { core::ptr::read_volatile(&raw const (*scratch).rights) };
+    let [address, number] = fresh(&Rights::of_processor()?.found);
     Some((address, number))
 }
 
@@ -91,25 +115,24 @@ global! {
     fn find_rights(messages, index, process) = look_for_rights;
 }
 
-/// Looks for the descriptors in one of the messages; where there are some, puts
-/// their address and number into the scratch and returns 1.
+/// Looks for the descriptors in one of the messages; where there are some, notes their
+/// address and number and returns 1.
 #[inline(always)]
 fn look_for_rights(messages: u64, index: u64, process: u64) -> u64 {
     let Some((address, number)) = in_message(messages, index, ProcessId(process)) else {
         return 0;
     };
-    let Some(scratch) = SCRATCH.get_ptr_mut(Slot::Syscall as u32) else {
+    let Some(rights) = Rights::of_processor() else {
         return 0;
     };
-    // SAFETY: as above.
-    unsafe { core::ptr::write_volatile(&raw mut (*scratch).rights, [address, number]) };
+    put(&mut rights.found, [address, number]);
     1
 }
 
 #[inline(always)]
 fn in_message(messages: u64, index: u64, process: ProcessId) -> Option<(u64, u64)> {
     let at = messages.wrapping_add(index * MESSAGE_BYTES + CONTROL);
-    let Ok([mut header, mut left]) = (unsafe { bpf_probe_read_user(at as *const [u64; 2]) }) else {
+    let Ok([mut header, mut left]) = user::<[u64; 2]>(at) else {
         lost(Counter::Unreadable, process);
         return None;
     };
@@ -119,9 +142,7 @@ fn in_message(messages: u64, index: u64, process: ProcessId) -> Option<(u64, u64
         if left < HEADER_BYTES {
             return None;
         }
-        let Ok([length, level_and_type]) =
-            (unsafe { bpf_probe_read_user(header as *const [u64; 2]) })
-        else {
+        let Ok([length, level_and_type]) = user::<[u64; 2]>(header) else {
             lost(Counter::Unreadable, process);
             return None;
         };
@@ -165,42 +186,40 @@ pub(crate) fn record(call: Call, taken: Taken, messages: u64, flags: u32) {
 /// kinds of all.
 #[inline(always)]
 fn send(call: Call, taken: Taken, site: u64, flags: u32, address: u64, number: u64) -> u64 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(Slot::Syscall as u32) else {
+    let Some(Rights { received, .. }) = Rights::of_processor() else {
         return site;
     };
-    // SAFETY: this CPU's slot, which only this program uses, and never nested.
-    let scratch = unsafe { &mut *scratch };
     let number = opaque(number) & 0xff;
     let number = if number > MAX_RECEIVED as u64 {
         MAX_RECEIVED as u64
     } else {
         number
     };
-    // SAFETY: `number` descriptors fit the scratch.
-    let result = unsafe {
-        generated::bpf_probe_read_user(
-            scratch.numbers.as_mut_ptr().cast(),
+    // SAFETY: less than 1 KiB, which is the size of `rest`.
+    let copied = unsafe {
+        copy_from_user(
+            received.rest.as_mut_ptr(),
             opaque(number * 4) as u32 & 0x3ff,
-            address as *const _,
+            address,
         )
     };
-    if result != 0 {
+    if copied.is_err() {
         lost(Counter::Unreadable, call.process);
         return site;
     }
-    let kind = Task::current().descriptor_kind(u64::from(scratch.numbers[0]));
+    let kind = Task::current().descriptor_kind(u64::from(received.rest[0]));
     let site = if site == 0 {
         site::visit(taken, call.process, kind, number).site
     } else {
         site
     };
     count(Counter::Acquired);
-    scratch.received = Received {
+    received.record = Received {
         head: head(RecordType::Received, kind, call.process),
         site,
         flags: flags | acquired::KIND_GUESSED,
         number: number as u32,
     };
-    emit_received(scratch, number, call.process);
+    emit_followed(received, number, call.process);
     site
 }

@@ -1,5 +1,7 @@
-//! What system calls do to resources, one module per subject. Each says what a
-//! call acquires; the stack is taken once, after that, and only then.
+//! What system calls do to resources, one module per subject.
+//!
+//! Each function says what its call acquires, or that it acquires nothing. Only then, and once per
+//! call, the stack is taken (by the probe), and the resources are recorded with its site.
 
 pub(crate) mod clone;
 pub(crate) mod descriptor;
@@ -8,12 +10,17 @@ pub(crate) mod mapping;
 pub(crate) mod message;
 pub(crate) mod segment;
 
-use leak_common::{Class, Handle, ProcessId, wire::acquired};
+use aya_ebpf::{macros::map, maps::PerCpuArray};
+use leak_common::{
+    Class, Handle, ProcessId,
+    wire::{Young, acquired},
+};
 
 use crate::{
     registers::Registers,
     site::{self, Taken, Visited},
-    young::{self, Acquisition},
+    verifier::{fresh, put},
+    young,
 };
 
 /// A system call at its end.
@@ -42,8 +49,11 @@ pub(crate) fn failed(result: u64) -> bool {
     result >= FIRST_ERROR
 }
 
-/// What a call acquires. It passes through a map between the many calls and the
-/// one way on, so that the verifier walks that way once.
+/// What a call acquires, before its stack is taken.
+///
+/// First stage of an acquisition: it may stand for two resources, for a task that the fork
+/// tracepoint has recorded, or for descriptors in messages. With the site, each resource
+/// becomes a [`Young`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Acquiring {
@@ -60,6 +70,10 @@ pub(crate) struct Acquiring {
     /// Descriptors arrived in that many messages.
     pub(crate) messages: u64,
 }
+
+/// What the call that a processor is at the end of acquires.
+#[map]
+static ACQUIRING: PerCpuArray<Acquiring> = PerCpuArray::with_max_entries(1, 0);
 
 /// No resource.
 pub(crate) const NO_HANDLE: Handle = Handle(0);
@@ -85,6 +99,18 @@ impl Acquiring {
         Self::one(NO_HANDLE, 0, 0, 0)
     }
 
+    /// The same, through a map between the many calls and the one way on: the verifier forgets
+    /// which call it was, and walks that way once.
+    #[inline(always)]
+    pub(crate) fn forgotten(self) -> Option<Acquiring> {
+        let place = ACQUIRING.get_ptr_mut(0)?;
+        // SAFETY: this processor's entry, which only the end of a system call uses; that
+        // program never interrupts itself. It is plain numbers.
+        let place = unsafe { &mut *place };
+        put(place, self);
+        Some(fresh(place))
+    }
+
     /// Records it all with the call's stack.
     #[inline(always)]
     pub(crate) fn record(self, call: Call, taken: Taken) {
@@ -107,24 +133,10 @@ impl Acquiring {
         // The lowest free number is given out: it will come again.
         let is_descriptor = self.first.is(Class::Descriptor);
         let flags = self.flags | (acquired::BUSY * (busy & u32::from(is_descriptor)));
-        let process = call.process;
-        young::acquire(Acquisition {
-            process,
-            handle: self.first,
-            site,
-            size,
-            kind,
-            flags,
-        });
+        let young = Young::new(call.process, site, kind, size, flags);
+        young::acquire(self.first, young);
         if self.second != NO_HANDLE {
-            young::acquire(Acquisition {
-                process,
-                handle: self.second,
-                site,
-                size,
-                kind,
-                flags,
-            });
+            young::acquire(self.second, young);
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Run by user space, not by an event: takes an entry out of the young table
-//! once it was promoted, unless the same key has been acquired anew meanwhile.
+//! Run by user space, not by an event: takes an entry out of the young table when its resource
+//! has been promoted. It stays if the same key has been acquired again meanwhile.
 
 use aya_ebpf::{EbpfContext, macros::raw_tracepoint, programs::RawTracePointContext};
 use leak_common::{Handle, ProcessId, wire::YoungKey};
 
-use crate::maps::YOUNG;
+use crate::{entries::Entries, maps::YOUNG};
 
 /// Arguments of the run: owner, handle, time of the acquisition; for a vacant entry 0,
 /// and the time of the last one.
@@ -26,9 +26,9 @@ pub(crate) fn expire(ctx: RawTracePointContext) -> i32 {
         owner: ProcessId(owner),
         handle: Handle(handle),
     };
-    if let Some(young) = YOUNG.get_ptr(key)
-        && unsafe { (*young).time } == time
-        && (time != 0 || unsafe { (*young).size } == last)
+    if let Some(young) = YOUNG.copy(key)
+        && young.time == time
+        && (time != 0 || young.size == last)
     {
         let _ = YOUNG.remove(key);
     }

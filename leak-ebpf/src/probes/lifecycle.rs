@@ -1,4 +1,5 @@
-//! Processes and threads: made, replaced, ended, reaped.
+//! Processes and threads: made, running a new program, ended, freed. They are resources of the
+//! process that made them, and they change which process holds what.
 
 use aya_ebpf::{bindings::task_struct, macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::debug;

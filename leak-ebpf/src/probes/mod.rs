@@ -1,5 +1,5 @@
-//! The entries, one module per kind of hook. Each is a thin shell around a body
-//! that leaves by `?`.
+//! The programs that the kernel runs, one module per kind of hook. Each is a thin shell around a
+//! body that leaves by `?`: where something is missing there is nothing to record.
 
 mod expire;
 mod lifecycle;

@@ -7,7 +7,7 @@ use aya_ebpf::{
     macros::{btf_tracepoint, tracepoint},
     programs::{BtfTracePointContext, TracePointContext},
 };
-use leak_common::syscalls::{Action, Operation};
+use leak_common::syscalls::{Action, Effect, Operation};
 
 use crate::{
     config::action,
@@ -42,6 +42,7 @@ pub(crate) fn syscall_enter(ctx: TracePointContext) -> u32 {
     // The kernel refuses a program with plain loads beyond the arguments of the
     // call it is attached to; close has one.
     release(action, first, |index| {
+        // SAFETY: the read is checked, and any bytes are a number.
         unsafe { ctx.read_at(size_of::<Enter>() + (index - 1) * 8) }.unwrap_or(0)
     });
     0
@@ -69,11 +70,9 @@ pub(crate) fn syscall_enter_all(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn release(action: Action, first: u64, argument: impl Fn(usize) -> u64) -> Option<()> {
-    const CLOSES: u8 = Operation::Closes as u8;
-    const CLOSES_RANGE: u8 = Operation::ClosesRange as u8;
-    const UNMAPS: u8 = Operation::Unmaps as u8;
-    const DETACHES: u8 = Operation::Detaches as u8;
-    if action.operation < CLOSES {
+    // A row that makes no sense is counted at the end of the same call.
+    let Effect { operation, .. } = action.effect()?;
+    if !operation.at_enter() {
         return None;
     }
     let (tgid, _) = current();
@@ -81,12 +80,34 @@ fn release(action: Action, first: u64, argument: impl Fn(usize) -> u64) -> Optio
         return None;
     }
     let process = Task::current().process()?;
-    match action.operation {
-        CLOSES => descriptor::close(process, first),
-        CLOSES_RANGE => descriptor::close_range(process, first, argument(1), argument(2)),
-        UNMAPS => mapping::unmaps(process, first, argument(1)),
-        DETACHES => mapping::detaches(process, first),
-        _ => {}
+    match operation {
+        Operation::Closes => descriptor::close(process, first),
+        Operation::ClosesRange => {
+            descriptor::close_range(process, first, argument(1), argument(2));
+        }
+        Operation::Unmaps => mapping::unmaps(process, first, argument(1)),
+        Operation::Detaches => mapping::detaches(process, first),
+        // At the end of the call.
+        Operation::None
+        | Operation::Returns
+        | Operation::ReturnsByFile
+        | Operation::Opens
+        | Operation::WritesTwo
+        | Operation::Replaces
+        | Operation::Fcntl
+        | Operation::Signalfd
+        | Operation::Clone
+        | Operation::Clone3
+        | Operation::Bpf
+        | Operation::Seccomp
+        | Operation::Landlock
+        | Operation::Receives
+        | Operation::ReceivesMany
+        | Operation::Maps
+        | Operation::Remaps
+        | Operation::Attaches
+        | Operation::Creates
+        | Operation::Removes => {}
     }
     Some(())
 }

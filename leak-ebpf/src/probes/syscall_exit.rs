@@ -1,9 +1,12 @@
-//! The end of every system call: acquisitions, and those that failed.
+//! The end of every system call: what it acquired, or that the kernel refused it.
+//!
+//! It decides whether a call is traced at all, as cheaply as can be: this runs at every call of the
+//! host. What a call means is in `operations`.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use leak_common::{
     Counter,
-    syscalls::{Action, Operation},
+    syscalls::{Effect, Operation},
     wire::uncovered,
 };
 
@@ -11,11 +14,10 @@ use crate::{
     config::action,
     count::{count, current},
     emit, filter,
-    maps::SCRATCH,
     operations::{Acquiring, Call, clone, descriptor, failed, failure, mapping, message, segment},
     registers::{Registers, is_x32},
-    site::{self, Slot},
-    stack::{ByLock, ByTree, Mappings},
+    site,
+    stack::{ByLock, ByTree, Slot, Walks},
     task::Task,
 };
 
@@ -36,13 +38,17 @@ pub(crate) fn syscall_exit_by_tree(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn body<M: Mappings>(ctx: &BtfTracePointContext) -> Option<()> {
+fn body<M: Walks>(ctx: &BtfTracePointContext) -> Option<()> {
     let registers = Registers::new(ctx.arg(0));
     let number = registers.number();
     let Some(action) = action(number) else {
         if is_x32(number) {
             compat();
         }
+        return None;
+    };
+    let Some(effect) = action.effect() else {
+        count(Counter::UnknownRow);
         return None;
     };
     let result: u64 = ctx.arg(1);
@@ -65,16 +71,11 @@ fn body<M: Mappings>(ctx: &BtfTracePointContext) -> Option<()> {
         result,
     };
     let acquiring = if call.failed() {
-        failure::fails(call, action)?
+        failure::fails(call, effect)?
     } else {
-        dispatch(call, action)?
+        dispatch(call, effect)?
     };
-    let scratch = SCRATCH.get_ptr_mut(Slot::Syscall as u32)?;
-    // SAFETY: this CPU's slot, which only this program uses, and never nested.
-    let acquiring = unsafe {
-        core::ptr::write_volatile(&raw mut (*scratch).acquiring, acquiring);
-        core::ptr::read_volatile(&raw const (*scratch).acquiring)
-    };
+    let acquiring = acquiring.forgotten()?;
     acquiring.record(
         call,
         site::take::<M>(Slot::Syscall, Some(registers), process)?,
@@ -83,50 +84,36 @@ fn body<M: Mappings>(ctx: &BtfTracePointContext) -> Option<()> {
 }
 
 #[inline(always)]
-fn dispatch(call: Call, action: Action) -> Option<Acquiring> {
-    const RETURNS: u8 = Operation::Returns as u8;
-    const RETURNS_BY_FILE: u8 = Operation::ReturnsByFile as u8;
-    const OPENS: u8 = Operation::Opens as u8;
-    const WRITES_TWO: u8 = Operation::WritesTwo as u8;
-    const REPLACES: u8 = Operation::Replaces as u8;
-    const FCNTL: u8 = Operation::Fcntl as u8;
-    const SIGNALFD: u8 = Operation::Signalfd as u8;
-    const CLONE: u8 = Operation::Clone as u8;
-    const CLONE3: u8 = Operation::Clone3 as u8;
-    const BPF: u8 = Operation::Bpf as u8;
-    const SECCOMP: u8 = Operation::Seccomp as u8;
-    const LANDLOCK: u8 = Operation::Landlock as u8;
-    const RECEIVES: u8 = Operation::Receives as u8;
-    const RECEIVES_MANY: u8 = Operation::ReceivesMany as u8;
-    const MAPS: u8 = Operation::Maps as u8;
-    const REMAPS: u8 = Operation::Remaps as u8;
-    const ATTACHES: u8 = Operation::Attaches as u8;
-    const CREATES: u8 = Operation::Creates as u8;
-    const REMOVES: u8 = Operation::Removes as u8;
-    match action.operation {
-        RETURNS => descriptor::returns(call, action),
-        RETURNS_BY_FILE => descriptor::returns_by_file(call, action),
-        OPENS => descriptor::opens(call, action),
-        WRITES_TWO => descriptor::writes_two(call, action),
-        REPLACES => descriptor::replaces(call, action),
-        FCNTL => descriptor::fcntl(call, action),
-        SIGNALFD => descriptor::signalfd(call, action),
-        BPF => descriptor::bpf(call, action),
-        SECCOMP => descriptor::seccomp(call, action),
-        LANDLOCK => descriptor::landlock(call, action),
-        CLONE => clone::clone(call, action.argument == 1),
-        CLONE3 => clone::clone3(call),
-        RECEIVES => message::receives(call),
-        RECEIVES_MANY => message::receives_many(call),
-        MAPS => mapping::maps(call),
-        REMAPS => mapping::remaps(call),
-        ATTACHES => mapping::attaches(call),
-        CREATES => segment::creates(call),
-        REMOVES => {
+fn dispatch(call: Call, effect: Effect) -> Option<Acquiring> {
+    match effect.operation {
+        Operation::Returns => descriptor::returns(call, effect),
+        Operation::ReturnsByFile => descriptor::returns_by_file(call, effect),
+        Operation::Opens => descriptor::opens(call, effect),
+        Operation::WritesTwo => descriptor::writes_two(call, effect),
+        Operation::Replaces => descriptor::replaces(call, effect),
+        Operation::Fcntl => descriptor::fcntl(call, effect),
+        Operation::Signalfd => descriptor::signalfd(call, effect),
+        Operation::Bpf => descriptor::bpf(call, effect),
+        Operation::Seccomp => descriptor::seccomp(call, effect),
+        Operation::Landlock => descriptor::landlock(call, effect),
+        Operation::Clone => clone::clone(call, effect.argument == 1),
+        Operation::Clone3 => clone::clone3(call),
+        Operation::Receives => message::receives(call),
+        Operation::ReceivesMany => message::receives_many(call),
+        Operation::Maps => mapping::maps(call),
+        Operation::Remaps => mapping::remaps(call),
+        Operation::Attaches => mapping::attaches(call),
+        Operation::Creates => segment::creates(call),
+        Operation::Removes => {
             segment::removes(call);
             None
         }
-        _ => None,
+        // Releases were handled at the call's beginning.
+        Operation::None
+        | Operation::Closes
+        | Operation::ClosesRange
+        | Operation::Unmaps
+        | Operation::Detaches => None,
     }
 }
 

@@ -4,30 +4,31 @@
 
 use aya_ebpf::{
     bindings::task_struct,
-    helpers::{
-        bpf_probe_read_kernel,
-        generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
-    },
-    macros::tracepoint,
+    helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs},
+    macros::{map, tracepoint},
+    maps::LruHashMap,
     programs::TracePointContext,
 };
 use leak_common::{
-    Counter, Kind,
+    Counter, Kind, ProcessId,
     config::{ABSENT, flags},
-    wire::{YoungKey, acquired, uncovered},
+    limits::INFLIGHT_ENTRIES,
+    wire::{Young, YoungKey, acquired, uncovered},
 };
 
 use crate::{
     config::{config, has},
     count::{count, current},
-    emit, filter,
-    maps::{URING, UringRequest},
+    emit,
+    entries::Entries,
+    filter,
+    memory::{Plain, kernel},
     operations::{descriptor, failure},
     registers::Registers,
-    site::{self, Slot},
-    stack::{ByLock, ByTree, Mappings},
+    site,
+    stack::{ByLock, ByTree, Slot, Walks},
     task::Task,
-    young::{self, Acquisition},
+    young,
 };
 
 /// include/uapi/linux/io_uring.h, enum io_uring_op.
@@ -40,6 +41,24 @@ const FIXED_FD_INSTALL: u8 = 54;
 
 /// `IORING_CQE_F_MORE`: the request will complete again (multishot accept).
 const MORE: u32 = 2;
+
+/// An io_uring request between its submission and its completion.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct UringRequest {
+    process: ProcessId,
+    /// Owner of the descriptor's key in the young table.
+    owner: ProcessId,
+    site: u64,
+    kind: u32,
+    /// What was asked for.
+    opcode: u32,
+}
+
+/// Requests of io_uring that are not complete: by the request's address, or by a mix of its
+/// ring and user data where this kernel does not tell the address.
+#[map]
+static URING: LruHashMap<u64, UringRequest> = LruHashMap::with_max_entries(INFLIGHT_ENTRIES, 0);
 
 /// A request is submitted.
 #[tracepoint]
@@ -58,7 +77,7 @@ pub(crate) fn uring_submit_by_tree(ctx: TracePointContext) -> u32 {
 }
 
 #[inline(always)]
-fn submit<M: Mappings>(ctx: &TracePointContext) -> Option<()> {
+fn submit<M: Walks>(ctx: &TracePointContext) -> Option<()> {
     let opcode: u8 = field(ctx, config!(offsets.uring_submit_opcode))?;
     let (kind, slot) = match opcode {
         OPENAT | OPENAT2 => (Kind::File, config!(offsets.uring_open_slot)),
@@ -161,7 +180,7 @@ fn complete(ctx: &TracePointContext) -> Option<()> {
             config!(offsets.uring_complete_user_data),
         )
     })?;
-    let request: UringRequest = unsafe { *URING.get_ptr(key)? };
+    let request = URING.copy(key)?;
     let result: i32 = field(ctx, config!(offsets.uring_complete_res))?;
     let more = field::<u32>(ctx, config!(offsets.uring_complete_flags))
         .is_some_and(|flags| flags & MORE != 0);
@@ -169,24 +188,27 @@ fn complete(ctx: &TracePointContext) -> Option<()> {
         let _ = URING.remove(key);
     }
     if result < 0 {
-        failure::of_request(request, i64::from(result) as u64);
+        failure::of_request(
+            (request.process, request.kind),
+            request.site,
+            request.opcode,
+            i64::from(result) as u64,
+        );
         return None;
     }
-    let handle = descriptor::handle(result as u64);
     let key = YoungKey {
         owner: request.owner,
-        handle,
+        handle: descriptor::handle(result as u64),
     };
     young::acquire_as(
         key,
-        Acquisition {
-            process: request.process,
-            handle,
-            site: request.site,
-            size: 0,
-            kind: request.kind,
-            flags: acquired::KIND_GUESSED,
-        },
+        Young::new(
+            request.process,
+            request.site,
+            request.kind,
+            0,
+            acquired::KIND_GUESSED,
+        ),
     );
     Some(())
 }
@@ -197,8 +219,9 @@ fn registers() -> Option<Registers> {
     if !has(flags::TASK_REGISTERS) {
         return None;
     }
-    let task = unsafe { bpf_get_current_task_btf() };
-    let registers = unsafe { bpf_task_pt_regs(task.cast::<task_struct>()) };
+    // SAFETY: helpers that this kernel has, as the flag says; the second is handed what the
+    // first returns.
+    let registers = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf().cast::<task_struct>()) };
     Some(Registers::new(registers as *const u64))
 }
 
@@ -212,16 +235,17 @@ fn identity(ctx: &TracePointContext, ring: u32, user_data: u32) -> Option<u64> {
 
 /// A field of the tracepoint's record.
 #[inline(always)]
-fn field<T: Copy>(ctx: &TracePointContext, offset: u32) -> Option<T> {
+fn field<T: Plain>(ctx: &TracePointContext, offset: u32) -> Option<T> {
     if offset == ABSENT {
         return None;
     }
-    // SAFETY: an offset from the format file, below the record's size; the read is checked.
+    // SAFETY: the read is checked, and any bytes are a number. (The offset is the format
+    // file's.)
     unsafe { ctx.read_at(offset as usize) }.ok()
 }
 
 /// A field of the request.
 #[inline(always)]
-fn read<T: Copy>(request: u64, offset: u32) -> Option<T> {
-    unsafe { bpf_probe_read_kernel((request + u64::from(offset)) as *const T) }.ok()
+fn read<T: Plain>(request: u64, offset: u32) -> Option<T> {
+    kernel(request + u64::from(offset)).ok()
 }

@@ -1,16 +1,21 @@
-//! From an address to its file's tables. What was found is remembered per page and
-//! per space: the code of one process as long as nothing new is mapped over it.
+//! From an address to the unwind tables of the file it lies in.
+//!
+//! What was found is remembered per page and address space, until the process maps code again.
+//! Files without tables are asked for here; user space makes the tables.
 
 #![expect(
     clippy::needless_borrows_for_generic_args,
     reason = "what is handed over by value is copied to the stack, which has 512 bytes"
 )]
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, LruHashMap},
+};
 use leak_common::{
     ProcessId,
     identity::mix,
-    limits::CHANGE_COUNTERS,
+    limits::{CHANGE_COUNTERS, CODE_PAGE_ENTRIES, SPACE_ENTRIES},
     unwind::{FileCode, FileKey, PAGE_BITS, file_state},
     wire::{CodeMapped, RecordType, StackEnd},
 };
@@ -20,18 +25,20 @@ use super::{
     walk::Walk,
 };
 use crate::{
+    clock::now,
     config::config,
-    count::increase,
     emit::{emit, emit_at_once, head},
-    global::global,
-    maps::{CHANGES, CODE_PAGES, FILES, SPACES},
-    task::{Task, read_or_zero},
+    entries::{Entries, Word, Words},
+    maps::FILES,
+    memory::kernel_or_zero,
+    task::Task,
+    verifier::global,
 };
 
-/// A process's code.
+/// A process's address space as far as its code goes.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Space {
+pub(super) struct CodeSpace {
     /// Its number, and no other's, ever.
     number: u64,
     /// Address of `_PyRuntime`, once code of an interpreter was met.
@@ -43,11 +50,23 @@ pub(crate) struct Space {
 /// A page of 4 KiB of a space.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct CodePage {
+struct CodePage {
     space: u64,
     /// Address over 4096.
     page: u64,
 }
+
+/// Number in the directory of a page of a process's code.
+#[map]
+static CODE_PAGES: LruHashMap<CodePage, u64> = LruHashMap::with_max_entries(CODE_PAGE_ENTRIES, 0);
+
+/// The code of processes.
+#[map]
+static SPACES: LruHashMap<ProcessId, CodeSpace> = LruHashMap::with_max_entries(SPACE_ENTRIES, 0);
+
+/// How often processes mapped code, by a hash of the process.
+#[map]
+static CHANGES: Array<u64> = Array::with_max_entries(CHANGE_COUNTERS, 0);
 
 /// Stands for a number in the directory where there are no tables.
 pub(super) const BARE: u64 = u64::MAX;
@@ -60,19 +79,15 @@ pub(super) const UNMAPPED: u64 = u64::MAX - 1;
 #[inline(always)]
 pub(crate) fn changed(process: ProcessId) {
     let _ = SPACES.remove(process);
-    if let Some(changes) = CHANGES.get_ptr_mut(counter(process)) {
-        increase(changes, 1);
+    if let Some(changes) = CHANGES.word(counter(process)) {
+        changes.add(1);
     }
 }
 
 /// How often code was mapped into a process, and into those that share its counter.
 #[inline(always)]
 pub(super) fn changes(process: ProcessId) -> u64 {
-    match CHANGES.get_ptr(counter(process)) {
-        // SAFETY: an aligned word of a map value.
-        Some(changes) => unsafe { core::ptr::read_volatile(changes) },
-        None => 0,
-    }
+    CHANGES.word(counter(process)).map_or(0, Word::get)
 }
 
 #[inline(always)]
@@ -85,14 +100,13 @@ fn counter(process: ProcessId) -> u32 {
 /// by themselves: a space that was dropped for it gets a new number.
 #[inline(always)]
 pub(super) fn space(process: ProcessId, walk: &mut Walk) {
-    if let Some(space) = SPACES.get_ptr(process) {
-        let space = unsafe { *space };
+    if let Some(space) = SPACES.copy(process) {
         walk.space = space.number;
         walk.python_runtime = space.python_runtime;
         walk.python_layout = space.python_layout;
         return;
     }
-    let number = mix(process.0, unsafe { bpf_ktime_get_ns() });
+    let number = mix(process.0, now());
     walk.space = number;
     walk.python_runtime = 0;
     walk.python_layout = 0;
@@ -113,8 +127,8 @@ pub(super) fn directory<M: Mappings>(
         space: walk.space,
         page: address >> 12,
     };
-    if let Some(directory) = CODE_PAGES.get_ptr(page) {
-        return Ok(unsafe { *directory });
+    if let Some(directory) = CODE_PAGES.copy(page) {
+        return Ok(directory);
     }
     match M::find(address, mapping) {
         Searched::Found if mapping.is_executable() => {}
@@ -142,15 +156,15 @@ fn in_file(
         mapping.key = FileKey::VDSO;
         mapping.offset = 0;
     }
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = now();
     let Some(file) = FILES.get_ptr_mut(&mapping.key) else {
         if first_sight(&mapping.key, now) {
             want(mapping, process);
         }
         return Err(StackEnd::NoTable);
     };
-    // SAFETY: a map value; user space replaces whole values, and readers of the old
-    // one see the old tables, which outlive them.
+    // SAFETY: an entry of the map, of plain numbers. User space replaces whole entries, and
+    // readers of the old one see the old tables, which outlive them.
     let file = unsafe { &mut *file };
     file.used = now;
     if file.state == file_state::BARE {
@@ -174,6 +188,7 @@ fn in_file(
             .wrapping_sub(mapping.offset)
             .wrapping_add(file.python_runtime);
         if let Some(space) = SPACES.get_ptr_mut(process) {
+            // SAFETY: an entry of the map. Two threads may write at once: both write the same.
             unsafe {
                 (*space).python_runtime = walk.python_runtime;
                 (*space).python_layout = walk.python_layout;
@@ -198,6 +213,7 @@ fn first_sight(key: &FileKey, now: u64) -> bool {
         return false;
     }
     if let Some(file) = FILES.get_ptr_mut(key) {
+        // SAFETY: an entry of the map; whose time of the two is there does not matter.
         unsafe {
             (*file).used = now;
             (*file).asked = now;
@@ -210,8 +226,8 @@ fn first_sight(key: &FileKey, now: u64) -> bool {
 /// before it has done anything.
 #[inline(always)]
 pub(crate) fn begins(task: Task, process: ProcessId) {
-    let memory: u64 = read_or_zero(task.address(), config!(offsets.task_mm));
-    let file: u64 = read_or_zero(memory, config!(offsets.mm_program));
+    let memory: u64 = kernel_or_zero(task.address(), config!(offsets.task_mm));
+    let file: u64 = kernel_or_zero(memory, config!(offsets.mm_program));
     let key = key(file);
     if key.inode != 0 && is_unknown(&key) {
         tell(process, key, (0, 0, 0), true);
@@ -245,7 +261,7 @@ fn tell_of_file(process: u64, descriptor: u64, start: u64, end: u64, offset: u64
 /// Whether a file was not met before; it has been now.
 #[inline(always)]
 fn is_unknown(key: &FileKey) -> bool {
-    FILES.get_ptr(key).is_none() && first_sight(key, unsafe { bpf_ktime_get_ns() })
+    FILES.get_ptr(key).is_none() && first_sight(key, now())
 }
 
 #[inline(always)]
@@ -266,8 +282,8 @@ fn tell(process: ProcessId, file: FileKey, (start, end, offset): (u64, u64, u64)
     }
 }
 
-/// A file whose tables are missing is asked for again after so long: a request may
-/// have been lost.
+/// Nanoseconds until a file whose tables are missing is asked for again: a request may have
+/// been lost.
 const WANT_AGAIN: u64 = 1_000_000_000;
 
 #[inline(always)]

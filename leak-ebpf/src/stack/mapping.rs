@@ -1,16 +1,12 @@
-//! Which mapping an address lies in, asked of the kernel.
+//! Which mapping an address lies in, asked of the kernel: by its own look-up (5.17), or through the
+//! tree of mappings that kernels before 6.1 have.
 
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_find_vma, bpf_get_current_task_btf};
 use leak_common::{config::ABSENT, unwind::FileKey, wire::CodeMapped};
 
-use super::{forget, rules, walk};
-use crate::{
-    config::config,
-    global::global,
-    task::{Task, read_or_zero},
-};
+use crate::{config::config, memory::kernel_or_zero, task::Task, verifier::forget};
 
 /// `VM_EXEC`, include/linux/mm.h.
 const EXECUTABLE: u64 = 4;
@@ -51,21 +47,6 @@ pub(crate) enum Searched {
 pub(crate) trait Mappings {
     /// Finds the mapping of an address.
     fn find(address: u64, mapping: &mut Mapping) -> Searched;
-
-    /// Walks the stack whose registers are in a slot of the scratch, and returns 0.
-    fn walk(slot: u64, process: u64) -> u64;
-
-    /// Finds the rule of an address that is not remembered, for the walk in a slot
-    /// of the scratch. Returns 0, or the [`StackEnd`](leak_common::wire::StackEnd)
-    /// that there is instead.
-    fn rule(slot: u64, process: u64, address: u64) -> u64;
-}
-
-global! {
-    fn walk_by_lock(slot, process) = walk::walk::<ByLock>;
-    fn walk_by_tree(slot, process) = walk::walk::<ByTree>;
-    fn rule_by_lock(slot, process, address) = rules::look_up::<ByLock>;
-    fn rule_by_tree(slot, process, address) = rules::look_up::<ByTree>;
 }
 
 /// By the kernel's own look-up, under its lock (5.17).
@@ -78,6 +59,7 @@ impl Mappings for ByLock {
         const NOTHING: i64 = -2;
         // The helper takes only pointers to the stack.
         let mut target: *mut Mapping = mapping;
+        // SAFETY: the helper calls `found` with the pointer to `target` before it returns.
         let result = unsafe {
             bpf_find_vma(
                 bpf_get_current_task_btf(),
@@ -93,22 +75,13 @@ impl Mappings for ByLock {
             _ => Searched::Locked,
         }
     }
-
-    #[inline(always)]
-    fn walk(slot: u64, process: u64) -> u64 {
-        walk_by_lock(slot, process)
-    }
-
-    #[inline(always)]
-    fn rule(slot: u64, process: u64, address: u64) -> u64 {
-        rule_by_lock(slot, process, address)
-    }
 }
 
 /// Called by `bpf_find_vma` with the mapping it found.
 #[inline(never)]
 extern "C" fn found(_task: *mut c_void, vma: *mut c_void, target: *mut *mut Mapping) -> i64 {
-    // SAFETY: the pointer handed to `bpf_find_vma`.
+    // SAFETY: the pointer that was handed to `bpf_find_vma`, to a mapping that its caller
+    // borrows meanwhile.
     fill(vma as u64, unsafe { &mut **target });
     0
 }
@@ -126,8 +99,8 @@ impl Mappings for ByTree {
         if config!(offsets.mm_tree) == ABSENT {
             return Searched::Nothing;
         }
-        let memory: u64 = read_or_zero(Task::current().address(), config!(offsets.task_mm));
-        mapping.node = read_or_zero(memory, config!(offsets.mm_tree));
+        let memory: u64 = kernel_or_zero(Task::current().address(), config!(offsets.task_mm));
+        mapping.node = kernel_or_zero(memory, config!(offsets.mm_tree));
         let mut depth = 0;
         while depth < DEPTH {
             let node = mapping.node;
@@ -135,40 +108,30 @@ impl Mappings for ByTree {
                 return Searched::Nothing;
             }
             let vma = node.wrapping_sub(u64::from(config!(offsets.vma_node)));
-            let start: u64 = read_or_zero(vma, config!(offsets.vma_start));
-            let end: u64 = read_or_zero(vma, config!(offsets.vma_end));
+            let start: u64 = kernel_or_zero(vma, config!(offsets.vma_start));
+            let end: u64 = kernel_or_zero(vma, config!(offsets.vma_end));
             if address.wrapping_sub(start) < end.wrapping_sub(start) {
                 fill(vma, mapping);
                 return Searched::Found;
             }
             // struct rb_node, include/linux/rbtree_types.h: right, then left.
             let child = if address < start { 16 } else { 8 };
-            let child = read_or_zero(node, child);
+            let child = kernel_or_zero(node, child);
             forget(&mut mapping.node, child);
             depth += 1;
         }
         Searched::Nothing
     }
-
-    #[inline(always)]
-    fn walk(slot: u64, process: u64) -> u64 {
-        walk_by_tree(slot, process)
-    }
-
-    #[inline(always)]
-    fn rule(slot: u64, process: u64, address: u64) -> u64 {
-        rule_by_tree(slot, process, address)
-    }
 }
 
 #[inline(always)]
 fn fill(vma: u64, mapping: &mut Mapping) {
-    mapping.start = read_or_zero(vma, config!(offsets.vma_start));
-    mapping.end = read_or_zero(vma, config!(offsets.vma_end));
-    let pages: u64 = read_or_zero(vma, config!(offsets.vma_offset));
+    mapping.start = kernel_or_zero(vma, config!(offsets.vma_start));
+    mapping.end = kernel_or_zero(vma, config!(offsets.vma_end));
+    let pages: u64 = kernel_or_zero(vma, config!(offsets.vma_offset));
     mapping.offset = pages << PAGE_BITS;
-    mapping.flags = read_or_zero(vma, config!(offsets.vma_flags));
-    let file: u64 = read_or_zero(vma, config!(offsets.vma_file));
+    mapping.flags = kernel_or_zero(vma, config!(offsets.vma_flags));
+    let file: u64 = kernel_or_zero(vma, config!(offsets.vma_file));
     mapping.file = file;
     mapping.key = key(file);
 }
@@ -176,14 +139,14 @@ fn fill(vma: u64, mapping: &mut Mapping) {
 /// The key of an open file.
 #[inline(always)]
 pub(super) fn key(file: u64) -> FileKey {
-    let inode: u64 = read_or_zero(file, config!(offsets.file_inode));
-    let super_block: u64 = read_or_zero(inode, config!(offsets.inode_super));
-    let nanoseconds: u32 = read_or_zero(inode, config!(offsets.inode_changed_nanoseconds));
+    let inode: u64 = kernel_or_zero(file, config!(offsets.file_inode));
+    let super_block: u64 = kernel_or_zero(inode, config!(offsets.inode_super));
+    let nanoseconds: u32 = kernel_or_zero(inode, config!(offsets.inode_changed_nanoseconds));
     FileKey {
-        inode: read_or_zero(inode, config!(offsets.inode_number)),
-        changed_seconds: read_or_zero(inode, config!(offsets.inode_changed_seconds)),
+        inode: kernel_or_zero(inode, config!(offsets.inode_number)),
+        changed_seconds: kernel_or_zero(inode, config!(offsets.inode_changed_seconds)),
         changed_nanoseconds: nanoseconds & NANOSECONDS,
-        device: read_or_zero(super_block, config!(offsets.super_device)),
+        device: kernel_or_zero(super_block, config!(offsets.super_device)),
     }
 }
 
@@ -199,8 +162,8 @@ impl Mapping {
     /// Whether it is the code that the kernel maps into every process.
     #[inline(always)]
     pub(super) fn is_vdso(&self) -> bool {
-        let memory: u64 = read_or_zero(Task::current().address(), config!(offsets.task_mm));
-        let vdso: u64 = read_or_zero(memory, config!(offsets.mm_vdso));
+        let memory: u64 = kernel_or_zero(Task::current().address(), config!(offsets.task_mm));
+        let vdso: u64 = kernel_or_zero(memory, config!(offsets.mm_vdso));
         config!(offsets.mm_vdso) != ABSENT && vdso == self.start
     }
 }

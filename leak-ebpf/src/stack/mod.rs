@@ -13,46 +13,95 @@ mod rules;
 mod walk;
 mod window;
 
-use aya_ebpf::helpers::generated;
-use leak_common::{ProcessId, config::flags, identity::stack_seed, wire::StackEnd};
+use aya_ebpf::{macros::map, maps::PerCpuArray};
+use leak_common::{
+    ProcessId,
+    config::flags,
+    identity::stack_of,
+    limits::{MAX_FRAMES, MAX_PYTHON_FRAMES},
+    unwind::PythonFrame,
+    wire::{Interpreted, Site, StackEnd},
+};
 
 pub(crate) use self::{
-    code::{CodePage, Space, begins, changed, maps},
-    mapping::{ByLock, ByTree, Mapping, Mappings},
-    recall::{Recalled, write_frames},
-    rules::Remembered,
+    code::{begins, changed, maps},
+    mapping::{ByLock, ByTree},
+    recall::write_frames,
+    walk::Walks,
 };
-use self::{walk::Walk, window::Window};
-use crate::{config::has, maps::SiteScratch, registers::Registers};
+use self::{mapping::Mapping, walk::Walk, window::Window};
+use crate::{
+    config::has, emit::Followed, memory::copy_from_user, registers::Registers, verifier::opaque,
+};
 
-/// Frames taken, and why there are no more.
+/// A stack that was taken: how many frames it has, and why there are no more.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Stack {
     pub(crate) frames: u64,
     /// A [`StackEnd`].
     pub(crate) end: u64,
-    /// Hash of the frames, from the given seed.
+    /// Hash of the process and the frames.
     pub(crate) hash: u64,
     /// Not 0: the stack is the one that the processor remembers in the place before
     /// this; its frames were not written to the scratch.
     pub(crate) recalled: u64,
-    /// Frames of an interpreter, and which layout they have.
+    /// How many frames of an interpreter there are.
     pub(crate) python_frames: u64,
+    /// Number of their layout, 0 where there are none.
     pub(crate) python_layout: u64,
+}
+
+/// Which of the scratch slots a program uses.
+#[derive(Clone, Copy)]
+pub(crate) enum Slot {
+    Syscall = 0,
+    Uring = 1,
+}
+
+/// A stack while it is taken, and the records that carry it to user space; too large for the
+/// program's own stack.
+#[repr(C)]
+pub(crate) struct Scratch {
+    pub(crate) site: Followed<Site, u64, { MAX_FRAMES + 1 }>,
+    /// 1 where the stack is to be finished by user space, else 0.
+    pub(crate) unfinished: u64,
+    pub(crate) stack: Stack,
+    pub(crate) walk: StackScratch,
+    pub(crate) interpreted: Followed<Interpreted, PythonFrame, { MAX_PYTHON_FRAMES + 1 }>,
+}
+
+/// One for each [`Slot`]: a program never interrupts itself on one CPU.
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+
+impl Scratch {
+    /// This processor's scratch with a number (a [`Slot`]).
+    ///
+    /// A function asks for it where it begins, and is done with it where it calls a function
+    /// that asks anew.
+    #[inline(always)]
+    pub(crate) fn of(slot: u64) -> Option<&'static mut Scratch> {
+        let scratch = SCRATCH.get_ptr_mut(slot as u32)?;
+        // SAFETY: this processor's entry, which only the programs of the slot use; they are
+        // not preempted by each other, and never interrupt themselves. It is plain numbers.
+        Some(unsafe { &mut *scratch })
+    }
 }
 
 /// Copies the stack from an address on into `memory`, page by page: its end is no
 /// reason to have nothing of it. Returns how many bytes it has.
+///
+/// # Safety
+/// `memory` may be written.
 #[inline(always)]
-pub(crate) fn copy<const BYTES: usize>(memory: *mut [u8; BYTES], from: u64) -> u64 {
+pub(crate) unsafe fn copy<const BYTES: usize>(memory: *mut [u8; BYTES], from: u64) -> u64 {
     const PAGE: u64 = 4096;
+    const { assert!(BYTES as u64 >= 2 * PAGE && BYTES.is_power_of_two()) };
+    let memory = memory.cast::<u8>();
     let first = PAGE - opaque(from & (PAGE - 1));
-    // SAFETY: less than two pages, and the copies have more.
-    let result = unsafe {
-        generated::bpf_probe_read_user(memory.cast(), first as u32 & 0x1fff, from as *const _)
-    };
-    if result != 0 {
+    // SAFETY: less than two pages, and `memory` has as many.
+    if unsafe { copy_from_user(memory, first as u32 & 0x1fff, from) }.is_err() {
         return 0;
     }
     let mut length = first;
@@ -63,11 +112,9 @@ pub(crate) fn copy<const BYTES: usize>(memory: *mut [u8; BYTES], from: u64) -> u
             break;
         }
         // SAFETY: a page within `memory`, as just checked.
-        let result = unsafe {
-            let into = memory.cast::<u8>().add(offset as usize);
-            generated::bpf_probe_read_user(into.cast(), PAGE as u32, (from + offset) as *const _)
-        };
-        if result != 0 {
+        let page_read =
+            unsafe { copy_from_user(memory.add(offset as usize), PAGE as u32, from + offset) };
+        if page_read.is_err() {
             break;
         }
         length = offset + PAGE;
@@ -87,16 +134,16 @@ pub(crate) struct StackScratch {
 
 /// Takes the user's stack, innermost frame first, into the scratch with this number.
 #[inline(always)]
-pub(crate) fn take<M: Mappings>(
+pub(crate) fn take<M: Walks>(
     registers: Option<Registers>,
     slot: u32,
-    scratch: &mut SiteScratch,
+    scratch: &mut Scratch,
     process: ProcessId,
 ) {
     scratch.stack = Stack {
         frames: 0,
         end: StackEnd::NotTaken as u64,
-        hash: stack_seed(process),
+        hash: stack_of(process),
         recalled: 0,
         python_frames: 0,
         python_layout: 0,
@@ -112,36 +159,5 @@ pub(crate) fn take<M: Mappings>(
         if scratch.walk.walk.python_layout != 0 {
             python::walk_interpreter(u64::from(slot));
         }
-    }
-}
-
-/// The same number, but the compiler knows nothing about it any more: it must
-/// keep the bounds check that follows, which the verifier needs.
-#[inline(always)]
-pub(crate) fn opaque(value: u64) -> u64 {
-    let mut value = value;
-    // SAFETY: adds nothing.
-    unsafe { core::arch::asm!("{0} += 0", inout(reg) value, options(pure, nomem, nostack)) };
-    value
-}
-
-/// All ones where `a < b`, else zero, without a branch: each would double what the
-/// verifier has to walk. Both must be below 2^63.
-#[inline(always)]
-pub(crate) fn mask_less(a: u64, b: u64) -> u64 {
-    let mut mask = a.wrapping_sub(b);
-    // SAFETY: an arithmetic shift; written out, since the compiler would turn it
-    // back into a branch.
-    unsafe { core::arch::asm!("{0} s>>= 63", inout(reg) mask, options(pure, nomem, nostack)) };
-    mask
-}
-
-/// Through memory: the verifier forgets what it knew of the number.
-#[inline(always)]
-fn forget(slot: &mut u64, value: u64) -> u64 {
-    // SAFETY: a place in the scratch.
-    unsafe {
-        core::ptr::write_volatile(slot, value);
-        core::ptr::read_volatile(slot)
     }
 }

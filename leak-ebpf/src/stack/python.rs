@@ -1,19 +1,22 @@
-//! Frames of CPython: a list in the process's memory, read while it stands still.
+//! Frames of CPython: a list in the process's memory. The process stands still while it is read,
+//! since it is in the system call. Offsets come from user space, which knows the version.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user, generated};
+use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::map, maps::LruHashMap};
 use leak_common::{
     config::ABSENT,
-    identity::mix,
+    identity::with_python_frame,
     limits::MAX_PYTHON_FRAMES,
     unwind::{PythonFrame, PythonLayout},
 };
 
-use super::{StackScratch, forget, opaque};
+use super::{Scratch, StackScratch};
 use crate::{
     config::config,
-    global::global,
-    maps::{PYTHON_LAYOUTS, PYTHON_THREADS, SCRATCH, SiteScratch},
-    task::{Task, read_or_zero},
+    entries::Entries,
+    maps::PYTHON_LAYOUTS,
+    memory::{copy_from_user, kernel_or_zero, user},
+    task::Task,
+    verifier::{forget, global, opaque},
 };
 
 /// Where the walk is.
@@ -27,7 +30,8 @@ pub(super) struct Interpreter {
     words: [u64; FRAME_WORDS],
 }
 
-/// The fields of a frame that are read lie in so many words (a power of two).
+/// Words of a frame's beginning that are kept: the fields that are read lie in them. A power of
+/// two.
 const FRAME_WORDS: usize = 16;
 /// Bytes of a frame that are read: all that the layouts name.
 const FRAME_BYTES: u32 = PythonLayout::FRAME_BYTES;
@@ -36,9 +40,14 @@ const _: () = assert!(FRAME_BYTES as usize <= FRAME_WORDS * 8);
 /// Threads that are looked through for the current one.
 const MAX_THREADS: u32 = 128;
 
+/// The interpreter's state of a thread.
+#[map]
+static PYTHON_THREADS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(4096, 0);
+
+/// A word of the process's memory, 0 where it cannot be read.
 #[inline(always)]
-fn user(address: u64) -> u64 {
-    unsafe { bpf_probe_read_user(address as *const u64) }.unwrap_or(0)
+fn word(address: u64) -> u64 {
+    user(address).unwrap_or(0)
 }
 
 global! {
@@ -49,18 +58,17 @@ global! {
 /// process has an interpreter that is known. Returns 0.
 #[inline(always)]
 fn walk(slot: u64) -> u64 {
-    if let Some(scratch) = SCRATCH.get_ptr_mut(slot as u32) {
-        // SAFETY: this CPU's slot, which only one program uses, and never nested.
-        add(unsafe { &mut *scratch });
+    if let Some(scratch) = Scratch::of(slot) {
+        add(scratch);
     }
     0
 }
 
 #[inline(always)]
-fn add(scratch: &mut SiteScratch) {
-    let SiteScratch {
+fn add(scratch: &mut Scratch) {
+    let Scratch {
         stack,
-        python_frames,
+        interpreted,
         walk: StackScratch { walk, python, .. },
         ..
     } = scratch;
@@ -79,14 +87,7 @@ fn add(scratch: &mut SiteScratch) {
             break;
         }
         // SAFETY: fewer bytes than the words have.
-        let result = unsafe {
-            generated::bpf_probe_read_user(
-                python.words.as_mut_ptr().cast(),
-                FRAME_BYTES,
-                frame as *const _,
-            )
-        };
-        if result != 0 {
+        if unsafe { copy_from_user(python.words.as_mut_ptr(), FRAME_BYTES, frame) }.is_err() {
             break;
         }
         let word = |offset: u32| {
@@ -104,9 +105,10 @@ fn add(scratch: &mut SiteScratch) {
             entry = u64::from(byte == u64::from(layout.frame_entry_value));
         }
         place = place & !PythonFrame::ENTRY | entry << 63;
-        python_frames[taken] = PythonFrame { code, place };
+        let taken_frame = PythonFrame { code, place };
+        interpreted.rest[taken] = taken_frame;
         taken += 1;
-        let hash = mix(mix(python.hash, code), place);
+        let hash = with_python_frame(python.hash, taken_frame);
         forget(&mut python.hash, hash);
         forget(&mut python.frame, previous);
     }
@@ -118,18 +120,18 @@ fn add(scratch: &mut SiteScratch) {
 /// The innermost frame of a thread's state, 0 where it runs nothing.
 #[inline(always)]
 fn first_frame(layout: &PythonLayout, thread: u64) -> u64 {
-    let frame = user(thread.wrapping_add(u64::from(layout.thread_frame)));
+    let frame = word(thread.wrapping_add(u64::from(layout.thread_frame)));
     if layout.cframe_frame == ABSENT {
         return frame;
     }
-    user(frame.wrapping_add(u64::from(layout.cframe_frame)))
+    word(frame.wrapping_add(u64::from(layout.cframe_frame)))
 }
 
 /// Finds the interpreter's state of the current thread, and its innermost frame. The thread is known by its
 /// thread pointer, which is what CPython keeps as `pthread_self()`.
 #[inline(always)]
 fn find_thread(python: &mut Interpreter, layout: &PythonLayout, runtime: u64) -> bool {
-    let pointer: u64 = read_or_zero(
+    let pointer: u64 = kernel_or_zero(
         Task::current().address(),
         config!(offsets.task_thread_pointer),
     );
@@ -138,30 +140,29 @@ fn find_thread(python: &mut Interpreter, layout: &PythonLayout, runtime: u64) ->
     }
     let id = u64::from(layout.thread_id);
     let tid = bpf_get_current_pid_tgid();
-    if let Some(known) = PYTHON_THREADS.get_ptr(tid) {
-        let known = unsafe { *known };
+    if let Some(known) = PYTHON_THREADS.copy(tid) {
         python.frame = first_frame(layout, known);
-        if python.frame != 0 && user(known.wrapping_add(id)) == pointer {
+        if python.frame != 0 && word(known.wrapping_add(id)) == pointer {
             return true;
         }
     }
-    let interpreter = user(runtime.wrapping_add(u64::from(layout.runtime_interpreters)));
-    python.thread = user(interpreter.wrapping_add(u64::from(layout.interpreter_threads)));
+    let interpreter = word(runtime.wrapping_add(u64::from(layout.runtime_interpreters)));
+    python.thread = word(interpreter.wrapping_add(u64::from(layout.interpreter_threads)));
     python.left = interpreter;
     let mut tries = 0;
     while tries < MAX_THREADS {
         let thread = python.thread;
         if thread == 0 {
             // The next interpreter of the process.
-            let next = user(python.left.wrapping_add(u64::from(layout.interpreter_next)));
+            let next = word(python.left.wrapping_add(u64::from(layout.interpreter_next)));
             if next == 0 {
                 return false;
             }
             forget(&mut python.left, next);
-            let first = user(next.wrapping_add(u64::from(layout.interpreter_threads)));
+            let first = word(next.wrapping_add(u64::from(layout.interpreter_threads)));
             forget(&mut python.thread, first);
         } else {
-            if user(thread.wrapping_add(id)) == pointer {
+            if word(thread.wrapping_add(id)) == pointer {
                 // A thread has a state in each interpreter that it ever ran; where
                 // it does not run, there is no frame.
                 python.frame = first_frame(layout, thread);
@@ -170,7 +171,7 @@ fn find_thread(python: &mut Interpreter, layout: &PythonLayout, runtime: u64) ->
                     return true;
                 }
             }
-            let next = user(thread.wrapping_add(u64::from(layout.thread_next)));
+            let next = word(thread.wrapping_add(u64::from(layout.thread_next)));
             forget(&mut python.thread, next);
         }
         tries += 1;

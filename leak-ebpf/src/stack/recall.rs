@@ -1,8 +1,11 @@
-//! Whole stacks that a processor remembers. A walk's way depends on the registers it
-//! sets out from, on the words of the stack that it goes by, and on the code that its
-//! process maps: where all of these are what they were, it comes to the same end. To
-//! compare them costs a fraction of the walk, since no step waits for the one before.
+//! Whole stacks that a processor remembers.
+//!
+//! Where a walk leads depends on the registers it begins with, the words of the stack that it reads,
+//! and the code that the process maps. Where all of these are unchanged, the walk has the same
+//! result, and is not done again. Comparing costs a fraction of walking: no step waits for the one
+//! before.
 
+use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{
     ProcessId,
     identity::mix,
@@ -10,11 +13,10 @@ use leak_common::{
     wire::StackEnd,
 };
 
-use super::{StackScratch, code, opaque, walk::Walk, window::Window};
+use super::{Scratch, StackScratch, code, walk::Walk, window::Window};
 use crate::{
-    global::global,
-    maps::{SCRATCH, STACKS},
     registers::strip,
+    verifier::{global, opaque},
 };
 
 /// Words that a walk may go by, a power of two; longer walks are not remembered.
@@ -22,29 +24,36 @@ const WORDS: usize = 128;
 
 /// A walk that came to the outermost frame.
 #[repr(C)]
-pub(crate) struct Recalled {
-    /// Whose it is, 0 where nothing is remembered, and how often code had been mapped.
+pub(super) struct Recalled {
+    /// Whose walk it was, 0 where nothing is remembered.
     process: u64,
+    /// How often the process had mapped code then.
     changes: u64,
     /// The registers it set out from.
     instruction: u64,
     stack: u64,
     frame: u64,
     link: u64,
-    /// All ones where it went by that register, else zero.
+    /// All ones where it went by `frame`, else zero.
     frame_used: u64,
+    /// All ones where it went by `link`, else zero.
     link_used: u64,
     /// What it came to.
     frames: u64,
     hash: u64,
     python_runtime: u64,
     python_layout: u64,
-    /// How many words it went by, in its order, and about how many bytes from the stack
-    /// pointer on they lie in.
+    /// How many words of the stack it went by.
     count: u64,
+    /// How many bytes from the stack pointer on these words lie in, about.
     bytes: u64,
+    /// The words, in the walk's order.
     words: [Word; WORDS],
 }
+
+/// Whole stacks that a processor remembers.
+#[map]
+static STACKS: PerCpuArray<Recalled> = PerCpuArray::with_max_entries(REMEMBERED_STACKS + 1, 0);
 
 /// A word of the stack.
 #[repr(C)]
@@ -62,7 +71,7 @@ pub(super) const RETURN: u64 = 1;
 /// slot of the scratch, which are rare, share one place: its program may interrupt the
 /// other's.
 #[inline(always)]
-pub(super) fn place(walk: &Walk, slot: u64, process: u64) -> u32 {
+fn place(walk: &Walk, slot: u64, process: u64) -> u32 {
     if slot != 0 {
         return REMEMBERED_STACKS;
     }
@@ -80,20 +89,16 @@ global! {
 /// is remembered: then the stack is taken.
 #[inline(always)]
 fn recall(slot: u64, process: u64) -> u64 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(slot as u32) else {
+    let Some(scratch) = Scratch::of(slot) else {
         return 0;
     };
-    // SAFETY: this CPU's slot, which only one program uses, and never nested.
-    let scratch = unsafe { &mut *scratch };
     let StackScratch { walk, window, .. } = &mut scratch.walk;
     window.clear();
     walk.changes = code::changes(ProcessId(process));
     let place = place(walk, slot, process);
-    let Some(recalled) = STACKS.get_ptr(place) else {
+    let Some(recalled) = STACKS.get(place) else {
         return 0;
     };
-    // SAFETY: as above.
-    let recalled = unsafe { &*recalled };
     if !recalled.is_again(walk, window, process) {
         return 0;
     }
@@ -107,6 +112,15 @@ fn recall(slot: u64, process: u64) -> u64 {
 }
 
 impl Recalled {
+    /// Where this processor remembers a walk that begins like this one.
+    #[inline(always)]
+    pub(super) fn of(walk: &Walk, slot: u64, process: u64) -> Option<&'static mut Recalled> {
+        let recalled = STACKS.get_ptr_mut(place(walk, slot, process))?;
+        // SAFETY: this processor's entry, which only the programs of the slot use; they are
+        // not preempted by each other, and never interrupt themselves. It is plain numbers.
+        Some(unsafe { &mut *recalled })
+    }
+
     /// Whether the walk would be this one again.
     #[inline(always)]
     fn is_again(&self, walk: &Walk, window: &mut Window, process: u64) -> bool {
@@ -211,18 +225,14 @@ impl Recalled {
 /// Writes out the frames of the stack in a slot of the scratch, if it was recalled.
 #[inline(always)]
 fn write(slot: u64) -> u64 {
-    let Some(scratch) = SCRATCH.get_ptr_mut(slot as u32) else {
+    let Some(scratch) = Scratch::of(slot) else {
         return 0;
     };
-    // SAFETY: this CPU's, and one program uses it.
-    let scratch = unsafe { &mut *scratch };
-    let Some(recalled) = STACKS.get_ptr((scratch.stack.recalled as u32).wrapping_sub(1)) else {
+    let Some(recalled) = STACKS.get((scratch.stack.recalled as u32).wrapping_sub(1)) else {
         return 0;
     };
-    // SAFETY: as above.
-    let recalled = unsafe { &*recalled };
     scratch.stack.recalled = 0;
-    let frames = &mut scratch.frames;
+    let frames = &mut scratch.site.rest;
     frames[0] = recalled.instruction;
     frames[1] = strip(recalled.link);
     let mut frame = 1 + (recalled.link_used & 1);

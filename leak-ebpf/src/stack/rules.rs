@@ -1,31 +1,31 @@
-//! The rule that holds at an address: remembered per processor, or searched in the
-//! tables of its file, in a fixed number of steps without branches.
+//! The rule that holds at an address: remembered per processor, or searched in the tables of its
+//! file, in a fixed number of steps without branches, which the verifier walks once.
 
+use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{
     ProcessId,
     limits::REMEMBERED_RULES,
-    unwind::{
-        CHUNK_PAGES, CHUNK_ROWS, MAX_RULES, PAGE_BITS, PAGE_BYTES, Page, Row, Rule, SEARCH_STEPS,
-        cfa,
-    },
+    unwind::{CHUNK_PAGES, CHUNK_ROWS, MAX_RULES, PAGE_BITS, PAGE_BYTES, Rule, SEARCH_STEPS, cfa},
     wire::StackEnd,
 };
 
 use super::{
-    StackScratch,
+    Scratch, StackScratch,
     code::{self, BARE, UNMAPPED},
-    mapping::Mappings,
-    mask_less, opaque,
+    mapping::{ByLock, ByTree, Mappings},
     walk::Walk,
 };
-use crate::maps::{DIRECTORY, REMEMBERED, ROWS, RULES, SCRATCH};
+use crate::{
+    maps::{DIRECTORY, ROWS, RULES},
+    verifier::{fresh, global, mask_less, opaque, put},
+};
 
 /// A rule as two words.
 pub(super) type Words = [u64; 2];
 
 /// Rules by address, of one processor.
 #[repr(C)]
-pub(crate) struct Remembered {
+pub(super) struct Remembered {
     rules: [Entry; REMEMBERED_RULES],
 }
 
@@ -34,6 +34,47 @@ struct Entry {
     /// Address and space, mixed.
     key: u64,
     rule: Words,
+}
+
+/// Rules that a processor remembers; slots as in [`SCRATCH`].
+#[map]
+static REMEMBERED: PerCpuArray<Remembered> = PerCpuArray::with_max_entries(2, 0);
+
+impl Remembered {
+    /// What this processor remembers for a slot.
+    #[inline(always)]
+    pub(super) fn of(slot: u64) -> Option<&'static mut Remembered> {
+        let remembered = REMEMBERED.get_ptr_mut(slot as u32)?;
+        // SAFETY: this processor's entry, which only the programs of the slot use; they are
+        // not preempted by each other, and never interrupt themselves. It is plain numbers.
+        Some(unsafe { &mut *remembered })
+    }
+}
+
+/// A way to look rules up that the verifier walks by itself.
+pub(crate) trait LooksUp: Mappings {
+    /// Finds the rule of an address that is not remembered, for the walk in a slot of the
+    /// scratch. Returns 0, or the [`StackEnd`] that there is instead.
+    fn rule(slot: u64, process: u64, address: u64) -> u64;
+}
+
+global! {
+    fn rule_by_lock(slot, process, address) = look_up::<ByLock>;
+    fn rule_by_tree(slot, process, address) = look_up::<ByTree>;
+}
+
+impl LooksUp for ByLock {
+    #[inline(always)]
+    fn rule(slot: u64, process: u64, address: u64) -> u64 {
+        rule_by_lock(slot, process, address)
+    }
+}
+
+impl LooksUp for ByTree {
+    #[inline(always)]
+    fn rule(slot: u64, process: u64, address: u64) -> u64 {
+        rule_by_tree(slot, process, address)
+    }
 }
 
 const CHECKED: Words = [cfa::CHECKED as u64, 0];
@@ -49,7 +90,7 @@ fn place<'a>(walk: &Walk, remembered: &'a mut Remembered, address: u64) -> (&'a 
 /// Puts the rule for the code at an address into the walk. Returns 0, or the
 /// [`StackEnd`] that there is instead.
 #[inline(always)]
-pub(super) fn find<M: Mappings>(
+pub(super) fn find<M: LooksUp>(
     walk: &mut Walk,
     remembered: &mut Remembered,
     slot: u64,
@@ -66,16 +107,11 @@ pub(super) fn find<M: Mappings>(
 
 /// The same for an address that is not remembered.
 #[inline(always)]
-pub(super) fn look_up<M: Mappings>(slot: u64, process: u64, address: u64) -> u64 {
-    let (Some(scratch), Some(remembered)) = (
-        SCRATCH.get_ptr_mut(slot as u32),
-        REMEMBERED.get_ptr_mut(slot as u32),
-    ) else {
+fn look_up<M: Mappings>(slot: u64, process: u64, address: u64) -> u64 {
+    let (Some(scratch), Some(remembered)) = (Scratch::of(slot), Remembered::of(slot)) else {
         return StackEnd::NotTaken as u64;
     };
-    // SAFETY: this CPU's slots, which only one program uses, and never nested.
-    let (scratch, remembered) = unsafe { (&mut (*scratch).walk, &mut *remembered) };
-    let StackScratch { walk, mapping, .. } = scratch;
+    let StackScratch { walk, mapping, .. } = &mut scratch.walk;
     let found = code::directory::<M>(walk, mapping, ProcessId(process), address);
     let rule = match found {
         Ok(BARE) => CHECKED,
@@ -97,29 +133,22 @@ pub(super) fn look_up<M: Mappings>(slot: u64, process: u64, address: u64) -> u64
 /// Word by word: the compiler would copy byte by byte, in a loop.
 #[inline(always)]
 fn set(into: &mut Words, first: u64, second: u64) {
-    // SAFETY: places in map values.
-    unsafe {
-        core::ptr::write_volatile(&raw mut into[0], first);
-        core::ptr::write_volatile(&raw mut into[1], second);
-    }
+    put(&mut into[0], first);
+    put(&mut into[1], second);
 }
 
 #[inline(always)]
 fn search(directory: u64, address: u64) -> Words {
     let number = directory + (address >> PAGE_BITS & 7);
-    let Some(pages) = DIRECTORY.get_ptr((number / CHUNK_PAGES as u64) as u32) else {
+    let Some(pages) = DIRECTORY.get((number / CHUNK_PAGES as u64) as u32) else {
         return CHECKED;
     };
-    // SAFETY: a map value.
-    let pages: &[Page; CHUNK_PAGES] = unsafe { &*pages };
     let page = pages[(opaque(number) & (CHUNK_PAGES as u64 - 1)) as usize].0;
     let first = page & 0xffff_ffff;
     let count = page >> 32 & 0xffff;
-    let Some(rows) = ROWS.get_ptr((first / CHUNK_ROWS as u64) as u32) else {
+    let Some(rows) = ROWS.get((first / CHUNK_ROWS as u64) as u32) else {
         return CHECKED;
     };
-    // SAFETY: a map value.
-    let rows: &[Row; CHUNK_ROWS] = unsafe { &*rows };
     let row =
         |index: u64| u64::from(rows[(opaque(first + index) & (CHUNK_ROWS as u64 - 1)) as usize].0);
     let wanted = opaque(address & (PAGE_BYTES - 1)) + 1;
@@ -151,13 +180,8 @@ fn search(directory: u64, address: u64) -> Words {
         return CHECKED;
     };
     let rules: *const [Rule; MAX_RULES] = rules;
-    // SAFETY: a map value, and a rule is two words of plain bytes.
-    unsafe {
-        let rules = &*rules.cast::<[Words; MAX_RULES]>();
-        let rule = &raw const rules[(opaque(number) & (MAX_RULES as u64 - 1)) as usize];
-        [
-            core::ptr::read_volatile(&raw const (*rule)[0]),
-            core::ptr::read_volatile(&raw const (*rule)[1]),
-        ]
-    }
+    // SAFETY: the map's only entry, aligned for words; a rule is two words of plain bytes.
+    let rules = unsafe { &*rules.cast::<[Words; MAX_RULES]>() };
+    let rule = &rules[(opaque(number) & (MAX_RULES as u64 - 1)) as usize];
+    [fresh(&rule[0]), fresh(&rule[1])]
 }

@@ -1,26 +1,26 @@
-//! From frame to frame, as the rules say.
+//! From frame to frame: applies the rule of each address, and notes what the walk went by, so that
+//! `recall` can tell next time whether it would be the same. Which rule holds is for `rules`.
 
-use aya_ebpf::helpers::bpf_probe_read_user;
 use leak_common::{
     ProcessId,
-    identity::{mix, stack_seed},
+    identity::{stack_of, with_frame},
     limits::MAX_FRAMES,
     unwind::{cfa, frame_pointer, return_address},
     wire::StackEnd,
 };
 
 use super::{
-    StackScratch,
-    code::{self, Space},
-    mapping::Mappings,
-    mask_less,
-    recall::{self, RETURN, Recalled},
-    rules::{self, Remembered, Words},
+    Scratch, StackScratch,
+    code::{self, CodeSpace},
+    mapping::{ByLock, ByTree},
+    recall::{RETURN, Recalled},
+    rules::{self, LooksUp, Remembered, Words},
     window::Window,
 };
 use crate::{
-    maps::{REMEMBERED, SCRATCH, STACKS},
+    memory::user,
     registers::{Registers, signal_frame, strip},
+    verifier::{fresh, global, mask_less},
 };
 
 /// Where a walk is. It is kept in a map, so that the verifier does not follow the
@@ -30,21 +30,24 @@ pub(crate) struct Walk {
     pub(crate) instruction: u64,
     pub(crate) stack: u64,
     pub(crate) frame: u64,
-    /// The register of `return_address::IN_REGISTER`, and whether it still holds
-    /// what it held when this frame's function was entered.
+    /// The register of `return_address::IN_REGISTER`.
     pub(crate) link: u64,
+    /// 1 where `link` still holds what it held when this frame's function was entered,
+    /// else 0.
     pub(crate) has_link: u64,
-    /// All ones as long as `frame` is the register's; then where it was read.
+    /// All ones as long as `frame` is what the register held, then 0.
     pub(super) frame_untouched: u64,
+    /// Address that `frame` was read from, 0 as long as it is the register's.
     pub(super) frame_from: u64,
-    /// Not 0: the walk went by something that is not noted, so that it can not be
+    /// Not 0: the walk went by something that is not noted, so that it cannot be
     /// remembered.
     unnoted: u64,
     /// 1 where `instruction` follows a call: the call is what the rule is for.
     pub(crate) after_call: u64,
-    /// How many of the last frames are in no code that is mapped, and the hash
-    /// before them: they are frames if their callers turn out to be.
+    /// How many of the last frames are in no code that is mapped: they are frames if
+    /// their callers turn out to be.
     doubtful: u64,
+    /// The hash before the doubtful frames.
     sure_hash: u64,
     /// The hash before this frame.
     hash_before: u64,
@@ -60,8 +63,8 @@ pub(crate) struct Walk {
     pub(super) space: u64,
     pub(super) python_runtime: u64,
     pub(super) python_layout: u64,
-    /// A space while it is made; what else it has stays 0.
-    pub(super) fresh: Space,
+    /// A space while it is made, with no interpreter in it.
+    pub(super) fresh: CodeSpace,
 }
 
 /// A frame further away than this is not a frame.
@@ -82,7 +85,7 @@ impl Walk {
         self.doubtful = 0;
         // The address follows the system call's instruction.
         self.after_call = 1;
-        self.hash = stack_seed(process);
+        self.hash = stack_of(process);
         self.end = StackEnd::NotTaken as u64;
     }
 
@@ -100,29 +103,47 @@ impl Walk {
     }
 }
 
+/// A way to walk that the verifier walks by itself.
+pub(crate) trait Walks: LooksUp {
+    /// Walks the stack whose registers are in a slot of the scratch, and returns 0.
+    fn walk(slot: u64, process: u64) -> u64;
+}
+
+global! {
+    fn walk_by_lock(slot, process) = walk::<ByLock>;
+    fn walk_by_tree(slot, process) = walk::<ByTree>;
+}
+
+impl Walks for ByLock {
+    #[inline(always)]
+    fn walk(slot: u64, process: u64) -> u64 {
+        walk_by_lock(slot, process)
+    }
+}
+
+impl Walks for ByTree {
+    #[inline(always)]
+    fn walk(slot: u64, process: u64) -> u64 {
+        walk_by_tree(slot, process)
+    }
+}
+
 /// Below lies nothing that can be executed (vm.mmap_min_addr).
 const LOWEST_CODE: u64 = 4096;
 
 /// Walks until the outermost frame, or to where there is no going on.
 #[inline(always)]
-pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
-    let (Some(scratch), Some(remembered)) = (
-        SCRATCH.get_ptr_mut(slot as u32),
-        REMEMBERED.get_ptr_mut(slot as u32),
-    ) else {
+fn walk<M: LooksUp>(slot: u64, process: u64) -> u64 {
+    let (Some(scratch), Some(remembered)) = (Scratch::of(slot), Remembered::of(slot)) else {
         return 0;
     };
-    // SAFETY: this CPU's slots, which only one program uses, and never nested.
-    let (scratch, remembered) = unsafe { (&mut *scratch, &mut *remembered) };
-    let frames = &mut scratch.frames;
+    let frames = &mut scratch.site.rest;
     let StackScratch { walk, window, .. } = &mut scratch.walk;
     code::space(ProcessId(process), walk);
     walk.end = StackEnd::TooDeep as u64;
-    let Some(recalled) = STACKS.get_ptr_mut(recall::place(walk, slot, process)) else {
+    let Some(recalled) = Recalled::of(walk, slot, process) else {
         return 0;
     };
-    // SAFETY: this CPU's, and one program uses it.
-    let recalled = unsafe { &mut *recalled };
     // The frames lie above the stack pointer: the first read takes what is there, if
     // it was not read to recall it.
     let _ = window.pair(walk.stack & !7);
@@ -136,7 +157,7 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
             // Code is code, also without tables.
             if index == 0 || end != StackEnd::Broken as u64 {
                 frames[index] = instruction;
-                walk.hash = mix(walk.hash, instruction);
+                walk.hash = with_frame(walk.hash, instruction);
                 index += 1;
             }
             walk.end = end;
@@ -145,7 +166,7 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
         frames[index] = instruction;
         index += 1;
         walk.hash_before = walk.hash;
-        walk.hash = mix(walk.hash, instruction);
+        walk.hash = with_frame(walk.hash, instruction);
         if let Err(end) = caller::<M>(
             walk,
             (window, recalled),
@@ -172,16 +193,14 @@ pub(super) fn walk<M: Mappings>(slot: u64, process: u64) -> u64 {
 
 /// Goes to the caller, as a rule says.
 #[inline(always)]
-fn caller<M: Mappings>(
+fn caller<M: LooksUp>(
     walk: &mut Walk,
     (window, recalled): (&mut Window, &mut Recalled),
     remembered: &mut Remembered,
     (slot, process): (u64, u64),
     innermost: bool,
 ) -> Result<(), StackEnd> {
-    // Written by a function that the compiler does not see it in.
-    // SAFETY: a place in the scratch.
-    let rule = unsafe { core::ptr::read_volatile(&raw const walk.rule) };
+    let rule = fresh(&walk.rule);
     let way = rule[0] & 0xff;
     let offset = (rule[0] as i64 >> 32) as u64;
     let has_link = walk.has_link != 0;
@@ -220,8 +239,7 @@ fn caller<M: Mappings>(
         if rules::find::<M>(walk, remembered, slot, process, address) != 0 {
             return Err(StackEnd::Broken);
         }
-        // SAFETY: as above.
-        let way = unsafe { core::ptr::read_volatile(&raw const walk.rule[0]) } & 0xff;
+        let way = fresh(&walk.rule[0]) & 0xff;
         if way == u64::from(cfa::CHECKED) || way == u64::from(cfa::FRAME_POINTER) {
             walk.doubtful = 0;
         } else if way != u64::from(cfa::UNMAPPED) {
@@ -234,8 +252,7 @@ fn caller<M: Mappings>(
             // if what would be its return address is code.
             let address = without_frame(walk)?;
             let end = rules::find::<M>(walk, remembered, slot, process, address.wrapping_sub(1));
-            // SAFETY: as above.
-            let way = unsafe { core::ptr::read_volatile(&raw const walk.rule[0]) } & 0xff;
+            let way = fresh(&walk.rule[0]) & 0xff;
             if end != StackEnd::Broken as u64 && way != u64::from(cfa::UNMAPPED) {
                 if PUSHED == 0 {
                     recalled.link();
@@ -251,8 +268,7 @@ fn caller<M: Mappings>(
     } else {
         walk.unnoted = 1;
         let base = if way & 1 == 0 { walk.stack } else { walk.frame };
-        let at = base.wrapping_add(offset) as *const u64;
-        let Ok(loaded) = (unsafe { bpf_probe_read_user(at) }) else {
+        let Ok(loaded) = user::<u64>(base.wrapping_add(offset)) else {
             return Err(StackEnd::Unreadable);
         };
         loaded.wrapping_add(rule[0] >> 24 & 0xff)
@@ -320,7 +336,7 @@ fn without_frame(walk: &Walk) -> Result<u64, StackEnd> {
     if PUSHED == 0 {
         return Ok(strip(walk.link));
     }
-    unsafe { bpf_probe_read_user(walk.stack as *const u64) }.map_err(|_| StackEnd::Unreadable)
+    user(walk.stack).map_err(|_| StackEnd::Unreadable)
 }
 
 /// A function with a frame pointer: the caller's is stored there, and above it the
@@ -353,7 +369,7 @@ fn by_frame_pointer(
 #[inline(always)]
 fn interrupted(walk: &mut Walk) -> Result<(), StackEnd> {
     let stack = walk.stack;
-    let word = |offset: u64| unsafe { bpf_probe_read_user((stack + offset) as *const u64) };
+    let word = |offset: u64| user::<u64>(stack + offset);
     let (Ok(link), Ok(frame), Ok(pointer), Ok(instruction)) = (
         word(signal_frame::LINK),
         word(signal_frame::FP),

@@ -1,9 +1,10 @@
 //! The part of the user's stack that is at hand: one read of 2 KiB costs little
 //! more than one of 8 bytes, and most walks need no second.
 
-use aya_ebpf::helpers::{bpf_probe_read_user, generated};
-
-use super::opaque;
+use crate::{
+    memory::{Unreadable, copy_from_user, user},
+    verifier::opaque,
+};
 
 const WORDS: usize = 256;
 
@@ -16,9 +17,6 @@ pub(super) struct Window {
     words: [u64; WORDS],
 }
 
-/// The stack could not be read.
-pub(super) struct Unreadable;
-
 impl Window {
     pub(super) const BYTES: u64 = WORDS as u64 * 8;
 
@@ -26,7 +24,7 @@ impl Window {
         self.length = 0;
     }
 
-    /// Moves the window to an address and reads so many bytes there. Whether they fit and
+    /// Moves the window to an address and reads a number of bytes there. Whether they fit and
     /// could be read.
     #[inline(always)]
     pub(super) fn open(&mut self, address: u64, bytes: u64) -> bool {
@@ -35,7 +33,10 @@ impl Window {
             return false;
         }
         self.base = address;
-        if self.read(bytes as u32 & (2 * Self::BYTES as u32 - 1)) != 0 {
+        if self
+            .read(bytes as u32 & (2 * Self::BYTES as u32 - 1))
+            .is_err()
+        {
             return false;
         }
         self.length = bytes.saturating_sub(8);
@@ -57,12 +58,12 @@ impl Window {
         if offset >= self.length {
             self.base = address;
             self.length = Self::BYTES - 8;
-            if self.read(Self::BYTES as u32) != 0 {
+            if self.read(Self::BYTES as u32).is_err() {
                 // Near the stack's upper end.
                 self.length = 8;
-                if self.read(16) != 0 {
+                if let Err(error) = self.read(16) {
                     self.length = 0;
-                    return Err(Unreadable);
+                    return Err(error);
                 }
             }
             offset = 0;
@@ -74,7 +75,7 @@ impl Window {
         ])
     }
 
-    /// The word at an address, without moving the window; zero where it can not
+    /// The word at an address, without moving the window; zero where it cannot
     /// be read.
     #[inline(always)]
     pub(super) fn word(&self, address: u64) -> u64 {
@@ -82,19 +83,13 @@ impl Window {
         if offset < self.length {
             self.words[(opaque(offset >> 3) & (WORDS as u64 - 1)) as usize]
         } else {
-            unsafe { bpf_probe_read_user(address as *const u64) }.unwrap_or(0)
+            user(address).unwrap_or(0)
         }
     }
 
     #[inline(always)]
-    fn read(&mut self, bytes: u32) -> i64 {
-        // SAFETY: at most the size of `words`; the helper checks the address.
-        unsafe {
-            generated::bpf_probe_read_user(
-                self.words.as_mut_ptr().cast(),
-                bytes,
-                self.base as *const _,
-            )
-        }
+    fn read(&mut self, bytes: u32) -> Result<(), Unreadable> {
+        // SAFETY: at most the size of `words`.
+        unsafe { copy_from_user(self.words.as_mut_ptr(), bytes, self.base) }
     }
 }

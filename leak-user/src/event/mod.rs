@@ -11,7 +11,7 @@ pub(crate) mod sample;
 use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
 
 pub use failed::{Call, Failed};
-pub use notice::{CodeMapped, Interpreted, Notice, Registers, StackSnapshot, Unfinished};
+pub use notice::{CodeMapped, Interpreted, Notice, Registers, StackSample, Unfinished};
 
 use crate::model::{site::SiteId, time::Nanos};
 

@@ -14,7 +14,7 @@ use crate::model::{site::SiteId, time::Nanos};
 pub enum Notice {
     CodeMapped(CodeMapped),
     Interpreted(Interpreted),
-    Snapshot(Box<StackSnapshot>),
+    StackSample(Box<StackSample>),
     Unfinished(Box<Unfinished>),
 }
 
@@ -25,7 +25,7 @@ impl Notice {
         match self {
             Notice::CodeMapped(mapped) => mapped.time,
             Notice::Interpreted(interpreted) => interpreted.time,
-            Notice::Snapshot(snapshot) => snapshot.time,
+            Notice::StackSample(sample) => sample.time,
             Notice::Unfinished(unfinished) => unfinished.time,
         }
     }
@@ -93,7 +93,7 @@ pub struct Interpreted {
 
 /// A stack and what it was taken from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StackSnapshot {
+pub struct StackSample {
     pub time: Nanos,
     pub process: ProcessId,
     pub tid: u32,

@@ -67,7 +67,7 @@ pub struct Options {
     /// No stacks are taken.
     pub no_stacks: bool,
     /// Stacks go through the ring with what they were taken from.
-    pub snapshots: bool,
+    pub stack_samples: bool,
     /// The programs log what is odd.
     pub verbose: bool,
 }
@@ -85,7 +85,7 @@ impl Default for Options {
             all_events: false,
             stack_memory: 16 << 20,
             no_stacks: false,
-            snapshots: false,
+            stack_samples: false,
             verbose: false,
         }
     }
@@ -239,7 +239,7 @@ fn config(options: &Options, offsets: Offsets) -> Config {
     bit(options.cgroup.is_some(), flags::FILTER_CGROUP);
     bit(options.follow_own_children, flags::FOLLOW_OWN_CHILDREN);
     bit(options.prompt, flags::PROMPT);
-    bit(options.snapshots, flags::SNAPSHOTS);
+    bit(options.stack_samples, flags::STACK_SAMPLES);
     bit(options.no_stacks, flags::NO_STACKS);
     bit(features::has_typed_task(), flags::TYPED_TASK);
     bit(features::has_task_registers(), flags::TASK_REGISTERS);

@@ -13,6 +13,9 @@ pub fn meaning_of_loss(cause: &str) -> Option<&'static str> {
         "targets_full" => "the table of traced processes was full; some were not traced",
         "unreadable_memory" => "a caller's memory could not be read when its call ended",
         "too_many_received" => "one message carried more descriptors than are looked at",
+        "unknown_row" => {
+            "the table of system calls has a row that the kernel side does not know; please report this"
+        }
         "undecodable" => "records of the kernel side made no sense; please report this",
         "program_busy" => "the kernel skipped a program that was running on that CPU already",
         "log_overflow" => "more was released at once than is remembered for late acquisitions",

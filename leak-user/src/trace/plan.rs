@@ -62,7 +62,7 @@ impl Plan {
             all_events: self.all_events,
             stack_memory: self.stack_memory,
             no_stacks: self.no_stacks,
-            snapshots: false,
+            stack_samples: false,
             verbose: self.verbose,
         }
     }

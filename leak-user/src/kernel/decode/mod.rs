@@ -14,7 +14,7 @@ use leak_common::{
 
 use self::{
     fields::{Fields, file_key, handle},
-    stacks::{interpreted, site, snapshot, unfinished},
+    stacks::{interpreted, site, stack_sample, unfinished},
 };
 use crate::{
     event::{
@@ -109,7 +109,7 @@ pub fn decode(record: &[u8], each: &mut impl FnMut(Message)) -> Result<(), Decod
         RecordType::Received => return received(fields, time, process, kind()?, each),
         RecordType::CodeMapped => code_mapped(fields, time, process)?.into(),
         RecordType::Interpreted => interpreted(fields, time, process)?.into(),
-        RecordType::Snapshot => snapshot(fields, time, process)?.into(),
+        RecordType::StackSample => stack_sample(fields, time, process)?.into(),
         RecordType::Unfinished => unfinished(fields, time, process, kind()?)?.into(),
         RecordType::Failed => failed(fields, time, process, kind()?)?.into(),
     };

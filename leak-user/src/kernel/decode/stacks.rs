@@ -12,7 +12,7 @@ use super::{
     fields::{Fields, file_key},
 };
 use crate::{
-    event::{Event, Interpreted, Notice, Registers, Site, StackSnapshot, Unfinished},
+    event::{Event, Interpreted, Notice, Registers, Site, StackSample, Unfinished},
     model::site::SiteId,
 };
 
@@ -106,7 +106,7 @@ pub(super) fn unfinished(
     })))
 }
 
-pub(super) fn snapshot(
+pub(super) fn stack_sample(
     fields: &mut Fields<'_>,
     time: u64,
     process: ProcessId,
@@ -130,7 +130,7 @@ pub(super) fn snapshot(
     let frames = frames
         .get(..count)
         .ok_or(DecodeError::Unknown("number of frames", count as u32))?;
-    Ok(Notice::Snapshot(Box::new(StackSnapshot {
+    Ok(Notice::StackSample(Box::new(StackSample {
         time,
         process,
         tid,

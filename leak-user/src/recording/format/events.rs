@@ -10,7 +10,7 @@ use crate::{
     analysis::Input,
     event::{
         CodeMapped, Event, Executed, Failed, Forked, Interpreted, Notice, RangeReleased, Remapped,
-        Site, StackSnapshot, Uncovered, Unfinished,
+        Site, StackSample, Uncovered, Unfinished,
     },
     model::time::Nanos,
 };
@@ -23,7 +23,7 @@ records! {
     Executed { time, process, comm }
     CodeMapped { time, process, file, start, end, offset, wanted }
     Interpreted { time, process, site, layout, frames }
-    StackSnapshot {
+    StackSample {
         time, process, tid, instruction, stack_pointer, frame_pointer, link, frames, end, memory,
     }
     Unfinished { time, process, kind, site, last, file, start, end, offset, memory }
@@ -67,7 +67,7 @@ pub(super) fn put_notice(out: &mut Vec<u8>, notice: &Notice) -> (u8, Nanos) {
     let kind = match notice {
         Notice::CodeMapped(mapped) => fields(out, kinds::CODE_MAPPED, mapped),
         Notice::Interpreted(walked) => fields(out, kinds::INTERPRETED, walked),
-        Notice::Snapshot(snapshot) => fields(out, kinds::SNAPSHOT, &**snapshot),
+        Notice::StackSample(snapshot) => fields(out, kinds::STACK_SAMPLE, &**snapshot),
         Notice::Unfinished(stack) => fields(out, kinds::UNFINISHED, &**stack),
     };
     (kind, notice.time())
@@ -100,7 +100,9 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
         kinds::FAILED => Input::Failed(Failed::get(from)?),
         kinds::CODE_MAPPED => Input::Notice(Notice::CodeMapped(CodeMapped::get(from)?)),
         kinds::INTERPRETED => Input::Notice(Notice::Interpreted(Interpreted::get(from)?)),
-        kinds::SNAPSHOT => Input::Notice(Notice::Snapshot(Box::new(StackSnapshot::get(from)?))),
+        kinds::STACK_SAMPLE => {
+            Input::Notice(Notice::StackSample(Box::new(StackSample::get(from)?)))
+        }
         kinds::UNFINISHED => Input::Notice(Notice::Unfinished(Box::new(Unfinished::get(from)?))),
         _ => return None,
     })

@@ -13,7 +13,7 @@ pub(super) const EXITED: u8 = 7;
 pub(super) const UNCOVERED: u8 = 8;
 pub(super) const CODE_MAPPED: u8 = 9;
 pub(super) const INTERPRETED: u8 = 10;
-pub(super) const SNAPSHOT: u8 = 11;
+pub(super) const STACK_SAMPLE: u8 = 11;
 pub(super) const UNFINISHED: u8 = 12;
 pub(super) const FAILED: u8 = 13;
 

@@ -110,7 +110,7 @@ impl Code {
             Notice::Interpreted(walked) => self.walked(walked),
             Notice::Unfinished(stack) => self.unfinished(stack, outlet),
             // Only the comparison of unwinders asks for these.
-            Notice::Snapshot(_) => {}
+            Notice::StackSample(_) => {}
         }
     }
 

@@ -5,11 +5,7 @@
 use std::collections::VecDeque;
 
 use leak_common::{
-    ProcessId,
-    identity::{mix, site, stack_seed},
-    limits::MAX_FRAMES,
-    unwind::PythonFrame,
-    wire::StackEnd,
+    ProcessId, identity::site_of, limits::MAX_FRAMES, unwind::PythonFrame, wire::StackEnd,
 };
 
 use super::{Code, Outlet};
@@ -176,7 +172,8 @@ impl Code {
         frames.extend(callers);
         frames.truncate(MAX_FRAMES);
         self.stacks.ends.change(before, end);
-        let own = identity(stack, &frames, &waiting.python);
+        // What the programs would have called the site.
+        let own = SiteId(site_of(stack.process, &frames, &waiting.python, stack.kind));
         // What was counted at the unfinished site already stays there.
         let id = if promoted > 0 { stack.site } else { own };
         let site = Site {
@@ -202,16 +199,4 @@ impl Code {
         }
         true
     }
-}
-
-/// What the programs would have called the site.
-fn identity(stack: &Unfinished, frames: &[u64], python: &[PythonFrame]) -> SiteId {
-    let mut hash = stack_seed(stack.process);
-    for frame in frames {
-        hash = mix(hash, *frame);
-    }
-    for frame in python {
-        hash = mix(mix(hash, frame.code), frame.place);
-    }
-    SiteId(site(hash, stack.kind as u32))
 }

@@ -1,7 +1,7 @@
 //! From the young table to the ledger: what has lived long enough, and what its
 //! process left when it exited.
 
-use leak_common::{Handle, Kind};
+use leak_common::{Handle, Kind, identity::site_of_other_kind};
 
 use super::{Intake, Parts};
 use crate::{
@@ -132,8 +132,7 @@ impl Intake {
         if record.kind == acquired.kind || record.promoted == 0 {
             return acquired.site;
         }
-        // The kernel's hash is well mixed; the kind picks another point of it.
-        let id = SiteId(acquired.site.0.rotate_left(acquired.kind as u32 + 1) | 1);
+        let id = SiteId(site_of_other_kind(acquired.site.0, acquired.kind));
         if parts.outlet.ledger().site(SiteKey::Site(id)).is_none() {
             let site = Site {
                 time: acquired.time,

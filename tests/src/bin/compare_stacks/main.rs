@@ -8,7 +8,7 @@
 mod elf;
 mod processes;
 mod services;
-mod snapshot;
+mod stack_sample;
 mod table;
 mod tools;
 mod unfinished;
@@ -24,7 +24,7 @@ use leak_common::ProcessId;
 use leak_user::event::{Event, Message, Notice};
 
 use crate::processes::{Process, Processes, Reference};
-use crate::snapshot::{Snapshot, Source};
+use crate::stack_sample::{Source, StackSample};
 use crate::table::Counts;
 use crate::unfinished::Waiting;
 use crate::verdict::Verdict;
@@ -173,44 +173,44 @@ impl Comparison {
                 self.processes.mapped(mapped);
                 self.waiting.places.mapped(mapped);
             }
-            Message::Notice(Notice::Snapshot(snapshot)) => self.compare(snapshot, source),
+            Message::Notice(Notice::StackSample(sample)) => self.compare(sample, source),
             _ => {}
         }
     }
 
-    fn compare(&mut self, snapshot: &Snapshot, source: &Source) {
-        let process = snapshot.process;
+    fn compare(&mut self, sample: &StackSample, source: &Source) {
+        let process = sample.process;
         if process.pid() == std::process::id() || self.unborn.contains(&process) {
             return;
         }
-        let Some(process) = self.processes.of(snapshot) else {
-            return self.count(Verdict::Gone, snapshot);
+        let Some(process) = self.processes.of(sample) else {
+            return self.count(Verdict::Gone, sample);
         };
-        let reference = process.unwind(snapshot);
-        let verdict = verdict::compare(snapshot, &reference, &*process);
+        let reference = process.unwind(sample);
+        let verdict = verdict::compare(sample, &reference, &*process);
         let waits = matches!(verdict, Verdict::NoTable | Verdict::Evicted)
             && self.waiting.take(
-                snapshot,
+                sample,
                 reference.clone(),
                 Rc::clone(&process),
                 source.tables(),
             );
         if !waits {
-            self.tell(verdict, snapshot, &reference, &process);
+            self.tell(verdict, sample, &reference, &process);
         }
     }
 
     /// Compares the stacks that could be finished meanwhile.
     fn finish(&mut self, source: &Source) {
         for stack in self.waiting.finished(source.tables()) {
-            let (snapshot, process) = (&stack.snapshot, &stack.process);
-            let verdict = verdict::compare(snapshot, &stack.reference, &**process);
+            let (sample, process) = (&stack.sample, &stack.process);
+            let verdict = verdict::compare(sample, &stack.reference, &**process);
             let verdict = if verdict.is_right() {
                 Verdict::Finished
             } else {
                 verdict
             };
-            self.tell(verdict, snapshot, &stack.reference, process);
+            self.tell(verdict, sample, &stack.reference, process);
         }
     }
 
@@ -218,30 +218,30 @@ impl Comparison {
     fn tell(
         &mut self,
         verdict: Verdict,
-        snapshot: &Snapshot,
+        sample: &StackSample,
         reference: &Reference,
         process: &Process,
     ) {
         if !verdict.is_right() && self.counts.of(verdict) < SHOWN {
             let place = |address| process.place(address);
-            eprintln!("{}", story(verdict, snapshot, reference, place));
+            eprintln!("{}", story(verdict, sample, reference, place));
         }
-        self.count(verdict, snapshot);
+        self.count(verdict, sample);
     }
 
-    fn count(&mut self, verdict: Verdict, snapshot: &Snapshot) {
-        self.counts.add(verdict, snapshot.frames.len());
+    fn count(&mut self, verdict: Verdict, sample: &StackSample) {
+        self.counts.add(verdict, sample.frames.len());
     }
 }
 
 /// Both stacks side by side from two frames before they part.
 fn story(
     verdict: Verdict,
-    snapshot: &Snapshot,
+    sample: &StackSample,
     reference: &Reference,
     place: impl Fn(u64) -> String,
 ) -> String {
-    let (ours, theirs) = (&snapshot.frames, &reference.frames);
+    let (ours, theirs) = (&sample.frames, &reference.frames);
     let alike = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
     let from = alike.saturating_sub(2);
     let column = |frames: &[u64]| -> String {
@@ -251,12 +251,12 @@ fn story(
     format!(
         "{} in thread {} (ip {:#x}, sp {:#x}, fp {:#x}): alike for {alike} frames\n  ours ({} frames, {}):{}\n  framehop's ({} frames, {}{}):{}",
         verdict.heading(),
-        snapshot.tid,
-        snapshot.instruction,
-        snapshot.stack_pointer,
-        snapshot.frame_pointer,
+        sample.tid,
+        sample.instruction,
+        sample.stack_pointer,
+        sample.frame_pointer,
         ours.len(),
-        snapshot.end.name(),
+        sample.end.name(),
         column(ours),
         theirs.len(),
         reference.error.as_deref().unwrap_or("to the end"),

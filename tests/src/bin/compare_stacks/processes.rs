@@ -14,7 +14,7 @@ use leak_common::ProcessId;
 use leak_user::event::CodeMapped;
 
 use crate::elf::{Bytes, Elf};
-use crate::snapshot::Snapshot;
+use crate::stack_sample::StackSample;
 
 /// Most frames that are looked for: more than the kernel keeps.
 const MAX_FRAMES: usize = 1024;
@@ -105,23 +105,23 @@ impl Processes {
         }
     }
 
-    /// The process of a snapshot, looked at again where it has frames in what was
+    /// The process of a sample, looked at again where it has frames in what was
     /// not mapped last time. Nothing if it is gone, or runs another program by now.
-    pub(crate) fn of(&mut self, snapshot: &Snapshot) -> Option<Rc<Process>> {
-        let id = snapshot.process;
+    pub(crate) fn of(&mut self, sample: &StackSample) -> Option<Rc<Process>> {
+        let id = sample.process;
         let covers = |process: &Rc<Process>| {
-            let mut frames = snapshot.frames.iter();
+            let mut frames = sample.frames.iter();
             frames.all(|frame| process.covers(*frame))
         };
         if !self.known.get(&id).is_some_and(covers)
             && let Some(process) = self.look_at(id.pid())
-            && process.covers(snapshot.instruction)
+            && process.covers(sample.instruction)
         {
             self.known.insert(id, Rc::new(process));
         }
         let process = self.known.get(&id)?;
         process
-            .covers(snapshot.instruction)
+            .covers(sample.instruction)
             .then(|| Rc::clone(process))
     }
 
@@ -246,26 +246,26 @@ impl Process {
             .is_some_and(|mapping| mapping.elf.is_none())
     }
 
-    /// Unwinds a snapshot anew.
-    pub(crate) fn unwind(&self, snapshot: &Snapshot) -> Reference {
+    /// Unwinds a sample anew.
+    pub(crate) fn unwind(&self, sample: &StackSample) -> Reference {
         let mut reference = Reference::default();
         let mut read = |address: u64| {
             let word = address
-                .checked_sub(snapshot.stack_pointer)
+                .checked_sub(sample.stack_pointer)
                 .and_then(|offset| usize::try_from(offset).ok())
-                .and_then(|offset| snapshot.memory.get(offset..)?.first_chunk());
-            reference.ran_out |= word.is_none() && address >= snapshot.stack_pointer;
+                .and_then(|offset| sample.memory.get(offset..)?.first_chunk());
+            reference.ran_out |= word.is_none() && address >= sample.stack_pointer;
             word.map(|word| u64::from_le_bytes(*word)).ok_or(())
         };
         let registers = UnwindRegsX86_64::new(
-            snapshot.instruction,
-            snapshot.stack_pointer,
-            snapshot.frame_pointer,
+            sample.instruction,
+            sample.stack_pointer,
+            sample.frame_pointer,
         );
         let mut cache = self.cache.borrow_mut();
         let mut frames =
             self.unwinder()
-                .iter_frames(snapshot.instruction, registers, &mut cache, &mut read);
+                .iter_frames(sample.instruction, registers, &mut cache, &mut read);
         let mut found = Vec::new();
         let mut error = None;
         while found.len() < MAX_FRAMES {
@@ -312,16 +312,16 @@ mod tests {
             .spawn()
             .unwrap();
         let pid = child.id();
-        let mut snapshot = None;
+        let mut sample = None;
         assert!(harness::eventually(|| {
-            snapshot = waiting(pid);
-            snapshot.is_some()
+            sample = waiting(pid);
+            sample.is_some()
         }));
-        let snapshot = snapshot.unwrap();
+        let sample = sample.unwrap();
         let mut processes = Processes::default();
-        let reference = processes.of(&snapshot).unwrap().unwind(&snapshot);
+        let reference = processes.of(&sample).unwrap().unwind(&sample);
         let last = *reference.frames.last().unwrap();
-        let place = processes.of(&snapshot).unwrap().place(last);
+        let place = processes.of(&sample).unwrap().place(last);
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(reference.frames.len() > 3, "{reference:?}");
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(reference.error, None);
     }
 
-    fn waiting(pid: u32) -> Option<Snapshot> {
+    fn waiting(pid: u32) -> Option<StackSample> {
         let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
         let text = fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
         let fields: Vec<&str> = text.split_whitespace().collect();
@@ -346,7 +346,7 @@ mod tests {
         let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
         let length = memory.read_at(&mut stack, sp).ok()?;
         stack.truncate(length);
-        Some(Snapshot {
+        Some(StackSample {
             time: 0,
             process: ProcessId::new(pid, 0),
             tid: pid,

@@ -11,7 +11,7 @@ use leak_user::stacks::tables::{Place, Places, Tables};
 use leak_user::stacks::unwind::finish;
 
 use crate::processes::{Process, Reference};
-use crate::snapshot::Snapshot;
+use crate::stack_sample::StackSample;
 
 /// How long a stack waits for tables, and how many wait at most: as in a trace.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 
 /// A stack that was taken up to where tables were missing.
 pub(crate) struct Unfinished {
-    pub(crate) snapshot: Snapshot,
+    pub(crate) sample: StackSample,
     pub(crate) reference: Reference,
     pub(crate) process: Rc<Process>,
     places: Vec<Place>,
@@ -41,7 +41,7 @@ impl Waiting {
     /// Takes an unfinished stack. False if too many wait.
     pub(crate) fn take(
         &mut self,
-        snapshot: &Snapshot,
+        sample: &StackSample,
         reference: Reference,
         process: Rc<Process>,
         tables: &Tables,
@@ -49,10 +49,10 @@ impl Waiting {
         if self.stacks.len() >= MAX_WAITING {
             return false;
         }
-        let mut places: Vec<Place> = self.places.of(snapshot.process).collect();
-        places.extend(tables.places(snapshot.process.pid()));
+        let mut places: Vec<Place> = self.places.of(sample.process).collect();
+        places.extend(tables.places(sample.process.pid()));
         self.stacks.push_back(Unfinished {
-            snapshot: snapshot.clone(),
+            sample: sample.clone(),
             reference,
             process,
             places,
@@ -90,26 +90,26 @@ impl Waiting {
 impl Unfinished {
     /// False while tables are missing.
     fn finish(&mut self, tables: &Tables) -> bool {
-        let snapshot = &mut self.snapshot;
+        let sample = &mut self.sample;
         let registers = Registers {
-            instruction: snapshot.instruction,
-            stack: snapshot.stack_pointer,
-            frame: snapshot.frame_pointer,
-            link: Some(snapshot.link),
+            instruction: sample.instruction,
+            stack: sample.stack_pointer,
+            frame: sample.frame_pointer,
+            link: Some(sample.link),
             after_call: true,
         };
         let code = |address| tables.code_at(&self.places, address);
-        let (callers, end) = finish(registers, 1, &snapshot.memory, code);
+        let (callers, end) = finish(registers, 1, &sample.memory, code);
         if end == StackEnd::NoTable {
             return false;
         }
-        let mut frames = vec![snapshot.instruction];
+        let mut frames = vec![sample.instruction];
         frames.extend(callers);
         // Otherwise the process was gone before its mappings could be read: a trace, which
         // goes on from the last frame, has nothing to add either.
-        if frames.starts_with(&snapshot.frames) {
-            snapshot.frames = frames.into();
-            snapshot.end = end;
+        if frames.starts_with(&sample.frames) {
+            sample.frames = frames.into();
+            sample.end = end;
         }
         true
     }

@@ -4,7 +4,7 @@
 use leak_common::wire::StackEnd;
 
 use crate::processes::{Process, Reference};
-use crate::snapshot::Snapshot;
+use crate::stack_sample::StackSample;
 
 /// What the comparison of one stack came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,20 +140,20 @@ impl Landmarks for Process {
 
 /// Compares what was found in the kernel with what the other unwinder found.
 pub(crate) fn compare(
-    snapshot: &Snapshot,
+    sample: &StackSample,
     reference: &Reference,
     code: &impl Landmarks,
 ) -> Verdict {
-    let (ours, theirs) = (&snapshot.frames, &reference.frames);
+    let (ours, theirs) = (&sample.frames, &reference.frames);
     let alike = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
     if alike == ours.len() && alike == theirs.len() {
         return Verdict::Identical;
     }
-    if alike == 1 && ours.get(1) == Some(&snapshot.link) && code.is_vfork(ours[0]) {
+    if alike == 1 && ours.get(1) == Some(&sample.link) && code.is_vfork(ours[0]) {
         return Verdict::InVfork;
     }
     if alike == ours.len() {
-        match snapshot.end {
+        match sample.end {
             StackEnd::TooDeep => return Verdict::Kept,
             StackEnd::NoTable => return Verdict::NoTable,
             StackEnd::Evicted => return Verdict::Evicted,
@@ -209,7 +209,7 @@ mod tests {
     }
 
     fn verdict(ours: &[u64], theirs: &[u64], ran_out: bool, end: StackEnd) -> Verdict {
-        let snapshot = Snapshot {
+        let sample = StackSample {
             time: 0,
             process: ProcessId::new(1, 1),
             tid: 1,
@@ -226,7 +226,7 @@ mod tests {
             ran_out,
             error: None,
         };
-        compare(&snapshot, &reference, &Code)
+        compare(&sample, &reference, &Code)
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     analysis::{FirstFailure, Input, Restored},
     event::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, Notice,
-        RangeReleased, Registers, Released, Remapped, Site, StackSnapshot, Uncovered, Unfinished,
+        RangeReleased, Registers, Released, Remapped, Site, StackSample, Uncovered, Unfinished,
     },
     judge::Observation,
     ledger::{BaselineProcess, Piece, Snapshot},
@@ -176,7 +176,7 @@ fn of_stacks_and_failures() -> Vec<Input> {
             }]
             .into(),
         })),
-        Input::Notice(Notice::Snapshot(Box::new(StackSnapshot {
+        Input::Notice(Notice::StackSample(Box::new(StackSample {
             time,
             process,
             tid: 44,

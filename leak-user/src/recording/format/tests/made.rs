@@ -11,7 +11,7 @@ use crate::{
     analysis::{Beginning, FirstFailure, Input, Restored},
     event::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, Notice,
-        RangeReleased, Registers, Released, Remapped, Site, StackSnapshot, Uncovered, Unfinished,
+        RangeReleased, Registers, Released, Remapped, Site, StackSample, Uncovered, Unfinished,
     },
     judge::Observation,
     ledger::{BaselineProcess, Snapshot},
@@ -246,7 +246,7 @@ prop_compose! {
                 time, process, site, layout: instruction as u32,
                 frames: frames.iter().map(|&code| PythonFrame { code, place: !code }).collect(),
             })),
-            2 => Input::Notice(Notice::Snapshot(Box::new(StackSnapshot {
+            2 => Input::Notice(Notice::StackSample(Box::new(StackSample {
                 time, process, tid: offset as u32, instruction, stack_pointer: start,
                 frame_pointer: end_address, link: offset, frames, end, memory,
             }))),

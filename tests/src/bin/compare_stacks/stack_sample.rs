@@ -13,7 +13,7 @@ use leak_user::kernel::{Options, Tracer};
 use leak_user::proc::Proc;
 use leak_user::stacks::tables::{Tables, default_memory};
 
-pub(crate) use leak_user::event::StackSnapshot as Snapshot;
+pub(crate) use leak_user::event::StackSample;
 
 /// How long the tables of what is installed may take.
 const TABLES: Duration = Duration::from_secs(60);
@@ -47,7 +47,7 @@ impl Source {
             prompt: true,
             all_events: true,
             stack_memory: default_memory(),
-            snapshots: true,
+            stack_samples: true,
             ..Options::default()
         };
         let mut tracer = Tracer::load(&options).map_err(|error| error.to_string())?;
@@ -100,7 +100,7 @@ impl Source {
                         self.tables.want(&mapped);
                         self.messages.push_back(message);
                     }
-                    Message::Notice(Notice::Snapshot(_))
+                    Message::Notice(Notice::StackSample(_))
                     | Message::Event(
                         Event::Forked(_) | Event::Executed(_) | Event::Exited { .. },
                     ) => {
