@@ -32,7 +32,7 @@ pub enum Counter {
     Compat = 11,
     /// io_uring closes whose descriptor this kernel does not show.
     UringCloseUnseen = 12,
-    /// Stacks of new sites that ended for a reason of [`StackEnd`](crate::wire::StackEnd),
+    /// Stacks of new sites that ended for a reason of [`StackEnd`],
     /// from the second on, in the order of their numbers.
     StackBroken = 13,
     StackUnreadable = 14,
