@@ -11,8 +11,7 @@ use leak_common::{
     wire::StackEnd,
 };
 
-/// Nanoseconds of `CLOCK_MONOTONIC`.
-pub type Nanos = u64;
+pub use crate::model::moment::Nanos;
 
 /// A time's length in seconds.
 #[must_use]

@@ -7,6 +7,17 @@ use serde::Serialize;
 use crate::event::{Event, SiteId, Uncovered};
 use crate::model::{handle, moment::Calendar};
 
+/// How much of a recording was read, and what is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// Events that were read.
+    pub events: u64,
+    /// Records that are damaged or of a newer version; at least one for each place.
+    pub lost: u64,
+    /// The first places, each in a sentence.
+    pub uncovered: Vec<String>,
+}
+
 /// One event. What does not apply to it is `None` or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EventRow {

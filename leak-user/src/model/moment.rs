@@ -47,6 +47,9 @@ pub fn stamp(unix_nanos: i64) -> String {
 
 const SECOND: i64 = 1_000_000_000;
 
+/// Nanoseconds of `CLOCK_MONOTONIC`.
+pub type Nanos = u64;
+
 /// How the kernel's monotonic clock relates to the calendar: its zero in nanoseconds
 /// since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +60,7 @@ pub struct Calendar {
 impl Calendar {
     /// A time of an event, in nanoseconds since 1970.
     #[must_use]
-    pub fn unix_nanos(self, time: crate::event::Nanos) -> i64 {
+    pub fn unix_nanos(self, time: Nanos) -> i64 {
         self.monotonic_zero.saturating_add_unsigned(time)
     }
 }

@@ -4,26 +4,17 @@
 use std::{collections::VecDeque, io::Read};
 
 use leak_common::Class;
-use serde::Serialize;
 
 use super::{MAX_NAMED, Part, Query, ReplayError, Source, nanos, open};
 use crate::{
     analysis::{Beginning, Input},
-    event::{Event, Nanos, row::EventRow},
+    event::{
+        Event, Nanos,
+        row::{EventRow, Missing},
+    },
     model::report::Host,
     recording::format::Item,
 };
-
-/// How much of a recording was read, and what is missing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Missing {
-    /// Events that were read.
-    pub events: u64,
-    /// Records that are damaged or of a newer version; at least one for each place.
-    pub lost: u64,
-    /// The first places, each in a sentence.
-    pub uncovered: Vec<String>,
-}
 
 /// Reads the events of a recording, which may be in several files.
 pub struct Events<'a, R: Read> {

@@ -15,7 +15,8 @@ use crate::{
     recording::format::{Item, ReadError, Reader},
 };
 
-pub use events::{Events, Missing};
+pub use crate::event::row::Missing;
+pub use events::Events;
 
 /// Damaged places that are named one by one.
 const MAX_NAMED: usize = 16;

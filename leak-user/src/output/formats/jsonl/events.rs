@@ -4,8 +4,11 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::recording::reader::Missing;
-use crate::{event::row::EventRow, model::moment::rfc3339, output::formats::json};
+use crate::{
+    event::row::{EventRow, Missing},
+    model::moment::rfc3339,
+    output::formats::json,
+};
 
 /// Schema of an event's line.
 pub const EVENT: &str = "leaktrace.event/1";
