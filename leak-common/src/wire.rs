@@ -58,7 +58,7 @@ pub struct Site {
     pub site: u64,
     /// The thread that acquired first.
     pub tid: u32,
-    /// How many frames follow, at most [`MAX_FRAMES`](crate::limits::MAX_FRAMES).
+    /// How many frames follow, at most [`MAX_FRAMES`].
     pub frames: u16,
     /// A [`StackEnd`].
     pub end: u16,

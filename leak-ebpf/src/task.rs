@@ -135,7 +135,7 @@ impl Task {
     }
 
     /// The open file behind a descriptor, `None` where it is not open. The
-    /// pointer is not typed: read it with [`inode_kind`].
+    /// pointer is not typed: what is behind it is read with [`load`].
     #[inline(always)]
     pub(crate) fn file(self, descriptor: u64) -> Option<u64> {
         let files: *const u8 = load(self.0, config!(offsets.task_files))?;

@@ -50,6 +50,20 @@ pub(crate) fn lint(settings: Settings) -> Result<()> {
     command::run(&mut command)
 }
 
+/// Makes the documentation of leak-ebpf, which fails where a link leads nowhere. A program has no public items.
+pub(crate) fn document(settings: Settings) -> Result<()> {
+    let toolchain = toolchain::prepare(settings)?;
+    let mut cargo = toolchain::program(&toolchain, &toolchain.compiler.program("cargo"));
+    let flags = format!("-D warnings --cfg bpf_target_arch=\"{}\"", consts::ARCH);
+    cargo
+        .env("RUSTDOC", toolchain.compiler.program("rustdoc"))
+        .env("RUSTDOCFLAGS", flags)
+        .arg("doc");
+    target_options(&mut cargo, &toolchain, consts::ARCH)
+        .args(["--no-deps", "--document-private-items"]);
+    command::run(&mut cargo)
+}
+
 fn target_options<'a>(
     command: &'a mut Command,
     toolchain: &Toolchain,

@@ -79,7 +79,8 @@ enum Task {
     },
     /// Boot older and newer kernels in virtual machines and trace there
     VmTest(vm::Options),
-    /// Check formatting, run clippy for host and BPF, check licences and sources of dependencies
+    /// Check formatting, borders between rooms and links of the documentation, run clippy for host and BPF, check
+    /// licences and sources of dependencies
     Lint,
     /// Measure what tracing costs on this machine and write leak-user/docs/cost.md
     Bench {

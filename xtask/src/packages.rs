@@ -62,7 +62,7 @@ pub(crate) fn ensure_lists(settings: Settings) -> Result<()> {
     update_lists(settings)
 }
 
-/// Fetches apt's package lists anew. An image that was made months ago has lists that do not know current packages.
+/// Fetches apt's package lists anew: lists of an image that was made months ago do not know current packages.
 pub(crate) fn update_lists(settings: Settings) -> Result<()> {
     settings.install(
         "apt's current package lists",
@@ -95,18 +95,28 @@ pub(crate) fn ensure(settings: Settings, what: &str, packages: &[&str]) -> Resul
 
 /// Installs `packages`, in their newest version also where they are installed in an older one.
 pub(crate) fn install(settings: Settings, what: &str, packages: &[&str]) -> Result<()> {
-    // Without lists apt-get install finds nothing; with installing forbidden its command is still the answer.
-    if settings.install {
-        ensure_lists(settings)?;
-    }
     // `env`, because sudo may drop variables of the caller's environment.
-    settings.install(
-        what,
-        command::as_root("env")
-            .arg("DEBIAN_FRONTEND=noninteractive")
-            .args(["apt-get", "install", "-y", "--no-install-recommends"])
-            .args(packages),
-    )
+    let mut install = command::as_root("env");
+    install
+        .arg("DEBIAN_FRONTEND=noninteractive")
+        .args(["apt-get", "install", "-y", "--no-install-recommends"])
+        .args(packages);
+    if !settings.install {
+        return settings.install(what, &mut install);
+    }
+    let had_lists = has_lists();
+    // Without lists apt-get install finds nothing.
+    ensure_lists(settings)?;
+    let Err(error) = settings.install(what, &mut install) else {
+        return Ok(());
+    };
+    if !had_lists {
+        return Err(error);
+    }
+    // Lists of an old image name versions that the mirror no longer has.
+    eprintln!("xtask: {error}; trying again with current package lists");
+    update_lists(settings)?;
+    settings.install(what, &mut install)
 }
 
 /// Makes sure of one program, by its package where it is not on PATH.

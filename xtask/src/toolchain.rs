@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 use crate::command::{Settings, ask, find_program};
 use crate::linker::{self, Linker};
-use crate::packages;
+use crate::{packages, workspace};
 
 /// The packages of Debian's current compiler: cargo and the sources of `core` come in the same version.
 const DEBIAN_COMPILER: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
@@ -57,7 +57,7 @@ struct Machine {
     llvm_installed: BTreeSet<u32>,
     /// LLVM majors whose libraries apt can install.
     llvm_packaged: BTreeSet<u32>,
-    /// Whether apt can install a `DEBIAN_COMPILER` that is new enough, and such a one is not installed.
+    /// Whether apt can install the distribution's compiler, new enough, and has not done so.
     compiler_packaged: bool,
     /// Whether apt's package lists may be too old to know what there is.
     lists_may_be_old: bool,
@@ -148,7 +148,7 @@ pub(crate) fn prepare(settings: Settings) -> Result<Toolchain> {
             Step::BuildLinker(llvm) => linker::build(settings, llvm, llvm_prefix(llvm).as_deref())?,
             Step::InstallLlvm(llvm) => {
                 let names = llvm_packages(llvm);
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                let names = names.each_ref().map(String::as_str);
                 packages::ensure(settings, "LLVM's libraries (for bpf-linker)", &names)?;
             }
             Step::AddCoreSource(toolchain) => {
@@ -165,23 +165,34 @@ pub(crate) fn prepare(settings: Settings) -> Result<Toolchain> {
             Step::InstallCompiler => {
                 packages::install(settings, "a compiler for BPF", &DEBIAN_COMPILER)?;
             }
+            // Without installing, nothing would change: the error says what is needed, lists included.
+            Step::UpdateLists if !settings.install => break,
             Step::UpdateLists => {
-                packages::update_lists(settings)?;
+                if let Err(error) = packages::update_lists(settings) {
+                    eprintln!("xtask: {error}; going on with the package lists as they are");
+                }
                 lists_are_new = true;
             }
-            Step::Impossible => bail!("{}", impossible()),
+            Step::Impossible => break,
         }
     }
-    bail!("{}", impossible())
+    bail!("{}", impossible(settings))
 }
 
-fn impossible() -> String {
+/// What a machine lacks for which no step is left.
+fn impossible(settings: Settings) -> String {
     let llvm = linker::SUPPORTED_LLVM;
+    let lists = if settings.install || !packages::has_apt() {
+        ""
+    } else {
+        "; --no-install was given, and apt's package lists may be too old to know a compiler that is new enough: \
+         `apt-get update`"
+    };
     format!(
         "no toolchain for BPF: needed are a rustc of at least {} with the sources of its `core` \
          (`rustup component add rust-src`) and a bpf-linker {} for the LLVM that `rustc -vV` names, on PATH; \
          with LLVM's development files: `cargo install bpf-linker --version {} --no-default-features \
-         --features llvm-N`, N from {} to {}",
+         --features llvm-N`, N from {} to {}{lists}",
         env!("CARGO_PKG_RUST_VERSION"),
         linker::VERSION,
         linker::VERSION,
@@ -205,18 +216,24 @@ fn survey(rustup_failed: bool, lists_are_new: bool) -> Machine {
             .into_iter()
             .filter(|major| has_apt && packages::available(&format!("llvm-{major}-dev")))
             .collect(),
-        compiler_packaged: has_apt
-            && !(compilers.iter().any(Compiler::is_system)
-                && packages::missing(&DEBIAN_COMPILER).is_empty())
-            && DEBIAN_COMPILER.iter().all(|package| {
-                packages::candidate(package)
-                    .and_then(|version| major_minor(&version))
-                    .is_some_and(|release| release >= minimum())
-            }),
+        compiler_packaged: has_apt && compiler_packaged(&compilers),
         lists_may_be_old: has_apt && !lists_are_new,
         compilers,
         rustup_failed,
     }
+}
+
+/// Whether apt can install a `DEBIAN_COMPILER` that is new enough, and such a one is not installed.
+fn compiler_packaged(compilers: &[Compiler]) -> bool {
+    // `compilers` has none that is too old.
+    let installed =
+        compilers.iter().any(Compiler::is_system) && packages::missing(&DEBIAN_COMPILER).is_empty();
+    !installed
+        && DEBIAN_COMPILER.iter().all(|package| {
+            packages::candidate(package)
+                .and_then(|version| major_minor(&version))
+                .is_some_and(|release| release >= minimum())
+        })
 }
 
 /// The compilers new enough for the workspace: the active one, rustup's others, the distribution's.
@@ -295,10 +312,14 @@ fn minimum() -> (u32, u32) {
 }
 
 /// What bpf-linker needs to be built against LLVM `major` on Debian.
-fn llvm_packages(major: u32) -> Vec<String> {
-    let mut names = vec![format!("llvm-{major}-dev"), format!("libpolly-{major}-dev")];
-    names.extend(["zlib1g-dev", "libzstd-dev", "libxml2-dev"].map(str::to_owned));
-    names
+fn llvm_packages(major: u32) -> [String; 5] {
+    [
+        format!("llvm-{major}-dev"),
+        format!("libpolly-{major}-dev"),
+        "zlib1g-dev".to_owned(),
+        "libzstd-dev".to_owned(),
+        "libxml2-dev".to_owned(),
+    ]
 }
 
 fn llvm_installed(major: u32, has_apt: bool) -> bool {
@@ -306,7 +327,7 @@ fn llvm_installed(major: u32, has_apt: bool) -> bool {
         return false;
     }
     let names = llvm_packages(major);
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names = names.each_ref().map(String::as_str);
     !has_apt || packages::missing(&names).is_empty()
 }
 
@@ -350,7 +371,7 @@ pub(crate) fn clippy(settings: Settings, compiler: &Compiler) -> Result<PathBuf>
 pub(crate) fn program(toolchain: &Toolchain, path: &Path) -> Command {
     let mut command = Command::new(path);
     command
-        .current_dir(crate::workspace::root())
+        .current_dir(workspace::root())
         .env("RUSTC", toolchain.compiler.program("rustc"))
         .env_remove("LD_LIBRARY_PATH")
         .env_remove("RUSTUP_TOOLCHAIN");

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Options, load};
+use super::load;
+use super::options::Options;
 use crate::command::{self, cargo};
 
 /// Figures that the program prints, how they read in the document, and by what they are divided.

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Options;
+use super::options::Options;
 
 /// A load and how its figure reads.
 pub(super) struct Load {

@@ -7,9 +7,12 @@ mod capture;
 mod document;
 mod figures;
 mod load;
+mod options;
 mod own;
 mod process;
 mod record;
+mod rounds;
+mod section;
 mod servers;
 mod stack_program;
 mod stacks;
@@ -17,67 +20,20 @@ mod tables;
 mod tracer;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::command::{self, Settings, as_root, cargo};
 use crate::{bpf, host, packages, workspace};
-pub(crate) use document::Section;
-use figures::Rounds;
-use load::Load;
-use tracer::{TRACERS, Tracer};
+pub(crate) use options::Options;
+use rounds::interleaved;
+pub(crate) use section::Section;
+use tracer::TRACERS;
 
 /// Where the document is, in the checkout.
 const DOCUMENT: &str = "leak-user/docs/cost.md";
-
-/// What `measure` needs to know.
-#[derive(clap::Args, Debug)]
-pub(crate) struct Options {
-    /// The leaktrace to measure
-    #[arg(long)]
-    leaktrace: PathBuf,
-    /// The program with the loops
-    #[arg(long)]
-    bench_loop: PathBuf,
-    /// The program whose stacks are taken
-    #[arg(long)]
-    stack_loop: Option<PathBuf>,
-    /// The program that writes and reads captures
-    #[arg(long)]
-    capture_bench: Option<PathBuf>,
-    /// Measure this section alone
-    #[arg(long)]
-    only: Option<Section>,
-    /// Shorter rounds
-    #[arg(long)]
-    quick: bool,
-}
-
-impl Options {
-    /// The program whose stacks are taken.
-    fn stack_loop(&self) -> Result<&Path> {
-        self.stack_loop
-            .as_deref()
-            .context("stacks are measured with --stack-loop")
-    }
-
-    /// How often each figure is taken.
-    fn rounds(&self) -> usize {
-        if self.quick { 4 } else { 7 }
-    }
-
-    /// How long a loop runs for one figure.
-    fn loop_seconds(&self) -> f64 {
-        if self.quick { 0.3 } else { 1.0 }
-    }
-
-    /// How long a server is under load for one figure.
-    fn server_seconds(&self) -> u32 {
-        if self.quick { 1 } else { 3 }
-    }
-}
 
 /// Builds and installs what is needed, measures, and writes the document, or one section of it.
 pub(crate) fn run(settings: Settings, quick: bool, only: Option<Section>) -> Result<()> {
@@ -225,43 +181,4 @@ fn warn_of_company() {
     if let Some(busy) = busy.filter(|&busy: &f64| busy > 0.5) {
         eprintln!("xtask: other programs were busy until now (load average {busy}): expect noise");
     }
-}
-
-/// Takes every load under every tracer, round by round.
-fn interleaved(
-    options: &Options,
-    what: &str,
-    loads: &[Load],
-    tracers: &[Tracer],
-) -> Result<Rounds> {
-    let mut rounds = Rounds::new(loads);
-    for round in 0..options.rounds() {
-        eprintln!("xtask: {what}, round {} of {}", round + 1, options.rounds());
-        for turn in 0..tracers.len() {
-            // Each tracer is first, second and last in turn.
-            let tracer = tracers[(round + turn) % tracers.len()];
-            let attached = tracer.attach(options)?;
-            if let Some(attached) = &attached {
-                attached.settle()?;
-            }
-            for (index, load) in loads.iter().enumerate() {
-                let figure = load
-                    .measure()
-                    .with_context(|| format!("{} under {}", load.name, tracer.name()))?;
-                rounds.add(index, tracer, figure);
-            }
-            if let Some(attached) = attached {
-                let stopped = attached.stop()?;
-                if tracer == Tracer::Leaktrace {
-                    rounds.tables.extend(stopped.tables);
-                }
-            }
-        }
-    }
-    Ok(rounds)
-}
-
-/// The position of a tracer's figures.
-fn column(tracer: Tracer) -> usize {
-    tracer as usize
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::process::Process;
-use super::{Options, load, tracer};
+use super::options::Options;
+use super::process::{Process, processor_seconds};
+use super::{load, tracer};
 
 /// Turns of open + close a second.
 pub(super) const STORM: f64 = 300_000.0;
@@ -129,25 +130,6 @@ fn descriptor_limit() -> usize {
     usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
 }
 
-/// User and system time of a process, all its threads.
-pub(super) fn processor_seconds(id: u32) -> Result<f64> {
-    let path = format!("/proc/{id}/stat");
-    let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let ticks = ticks(&stat).with_context(|| format!("{path} does not read as expected"))?;
-    // SAFETY: sysconf takes no pointers.
-    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    Ok(ticks as f64 / per_second as f64)
-}
-
-/// utime + stime, fields 14 and 15; the name before them may hold anything, but ends with the last parenthesis.
-fn ticks(stat: &str) -> Option<u64> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
-}
-
 /// Resident memory of its own in MiB, and what it maps of the programs' tables: the ring
 /// and the unwind tables are the kernel's, whoever looks into them.
 fn resident_mib(id: u32) -> Result<[f64; 2]> {
@@ -182,12 +164,5 @@ mod tests {
             7f02-7f03 rw-p 00000000 00:00 0 \nRss:   1024 kB\n";
         assert_eq!(resident(mappings), Some([3.0, 1.0]));
         assert_eq!(resident(""), None);
-    }
-
-    #[test]
-    fn processor_time_is_read_behind_any_name() {
-        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 21 13 0 0 20 0 1 0 99 0";
-        assert_eq!(ticks(stat), Some(34));
-        assert_eq!(ticks("7 (a) S 1"), None);
     }
 }

@@ -1,5 +1,6 @@
-//! A child that says on a stream when it is ready, and is told by a signal to end.
+//! A child that says on a stream when it is ready, and is told by a signal to end; and the processor time of a process.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{self, Receiver};
@@ -142,4 +143,35 @@ fn lines(stream: impl Read + Send + 'static) -> Lines {
         }
     });
     Lines(receiver)
+}
+
+/// User and system time of a process, all its threads.
+pub(super) fn processor_seconds(id: u32) -> Result<f64> {
+    let path = format!("/proc/{id}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let ticks = ticks(&stat).with_context(|| format!("{path} does not read as expected"))?;
+    // SAFETY: sysconf takes no pointers.
+    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Ok(ticks as f64 / per_second as f64)
+}
+
+/// utime + stime, fields 14 and 15; the name before them may hold anything, but ends with the last parenthesis.
+fn ticks(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_read_behind_any_name() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 21 13 0 0 20 0 1 0 99 0";
+        assert_eq!(ticks(stat), Some(34));
+        assert_eq!(ticks("7 (a) S 1"), None);
+    }
 }

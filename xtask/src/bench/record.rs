@@ -8,9 +8,11 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use super::figures::median;
+use super::load;
+use super::options::Options;
+use super::process::processor_seconds;
+use super::rounds::median;
 use super::tracer::{self, Attached, Scratch};
-use super::{Options, load, own};
 
 /// Turns of open + close a second: twice as many events.
 const PACE: f64 = 250_000.0;
@@ -120,9 +122,9 @@ impl Recorder {
         let file = Scratch::new("recording");
         let attached = self.attach(options, &file)?;
         attached.settle()?;
-        let (before, start) = (own::processor_seconds(attached.id())?, Instant::now());
+        let (before, start) = (processor_seconds(attached.id())?, Instant::now());
         let reached = load::paced(options, "open", PACE, options.loop_seconds() * 5.0)?;
-        let used = own::processor_seconds(attached.id())? - before;
+        let used = processor_seconds(attached.id())? - before;
         let seconds = start.elapsed().as_secs_f64();
         let words = attached.last_words()?;
         let turns = reached * seconds;
@@ -173,10 +175,10 @@ fn rush(options: &Options) -> Result<Rush> {
     let file = Scratch::new("recording");
     let attached = Recorder::Leaktrace.attach(options, &file)?;
     attached.settle()?;
-    let (before, start) = (own::processor_seconds(attached.id())?, Instant::now());
+    let (before, start) = (processor_seconds(attached.id())?, Instant::now());
     let length = options.loop_seconds() * 5.0;
     let turns = load::paced(options, "dup", f64::INFINITY, length)?;
-    let used = own::processor_seconds(attached.id())? - before;
+    let used = processor_seconds(attached.id())? - before;
     let seconds = start.elapsed().as_secs_f64();
     attached.last_words()?;
     let lost = lost_by_report(options, &file)?;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Options;
 use super::load::{self, Load};
+use super::options::Options;
 use super::process::Process;
 
 const CONNECTIONS: &str = "32";

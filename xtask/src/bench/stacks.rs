@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use leak_common::limits::REMEMBERED_RULES;
 
-use super::figures::{Rounds, median};
+use super::load;
+use super::options::Options;
 use super::process::Process;
+use super::rounds::{Rounds, interleaved, median};
 use super::stack_program::{FLAGS, FUNCTIONS, STACKS};
 use super::tables::Figures;
 use super::tracer::{self, STACK_TRACERS, Tracer};
-use super::{Options, interleaved, load};
 
 /// Frames without which a stack was cut: the program has that many functions of its own on each.
 const LEAST_FRAMES: usize = 20;
@@ -130,7 +131,7 @@ fn tables(figures: &[Figures]) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::super::Load;
+    use super::super::load::Load;
     use super::*;
 
     #[test]

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::process::{Lines, Process};
+use super::options::Options;
+use super::process::{Lines, Process, processor_seconds};
 use super::tables::Figures;
-use super::{Options, own};
 
 /// The script that is compared with.
 const OUTSTANDING: &str = include_str!("outstanding.bt");
@@ -156,11 +156,11 @@ impl Attached {
     /// Waits until what it does after its start is done: leaktrace reads the programs and libraries of the host then.
     pub(super) fn settle(&self) -> Result<()> {
         let deadline = Instant::now() + UNREST;
-        let mut before = own::processor_seconds(self.id())?;
+        let mut before = processor_seconds(self.id())?;
         while Instant::now() < deadline {
             let start = Instant::now();
             std::thread::sleep(REST);
-            let after = own::processor_seconds(self.id())?;
+            let after = processor_seconds(self.id())?;
             if after - before < start.elapsed().as_secs_f64() * RESTING {
                 return Ok(());
             }

@@ -1,5 +1,8 @@
 //! Kernel images: Debian's cloud kernels by series, from the mirror that this machine installs from, kept below
 //! `target/vm/kernels`. apt works in a directory of its own there: the machine's lists stay as they are.
+//!
+//! The address of the mirror is apt's to tell. Where apt does not know it, for example on Ubuntu, no address is guessed:
+//! the error says where an image that someone already has can be put.
 
 use std::cmp::Ordering;
 use std::fs;
@@ -46,21 +49,37 @@ impl std::fmt::Display for Series {
     }
 }
 
-/// A suite of Debian's, and which of its two archives has it.
+/// An archive of Debian's, by the label that its Release files have. A mirror keeps each at an address of its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Archive {
+    Main,
+    Security,
+}
+
+impl Archive {
+    fn label(self) -> &'static str {
+        match self {
+            Archive::Main => "Debian",
+            Archive::Security => "Debian-Security",
+        }
+    }
+}
+
+/// A suite of Debian's, and the archive that has it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Suite {
-    archive: &'static str,
+    archive: Archive,
     name: &'static str,
 }
 
 /// Where a series is found, the smallest lists first.
 fn suites(series: Series) -> Vec<Suite> {
     let security = |name| Suite {
-        archive: "debian-security",
+        archive: Archive::Security,
         name,
     };
     let main = |name| Suite {
-        archive: "debian",
+        archive: Archive::Main,
         name,
     };
     match (series.major, series.minor) {
@@ -82,11 +101,12 @@ pub(crate) fn image(
     if image.is_file() {
         return Ok(image);
     }
+    let remedy = format!(
+        "put the image of a {series} kernel with BTF at {}",
+        image.display()
+    );
     if !packages::has_apt() {
-        bail!(
-            "no kernel {series}: put the image of one with BTF there: {}",
-            image.display()
-        );
+        bail!("no kernel {series}; {remedy}; this machine has no apt to fetch one with");
     }
     if !settings.install {
         bail!(
@@ -97,10 +117,15 @@ pub(crate) fn image(
     }
     let keys = ["debian-archive-keyring"];
     packages::ensure(settings, "the keys of Debian's archives", &keys)?;
+    // Which archive is where, apt knows from the lists alone.
+    packages::ensure_lists(settings).with_context(|| format!("no kernel {series}; {remedy}"))?;
+    let known = known_archives();
     let work = directory.join(format!("apt/{series}"));
     let mut failures = Vec::new();
     for suite in suites(series) {
-        let fetched = fetch(series, arch, suite, &work, &image);
+        // A machine may know one archive and lack the other: the kernel may still be found in the one.
+        let fetched = mirror(&known, suite.archive)
+            .and_then(|mirror| fetch(series, arch, suite.name, mirror, &work, &image));
         // Only room is lost where it stays.
         let _ = fs::remove_dir_all(&work);
         match fetched {
@@ -108,11 +133,19 @@ pub(crate) fn image(
             Err(error) => failures.push(format!("{}: {error:#}", suite.name)),
         }
     }
-    bail!("no kernel {series}: {}", failures.join("; "))
+    bail!("no kernel {series}; {remedy}; {}", failures.join("; "))
 }
 
-fn fetch(series: Series, arch: Arch, suite: Suite, work: &Path, image: &Path) -> Result<()> {
-    let apt = Apt::prepare(work, suite, arch)
+fn fetch(
+    series: Series,
+    arch: Arch,
+    suite: &str,
+    mirror: &str,
+    work: &Path,
+    image: &Path,
+) -> Result<()> {
+    let source = format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
+    let apt = Apt::prepare(work, &source, arch)
         .with_context(|| format!("cannot use {}", work.display()))?;
     command::run(apt.command("apt-get").args(["update", "-q"]))?;
     let listed =
@@ -217,22 +250,12 @@ struct Apt {
 }
 
 impl Apt {
-    fn prepare(work: &Path, suite: Suite, arch: Arch) -> Result<Apt> {
+    fn prepare(work: &Path, source: &str, arch: Arch) -> Result<Apt> {
         for directory in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(work.join(directory))?;
         }
         fs::write(work.join("status"), "")?;
-        let known = ask(Command::new("apt-get").args([
-            "indextargets",
-            "--no-release-info",
-            "--format",
-            "$(REPO_URI)",
-        ]));
-        let mirror = mirror(&known.unwrap_or_default(), suite.archive);
-        fs::write(
-            work.join("sources.list"),
-            format!("deb [signed-by={KEYRING}] {mirror} {} main\n", suite.name),
-        )?;
+        fs::write(work.join("sources.list"), source)?;
         let configuration = work.join("apt.conf");
         fs::write(&configuration, configured(work, arch))?;
         Ok(Apt { configuration })
@@ -265,13 +288,24 @@ Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
     )
 }
 
-/// The address of an archive on the mirror that apt knows, else on Debian's own.
-fn mirror(known: &str, archive: &str) -> String {
+/// The archives that apt knows: a line `ORIGIN|LABEL|ADDRESS` for each of their lists.
+fn known_archives() -> String {
+    let targets = ["indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)"];
+    ask(Command::new("apt-get").args(targets)).unwrap_or_default()
+}
+
+/// The address of an archive. Addresses say nothing themselves: others than Debian's may end with `/debian` as well.
+fn mirror(known: &str, archive: Archive) -> Result<&str> {
+    let prefix = format!("Debian|{}|", archive.label());
     known
         .lines()
-        .map(|line| line.trim_end_matches('/'))
-        .find(|address| address.ends_with(&format!("/{archive}")))
-        .map_or_else(|| format!("http://deb.debian.org/{archive}"), str::to_owned)
+        .find_map(|line| line.strip_prefix(&prefix))
+        .with_context(|| {
+            format!(
+                "apt's configuration has no address of the archive {}",
+                archive.label()
+            )
+        })
 }
 
 #[cfg(test)]
@@ -328,15 +362,28 @@ mod tests {
 
     #[test]
     fn the_mirror_is_the_one_that_the_machine_uses() {
-        let known = "http://mirror.example/debian-security/\nhttp://mirror.example/debian/\n";
-        assert_eq!(mirror(known, "debian"), "http://mirror.example/debian");
+        let known = "Other|Other|http://mirror.example/other/debian/\n\
+                     Debian|Debian-Security|http://mirror.example/debian-security/\n\
+                     Debian|Debian|http://mirror.example/debian/\n";
+        let mirror = |archive| mirror(known, archive).ok();
+        assert_eq!(mirror(Archive::Main), Some("http://mirror.example/debian/"));
         assert_eq!(
-            mirror(known, "debian-security"),
-            "http://mirror.example/debian-security"
+            mirror(Archive::Security),
+            Some("http://mirror.example/debian-security/")
         );
+    }
+
+    #[test]
+    fn an_archive_that_apt_does_not_know_has_no_address() {
+        let main_only = "Debian|Debian|http://mirror.example/debian/\n";
+        let error = mirror(main_only, Archive::Security).expect_err("no address is guessed");
         assert_eq!(
-            mirror("http://archive.example/ubuntu/\n", "debian"),
-            "http://deb.debian.org/debian"
+            error.to_string(),
+            "apt's configuration has no address of the archive Debian-Security"
         );
+        assert!(mirror(main_only, Archive::Main).is_ok());
+        let ubuntu = "Ubuntu|Ubuntu|http://mirror.example/ubuntu/\n";
+        assert!(mirror(ubuntu, Archive::Main).is_err());
+        assert!(mirror("", Archive::Main).is_err());
     }
 }

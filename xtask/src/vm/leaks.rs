@@ -3,108 +3,36 @@
 
 use serde_json::Value;
 
-use super::Findings;
 use super::failures;
 use super::plan::{Done, Held, Step, Victim};
 use super::report::{Finding, process};
+use super::rows::{ROWS, Row, Version};
+use super::trial::Findings;
 use crate::arch::Arch;
 
 /// Where the victims are in the guest.
 pub(crate) const ROWS_PROGRAM: &str = "/vm/rows";
 pub(crate) const GROWER_PROGRAM: &str = "/vm/grower";
 
-/// How often each row acquires and keeps.
-const COUNT: u64 = 5;
-
 /// Before this, what io_uring acquires has no stack.
-const URING_STACKS: (u32, u32) = (5, 15);
+const URING_STACKS: Version = (5, 15);
 
 /// The descriptors among the kinds; with the others a process may begin.
 const NO_DESCRIPTORS: [&str; 5] = ["mapping", "shm", "heap", "thread", "process"];
 
-/// A row of tests/victims/rows.c: `leak_NAME` keeps, `twin_NAME` gives back.
-struct Row {
-    name: &'static str,
-    /// What one acquisition holds in the end, by kind.
-    kinds: &'static [(&'static str, u64)],
-    /// The first kernel that has it.
-    since: (u32, u32),
-    /// Other architectures do not have the system call.
-    x86_64_only: bool,
+/// The rows of tests/victims/rows.c that run here: `leak_NAME` keeps, `twin_NAME` gives back.
+fn rows() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().filter(|row| row.in_guests)
 }
 
-impl Row {
-    const fn x86_64_only(self) -> Row {
-        Row {
-            x86_64_only: true,
-            ..self
-        }
+/// Where a mode of a row acquires, as a report on this kernel names it; `None` for a stack without functions.
+fn site(row: &Row, mode: &str, kernel: Version) -> Option<String> {
+    let by_uring = row.name.starts_with("uring_") && row.name != "uring_close";
+    if by_uring && kernel < URING_STACKS {
+        return None;
     }
-
-    /// Whether a victim may say that the kernel lacks it.
-    fn may_be_lacking(&self, arch: Arch, kernel: (u32, u32)) -> bool {
-        kernel < self.since || self.x86_64_only && arch != Arch::X86_64
-    }
-
-    /// Where a mode acquires, as a report on this kernel names it; `None` for a stack without functions.
-    fn site(&self, mode: &str, kernel: (u32, u32)) -> Option<String> {
-        let by_uring = self.name.starts_with("uring_") && self.name != "uring_close";
-        if by_uring && kernel < URING_STACKS {
-            return None;
-        }
-        Some(format!("{mode}_{}", self.name))
-    }
+    Some(format!("{mode}_{}", row.name))
 }
-
-const fn row(name: &'static str, kinds: &'static [(&'static str, u64)], since: (u32, u32)) -> Row {
-    Row {
-        name,
-        kinds,
-        since,
-        x86_64_only: false,
-    }
-}
-
-const ANY: (u32, u32) = (0, 0);
-
-/// Of the rows those that are common, and those where kernels differ.
-const ROWS: &[Row] = &[
-    row("open", &[("file", 1)], ANY).x86_64_only(),
-    row("openat", &[("file", 1)], ANY),
-    row("openat_directory", &[("directory", 1)], ANY),
-    row("openat2", &[("file", 1)], ANY),
-    row("dup2_over", &[("socket", 1)], ANY).x86_64_only(),
-    row("fcntl_dupfd_cloexec", &[("epoll", 1)], ANY),
-    row("close_range", &[("file", 1)], ANY),
-    row("close_range_cloexec", &[("file", 1)], (5, 11)),
-    row("exec", &[("file", 1)], ANY),
-    row("failing", &[], ANY),
-    row("pipe2", &[("pipe", 2)], ANY),
-    row("socket", &[("socket", 1)], ANY),
-    row("socketpair", &[("socket", 2)], ANY),
-    row("accept4", &[("socket", 1)], ANY),
-    row("recvmsg", &[("eventfd", 1), ("pipe", 1)], ANY),
-    row("eventfd2", &[("eventfd", 1)], ANY),
-    row("timerfd_create", &[("timerfd", 1)], ANY),
-    row("memfd_create", &[("memfd", 1)], ANY),
-    row("pidfd_open", &[("pidfd", 1)], ANY),
-    row("clone3_pidfd", &[("pidfd", 1)], ANY),
-    row("bpf_map", &[("anon", 1)], ANY),
-    row("fsmount", &[("directory", 1)], ANY),
-    row("io_uring_setup", &[("iouring", 1)], ANY),
-    row("uring_openat", &[("file", 1)], ANY),
-    row("uring_openat_async", &[("file", 1)], ANY),
-    row("uring_socket", &[("socket", 1)], (5, 19)),
-    row("uring_accept_armed", &[("socket", 1)], ANY),
-    row("uring_close", &[("file", 1)], ANY),
-    row("mmap_anonymous", &[("mapping", 1)], ANY),
-    row("mmap_file", &[("mapping", 1)], ANY),
-    row("mmap_partial", &[("mapping", 1)], ANY),
-    row("mremap", &[("mapping", 1)], ANY),
-    row("shmget", &[("shm", 1)], ANY),
-    row("thread", &[("thread", 1), ("mapping", 1)], ANY),
-    row("process_clone", &[("process", 1)], ANY),
-];
 
 const MODES: [&str; 2] = ["leak", "twin"];
 
@@ -118,9 +46,9 @@ pub(crate) fn step(name: &str) -> Step {
         // Grows until the trace has ended.
         victims.push(victim(&[GROWER_PROGRAM, mode, "600", "0"], "pid"));
     }
-    for row in ROWS {
+    for row in rows() {
         for mode in MODES {
-            let count = COUNT.to_string();
+            let count = row.count.to_string();
             victims.push(victim(&[ROWS_PROGRAM, row.name, mode, &count], "held"));
         }
     }
@@ -147,14 +75,14 @@ pub(crate) fn step(name: &str) -> Step {
 /// Holds the report against what the victims did; `kernel` is what `uname -r` says.
 pub(crate) fn check(report: &Value, done: &Done, arch: Arch, kernel: &str) -> Findings {
     let mut found = Findings::default();
-    let expected = MODES.len() * (1 + ROWS.len());
+    let expected = MODES.len() * (1 + rows().count());
     let all = expected + failures::WAYS.len();
     if done.victims.len() != all {
         found.fail(format!("{} of {all} victims ran", done.victims.len()));
         return found;
     }
     let (growers, others) = done.victims.split_at(MODES.len());
-    let (rows, failing) = others.split_at(expected - MODES.len());
+    let (of_rows, failing) = others.split_at(expected - MODES.len());
     for (way, held) in failures::WAYS.iter().zip(failing) {
         if let Some(complaint) = failures::complaint(report, way, held) {
             found.fail(complaint);
@@ -167,25 +95,24 @@ pub(crate) fn check(report: &Value, done: &Done, arch: Arch, kernel: &str) -> Fi
     }
     let kernel = version(kernel);
     let mut lacking = Vec::new();
-    for (row, both) in ROWS.iter().zip(rows.chunks(MODES.len())) {
+    for (row, both) in rows().zip(of_rows.chunks(MODES.len())) {
         for (mode, held) in MODES.iter().zip(both) {
             let victim = format!("{mode} {}", row.name);
             match held.ended {
                 None => {
-                    let site = row.site(mode, kernel);
+                    let site = site(row, mode, kernel);
                     let complaints =
                         complaints(report, row, *mode == "leak", site.as_deref(), held);
                     if !complaints.is_empty() {
                         found.fail(format!("{victim}: {}", complaints.join("; ")));
                     }
                 }
-                Some(_) if row.may_be_lacking(arch, kernel) => lacking.push(victim),
+                Some(_) if row.may_be_lacking(kernel, arch == Arch::X86_64) => lacking.push(victim),
                 Some(code) => found.fail(format!("{victim}: it ended with {code}")),
             }
         }
     }
-    // Memory of the caller that is not there at that moment is a loss that leaktrace
-    // can but count.
+    // Memory of the caller that is not there at that moment is a loss: leaktrace can only count it.
     let lost = report["health"]["lost"].as_u64().unwrap_or(u64::MAX);
     let unreadable = report["health"]["lost_by_cause"]["unreadable_memory"].as_u64();
     if lost > unreadable.unwrap_or(0).min(2) {
@@ -225,10 +152,7 @@ fn complaints(
 ) -> Vec<String> {
     let mut complaints = Vec::new();
     let findings: Vec<Finding> = findings_at(report, held.pid, site).collect();
-    let wanted = |kind: &str| {
-        let each = row.kinds.iter().find(|(name, _)| leaks && *name == kind);
-        each.map_or(0, |(_, each)| each * COUNT)
-    };
+    let wanted = |kind: &str| if leaks { row.expected(kind) } else { 0 };
     let mut kinds: Vec<&str> = findings.iter().map(Finding::kind).collect();
     kinds.extend(row.kinds.iter().map(|(kind, _)| kind));
     kinds.sort_unstable();
@@ -285,7 +209,7 @@ fn descriptors(process: &Value) -> u64 {
 }
 
 /// Major and minor number of a release, as `6.1.0-56-cloud-amd64`.
-fn version(release: &str) -> (u32, u32) {
+fn version(release: &str) -> Version {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
     let mut next = || numbers.next().and_then(|number| number.parse().ok());
     (next().unwrap_or(0), next().unwrap_or(0))
@@ -296,9 +220,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::vm::HELD;
+    use crate::vm::failures::HELD;
 
-    const PIPE: Row = row("pipe2", &[("pipe", 2)], ANY);
+    fn row(name: &str) -> &'static Row {
+        let found = rows().find(|row| row.name == name);
+        found.expect("virtual machines run it")
+    }
 
     fn report(site: &str, outstanding: u64, verdict: &str) -> Value {
         json!({
@@ -314,7 +241,7 @@ mod tests {
         let complaints = |outstanding, site| {
             complaints(
                 &report(site, outstanding, "leak"),
-                &PIPE,
+                row("pipe2"),
                 true,
                 Some("leak_pipe2"),
                 &HELD,
@@ -333,7 +260,7 @@ mod tests {
         let complaints = |outstanding, verdict| {
             complaints(
                 &report("twin_pipe2", outstanding, verdict),
-                &PIPE,
+                row("pipe2"),
                 false,
                 Some("twin_pipe2"),
                 &HELD,
@@ -348,13 +275,16 @@ mod tests {
 
     #[test]
     fn old_kernels_tell_no_function_for_io_uring() {
-        let row = row("uring_openat", &[("file", 1)], ANY);
-        assert_eq!(row.site("leak", (5, 10)), None);
+        let uring = row("uring_openat");
+        assert_eq!(site(uring, "leak", (5, 10)), None);
         assert_eq!(
-            row.site("twin", (6, 1)).as_deref(),
+            site(uring, "twin", (6, 1)).as_deref(),
             Some("twin_uring_openat")
         );
-        assert_eq!(PIPE.site("leak", (5, 10)).as_deref(), Some("leak_pipe2"));
+        assert_eq!(
+            site(row("pipe2"), "leak", (5, 10)).as_deref(),
+            Some("leak_pipe2")
+        );
     }
 
     #[test]
@@ -366,7 +296,7 @@ mod tests {
         assert_eq!(
             complaints(
                 &report("leak_pipe2", 10, "leak"),
-                &PIPE,
+                row("pipe2"),
                 true,
                 Some("leak_pipe2"),
                 &held

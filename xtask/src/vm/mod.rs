@@ -11,8 +11,16 @@ mod machine;
 mod plan;
 mod programs;
 mod report;
+#[path = "../../../tests/src/rows.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the tests on this machine's kernel compile it as well"
+)]
+mod rows;
 mod stacks;
 mod table;
+mod trial;
 mod workshop;
 
 use std::fs::{self, File};
@@ -28,6 +36,7 @@ use self::initramfs::Archive;
 use self::kernels::Series;
 use self::machine::{Answers, Logs, Machine};
 use self::plan::{Done, PLAN, Step};
+use self::trial::{Findings, Outcome, Trial};
 use self::workshop::Workshop;
 use crate::arch::Arch;
 use crate::command::Settings;
@@ -82,52 +91,6 @@ impl Name {
             Name::Stacks => stacks::step(self.text()),
             Name::Leaks => leaks::step(self.text()),
         }
-    }
-}
-
-/// What a check has to say.
-#[derive(Debug, Default)]
-struct Findings {
-    /// A few words.
-    summary: String,
-    /// Lines for a reader.
-    notes: Vec<String>,
-    /// A line for each thing that is wrong; none where all is well.
-    failures: Vec<String>,
-}
-
-impl Findings {
-    fn tell(&mut self, note: String) {
-        self.notes.push(note);
-    }
-
-    fn fail(&mut self, failure: String) {
-        self.failures.push(failure);
-    }
-}
-
-/// How a step went on a kernel.
-#[derive(Debug)]
-struct Outcome {
-    step: &'static str,
-    seconds: f64,
-    findings: Findings,
-}
-
-/// How a kernel did.
-#[derive(Debug)]
-struct Trial {
-    kernel: Series,
-    /// Seconds from starting the machine to its end.
-    seconds: f64,
-    outcomes: Vec<Outcome>,
-}
-
-impl Trial {
-    fn passed(&self) -> bool {
-        self.outcomes
-            .iter()
-            .all(|outcome| outcome.findings.failures.is_empty())
     }
 }
 
@@ -327,14 +290,6 @@ fn check(name: Name, done: &Done, answers: &Answers, machine: Machine) -> Result
         Name::Leaks => leaks::check(&report, done, machine.arch, &answers.release),
     })
 }
-
-/// A victim that said its word and lives.
-#[cfg(test)]
-const HELD: plan::Held = plan::Held {
-    pid: 7,
-    ended: None,
-    descriptors: 8,
-};
 
 #[cfg(test)]
 mod tests {

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::Findings;
 use super::machine::Accelerator;
 use super::plan::Step;
+use super::trial::Findings;
 
 /// The verifier gives up after a million instructions; newer kernels and compilers may need more than these.
 const MOST_INSTRUCTIONS: u64 = 600_000;

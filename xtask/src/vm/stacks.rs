@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::Findings;
 use super::plan::Step;
 use super::report::Finding;
+use super::trial::Findings;
 
 /// Where the program is in the guest.
 pub(crate) const PROGRAM: &str = "/vm/chains";

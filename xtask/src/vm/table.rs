@@ -1,6 +1,6 @@
 //! What a run of vm-test prints: the steps of one kernel, and a line for each kernel at the end.
 
-use super::Trial;
+use super::trial::Trial;
 
 /// Characters of one remark: refused programs come with the verifier's log.
 const LONGEST: usize = 300;
@@ -69,7 +69,7 @@ fn printable(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::super::{Findings, Outcome};
+    use super::super::trial::{Findings, Outcome};
     use super::*;
 
     fn trial() -> Trial {

@@ -1,4 +1,7 @@
-//! `cargo xtask lint`: formatting, clippy for host and BPF, and what the dependencies are allowed to be.
+//! `cargo xtask lint`: formatting, the borders between leak-user's rooms, clippy for host and BPF, links in the
+//! documentation, and what the dependencies are allowed to be.
+
+mod borders;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,14 +21,38 @@ pub(crate) fn run(settings: Settings) -> Result<()> {
     ensure_component(settings, "rustfmt", "cargo-fmt")?;
     ensure_component(settings, "clippy", "cargo-clippy")?;
     command::run(cargo().args(["fmt", "--all", "--check"]))?;
+    borders::check()?;
+    clippy(&RELEASE_FEATURES)?;
+    // A build for daily use is another program: what only the feature uses is unused there. The same packages are
+    // selected, so that only what has the feature is compiled again.
+    clippy(&[])?;
+    bpf::lint(settings)?;
+    // A link from a public item to a private one is broken for most readers, which only the first shows; links of
+    // private items exist in the second alone.
+    document(&[])?;
+    document(&["--document-private-items"])?;
+    bpf::document(settings)?;
+    dependencies(settings)
+}
+
+fn clippy(features: &[&str]) -> Result<()> {
     command::run(
         cargo()
             .args(["clippy", "--workspace", "--exclude", "leak-ebpf"])
-            .args(RELEASE_FEATURES)
+            .args(features)
             .args(["--all-targets", "--", "-D", "warnings"]),
-    )?;
-    bpf::lint(settings)?;
-    dependencies(settings)
+    )
+}
+
+/// Makes the documentation, which fails where a link leads nowhere.
+fn document(options: &[&str]) -> Result<()> {
+    command::run(
+        cargo()
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .args(["doc", "--no-deps", "--workspace", "--exclude", "leak-ebpf"])
+            .args(RELEASE_FEATURES)
+            .args(options),
+    )
 }
 
 /// Makes sure that the active toolchain can run `cargo fmt` or `cargo clippy`.
