@@ -1,17 +1,16 @@
 //! Programs that other people wrote: healthy servers under load are not called
 //! leaking, leaking scripts are.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use harness::{BRIEF_NURSERY, Report, Tracer, Victim, alone, eventually, grow_old};
+use harness::compile::installed;
+use harness::{BRIEF_NURSERY, Report, Tracer, Victim, beside_others, eventually, grow_old};
 use tempfile::TempDir;
 
 /// How long a load lasts: long enough for growth to show.
@@ -59,20 +58,6 @@ fn python(script: &str) -> Option<Command> {
     Some(command)
 }
 
-/// The path of an installed program.
-fn installed(name: &str) -> Option<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let found = path
-        .split(':')
-        .chain(["/usr/sbin"])
-        .map(|directory| Path::new(directory).join(name))
-        .find(|file| file.is_file());
-    if found.is_none() {
-        eprintln!("skipped: {name} is not installed");
-    }
-    found
-}
-
 /// Traces a process, its children and those they will have during a load.
 fn traced(pid: u32, load: impl FnOnce()) -> Report {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
@@ -106,7 +91,7 @@ fn assert_healthy(report: &Report) {
 
 #[test]
 fn a_healthy_python_server_does_not_leak() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(mut command) = python("server.py") else {
         eprintln!("skipped: python3 is not installed");
         return;
@@ -119,7 +104,7 @@ fn a_healthy_python_server_does_not_leak() {
 
 #[test]
 fn a_python_server_that_keeps_its_files_leaks_them() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(mut command) = python("server.py") else {
         eprintln!("skipped: python3 is not installed");
         return;
@@ -146,7 +131,7 @@ fn a_python_server_that_keeps_its_files_leaks_them() {
 
 #[test]
 fn a_python_script_that_keeps_files_and_sockets_leaks_both() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(mut command) = python("leaky.py") else {
         eprintln!("skipped: python3 is not installed");
         return;
@@ -179,7 +164,7 @@ fn a_python_script_that_keeps_files_and_sockets_leaks_both() {
 
 #[test]
 fn redis_does_not_leak() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(program) = installed("redis-server") else {
         return;
     };
@@ -229,7 +214,7 @@ http {
 
 #[test]
 fn nginx_does_not_leak() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(program) = installed("nginx") else {
         return;
     };

@@ -1,20 +1,13 @@
 //! When limits will be reached, against the pace that a victim keeps and says.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness::compile::installed;
-use harness::{Report, Tracer, Victim, alone, victim};
+use harness::{Report, Tracer, Victim, beside_others, victim};
 use serde_json::Value;
-
-/// Options of a trace of one process, with samples enough in a few seconds.
-fn options<'a>(pid: &'a str, interval: &'a str) -> [&'a str; 6] {
-    ["-p", pid, "--nursery", "200ms", "-i", interval]
-}
 
 /// What a victim's pace and a trace of it came to.
 struct Traced {
@@ -29,8 +22,7 @@ fn trace(victim: Victim) -> Traced {
 
 /// The same with another time between samples.
 fn trace_every(interval: &str, mut victim: Victim) -> Traced {
-    let pid = victim.pid().to_string();
-    let tracer = Tracer::start(&options(&pid, interval));
+    let tracer = Tracer::of(victim.pid(), &["-i", interval]);
     victim.tell();
     let pace = victim.expect("pace").parse().unwrap();
     let report = tracer.stop();
@@ -77,7 +69,7 @@ impl Traced {
 
 #[test]
 fn a_leak_of_descriptors_is_forecast_with_those_from_before_counted() {
-    let _alone = alone();
+    let _turn = beside_others();
     let traced = trace(Victim::start("limits", &["descriptors", "600", "300"]));
     let limit = traced.limit("nofile");
     assert_eq!(limit["soft"], 600);
@@ -91,7 +83,7 @@ fn a_leak_of_descriptors_is_forecast_with_those_from_before_counted() {
 
 #[test]
 fn a_process_that_gives_back_what_it_takes_has_no_forecast() {
-    let _alone = alone();
+    let _turn = beside_others();
     let traced = trace(Victim::start("limits", &["flat", "600", "300"]));
     let limit = traced.limit("nofile");
     assert!(limit["used"].as_u64() >= Some(300), "{limit}");
@@ -149,7 +141,7 @@ impl Drop for Group {
 
 #[test]
 fn a_leak_of_threads_is_forecast_for_its_control_group() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(group) = Group::new(&Group::TASKS, 500) else {
         return;
     };
@@ -177,7 +169,7 @@ fn a_leak_of_threads_is_forecast_for_its_control_group() {
 
 #[test]
 fn memory_that_grows_is_forecast_for_its_control_group() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(group) = Group::new(&Group::MEMORY, 1 << 30) else {
         return;
     };
@@ -197,7 +189,7 @@ fn memory_that_grows_is_forecast_for_its_control_group() {
 #[test]
 fn a_leak_of_threads_is_forecast_for_its_user() {
     const USER: u32 = 54_321;
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(prlimit) = installed("prlimit") else {
         return;
     };
@@ -225,7 +217,7 @@ fn a_leak_of_threads_is_forecast_for_its_user() {
 
 #[test]
 fn an_address_space_that_grows_is_forecast_for_its_limit() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(prlimit) = installed("prlimit") else {
         return;
     };
@@ -246,7 +238,7 @@ fn an_address_space_that_grows_is_forecast_for_its_limit() {
 
 #[test]
 fn mappings_are_forecast_by_those_that_the_kernel_has() {
-    let _alone = alone();
+    let _turn = beside_others();
     let apart = trace(Victim::start("limits", &["apart", "600", "0"]));
     apart.assert_lasts(apart.limit("max_map_count"), "soft");
     let joined = trace(Victim::start("limits", &["joined", "600", "0"]));
