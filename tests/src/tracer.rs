@@ -269,6 +269,33 @@ impl Tracer {
     }
 }
 
+/// Runs the binary with these arguments to its end.
+///
+/// # Panics
+/// As [`run`].
+#[must_use]
+pub fn leaktrace(arguments: &[&str]) -> Ran {
+    run(command().args(arguments))
+}
+
+/// What `leaktrace report` makes of a recording, which may not have ended yet.
+///
+/// # Panics
+/// Where it fails.
+#[must_use]
+pub fn reported(recording: &Path, more: &[&str]) -> Report {
+    let directory = TempDir::new().expect("a temporary directory");
+    let output = directory.path().join("report.json");
+    let mut whole = command();
+    whole
+        .arg("report")
+        .arg(recording)
+        .args(["-f", "json", "-o"]);
+    let ran = run(whole.arg(&output).args(more));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    Report::read(&output, &ran.stderr)
+}
+
 /// Whether a tracer's stderr says that its probes are attached.
 #[must_use]
 pub fn says_tracing(stderr: &str) -> bool {

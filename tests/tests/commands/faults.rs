@@ -5,17 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::tracer::{binary, command, run, says_tracing};
+use harness::tracer::{binary, command, leaktrace, run, says_tracing};
 use harness::victim::signal;
 use harness::{
     BRIEF_NURSERY, Ran, Report, Tracer, Victim, alone, be_taken_over, beside_others, bpf,
     eventually, grow_old, proc,
 };
 use tempfile::TempDir;
-
-fn leaktrace(arguments: &[&str]) -> Ran {
-    run(command().args(arguments))
-}
 
 /// Fails as described, in words for a person, and without having traced.
 fn assert_refuses(ran: &Ran, code: i32, named: &str) {

@@ -13,18 +13,19 @@ use harness::compile::installed;
 use harness::{BRIEF_NURSERY, Report, Tracer, Victim, beside_others, eventually, grow_old};
 use tempfile::TempDir;
 
-/// How long a load lasts: long enough for growth to show.
-const LOAD: Duration = Duration::from_secs(8);
+/// Requests of a load: 20 a second for 8 s, long enough for growth to show.
+const REQUESTS: u32 = 160;
+const TURN: Duration = Duration::from_millis(50);
 
-/// Does something 20 times a second, as long as a load lasts.
-fn load(mut request: impl FnMut(usize)) {
+/// Makes the requests, each at its time by the clock: where one comes late, the next ones
+/// follow at once.
+fn load(mut request: impl FnMut(u32)) {
     let start = Instant::now();
-    let mut number = 0;
-    while start.elapsed() < LOAD {
+    for number in 0..REQUESTS {
+        std::thread::sleep((TURN * number).saturating_sub(start.elapsed()));
         request(number);
-        number += 1;
-        std::thread::sleep(Duration::from_millis(50));
     }
+    std::thread::sleep((TURN * REQUESTS).saturating_sub(start.elapsed()));
 }
 
 /// One request on a connection of its own; the body is not looked at.
@@ -188,7 +189,7 @@ fn redis_does_not_leak() {
             .map(|_| UnixStream::connect(&socket).unwrap())
             .collect();
         load(|number| {
-            ping(&mut pool[number % 8]);
+            ping(&mut pool[number as usize % 8]);
             ping(&mut UnixStream::connect(&socket).unwrap());
         });
     });

@@ -8,16 +8,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-use harness::{BRIEF_NURSERY, Ran, alone, beside_others, eventually, tracer, victim::kill_group};
+use harness::tracer::{self, leaktrace};
+use harness::victim::kill_group;
+use harness::{BRIEF_NURSERY, Ran, alone, beside_others, eventually};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// A name that would do things to a terminal.
 const HOSTILE: &str = "\u{1b}[31m\n\"\\evil";
-
-fn leaktrace(arguments: &[&str]) -> Ran {
-    tracer::run(tracer::command().args(arguments))
-}
 
 /// The lines of events, and the one behind them.
 fn lines(text: &str) -> (Vec<Value>, Value) {

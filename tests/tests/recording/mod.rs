@@ -21,10 +21,6 @@ const LEAKS: &str = "for i in $(seq 60); do exec {fd}</etc/hostname; sleep 0.1; 
 /// The same, but closes them.
 const CLEAN: &str = "for i in $(seq 60); do exec {fd}</etc/hostname; sleep 0.1; exec {fd}<&-; done";
 
-fn leaktrace(arguments: &[&str]) -> Ran {
-    tracer::run(tracer::command().args(arguments))
-}
-
 /// Records with options that have no spaces in them, until it is done.
 fn record(options: &str, output: &Path) -> Ran {
     tracer::run(tracer::command().args(recording(options, output)))
@@ -46,23 +42,6 @@ fn place() -> (TempDir, PathBuf) {
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-/// What `report` makes of a file.
-fn reported(file: &Path, more: &[&str]) -> Report {
-    let directory = TempDir::new().unwrap();
-    let output = directory.path().join("report.json");
-    let said = report(file, &output, more);
-    Report::read(&output, &said)
-}
-
-/// Has `report` write what it makes of a file; what it said.
-fn report(file: &Path, output: &Path, more: &[&str]) -> String {
-    let mut arguments = vec!["report", text(file), "-f", "json", "-o", text(output)];
-    arguments.extend(more);
-    let ran = leaktrace(&arguments);
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
-    ran.stderr
 }
 
 /// A recorder that is recording.

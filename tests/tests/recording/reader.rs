@@ -7,10 +7,11 @@ use std::{
     process::Command,
 };
 
-use harness::{Report, alone, beside_others, tracer};
+use harness::tracer::{self, leaktrace, reported};
+use harness::{Report, alone, beside_others};
 use tempfile::TempDir;
 
-use super::{CLEAN, LEAKS, Shell, leaktrace, place, report, reported, text, uncovers, verdicts};
+use super::{CLEAN, LEAKS, Shell, place, text, uncovers, verdicts};
 
 #[test]
 fn a_recording_reports_what_the_trace_reported() {
@@ -35,7 +36,16 @@ fn a_recording_reports_what_the_trace_reported() {
     ]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let replayed = directory.path().join("replayed.json");
-    report(&recording, &replayed, &[]);
+    let words = [
+        "report",
+        text(&recording),
+        "-f",
+        "json",
+        "-o",
+        text(&replayed),
+    ];
+    let ran = leaktrace(&words);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
     let live_text = fs::read_to_string(&live).unwrap();
     assert!(
         live_text == fs::read_to_string(&replayed).unwrap(),

@@ -9,12 +9,11 @@ use std::{
     time::Duration,
 };
 
+use harness::tracer::{leaktrace, reported};
 use harness::{beside_others, eventually};
 use tempfile::TempDir;
 
-use super::{
-    CLEAN, LEAKS, Recorder, Shell, leaktrace, place, record, reported, text, uncovers, verdicts,
-};
+use super::{CLEAN, LEAKS, Recorder, Shell, place, record, text, uncovers, verdicts};
 
 /// Kills a recorder at different moments: what it wrote is readable and right.
 fn killed(times: u64) {
