@@ -31,7 +31,6 @@ static TURNS: RwLock<()> = RwLock::new(());
 ///
 /// # Panics
 /// Where the test does not run as root.
-#[must_use]
 pub fn alone() -> RwLockWriteGuard<'static, ()> {
     assert_root();
     // A test that failed while it held the lock says nothing about the next one.
@@ -42,7 +41,6 @@ pub fn alone() -> RwLockWriteGuard<'static, ()> {
 ///
 /// # Panics
 /// Where the test does not run as root.
-#[must_use]
 pub fn beside_others() -> RwLockReadGuard<'static, ()> {
     assert_root();
     TURNS.read().unwrap_or_else(PoisonError::into_inner)

@@ -13,6 +13,17 @@ use harness::{
 };
 use tempfile::TempDir;
 
+/// A brief trace of this process alone, for tests of how a trace ends: a busy host would
+/// have much to look through.
+fn brief(arguments: &[&str]) -> Command {
+    let own = std::process::id().to_string();
+    let mut brief = command();
+    brief
+        .args(["trace", "-p", &own, "-d", "500ms"])
+        .args(arguments);
+    brief
+}
+
 /// Fails as described, in words for a person, and without having traced.
 fn assert_refuses(ran: &Ran, code: i32, named: &str) {
     assert_eq!(ran.code, code, "{}", ran.stderr);
@@ -110,7 +121,7 @@ fn a_report_is_for_its_owner_alone() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("report.json");
     let path = file.to_str().unwrap();
-    let ran = leaktrace(&["trace", "-d", "500ms", "-f", "json", "-o", path]);
+    let ran = run(&mut brief(&["-f", "json", "-o", path]));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let report = Report::read(&file, &ran.stderr);
     let patience = harness::PATIENCE.as_secs_f64();
@@ -135,8 +146,7 @@ fn a_report_goes_to_stdout_and_nothing_else_does() {
 fn a_reader_that_went_away_is_no_panic() {
     let _turn = beside_others();
     for format in ["json", "text"] {
-        let mut child = command()
-            .args(["trace", "-d", "500ms", "-f", format])
+        let mut child = brief(&["-f", format])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
