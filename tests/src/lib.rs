@@ -15,49 +15,38 @@ pub mod rows;
 pub mod stacks;
 pub mod tracer;
 pub mod victim;
+pub mod wait;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use report::Report;
 pub use tracer::{Ran, Tracer};
 pub use victim::Victim;
+pub use wait::{BRIEF_NURSERY, PATIENCE, be_taken_over, eventually, grow_old};
 
-/// How long anything may take that should be a matter of moments: generous,
-/// since a loaded machine is no failure.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+static TURNS: RwLock<()> = RwLock::new(());
 
-/// Held by each test: tracers and loads would disturb each other's timing.
+/// Held by a test that no other may run beside: it traces the whole host or all that the
+/// tests start, or it keeps the machine busy.
 ///
 /// # Panics
 /// Where the test does not run as root.
-pub fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    assert_root();
+    // A test that failed while it held the lock says nothing about the next one.
+    TURNS.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held by all other tests: they trace processes of their own, and bear what others do.
+///
+/// # Panics
+/// Where the test does not run as root.
+pub fn beside_others() -> RwLockReadGuard<'static, ()> {
+    assert_root();
+    TURNS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn assert_root() {
     // SAFETY: geteuid has no preconditions.
     assert_eq!(unsafe { libc::geteuid() }, 0, "these tests need root");
-    // A test that failed while it held the lock says nothing about the next one.
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// Waits until the condition holds; whether it came to that within [`PATIENCE`].
-#[must_use]
-pub fn eventually(mut condition: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        if Instant::now() > deadline {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    true
-}
-
-/// Lets what was just acquired grow old. With `--nursery 200ms` it counts once it
-/// has lived that long and a scan (every 300 ms at most) has come by; nothing
-/// outside the tracer shows when that has happened, hence a time and no condition.
-pub fn grow_old() {
-    std::thread::sleep(Duration::from_millis(900));
-}
-
-/// The nursery that [`grow_old`] goes with.
-pub const BRIEF_NURSERY: [&str; 2] = ["--nursery", "200ms"];

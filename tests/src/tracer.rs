@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 
-use crate::victim::{die_with_parent, kill_group, signal, target_directory, wait_until};
-use crate::{PATIENCE, Report, eventually};
+use crate::victim::{die_with_parent, ended_within, kill_group, signal, target_directory};
+use crate::{BRIEF_NURSERY, PATIENCE, Report, eventually};
 
 /// The binary: `LEAKTRACE_BIN`, else that of this build or of the workspace.
 ///
@@ -149,6 +149,17 @@ impl Tracer {
         tracer
     }
 
+    /// The same for one process, with its descendants to come and a
+    /// [`BRIEF_NURSERY`](crate::BRIEF_NURSERY).
+    ///
+    /// # Panics
+    /// As [`start`](Tracer::start).
+    #[must_use]
+    pub fn of(pid: u32, arguments: &[&str]) -> Tracer {
+        let own = ["-p", &pid.to_string()];
+        Tracer::start(&[&own, &BRIEF_NURSERY[..], arguments].concat())
+    }
+
     /// The same for this process and its descendants, victims that come later among them:
     /// what others do on the host is not seen, and none of it is lost.
     ///
@@ -223,7 +234,7 @@ impl Tracer {
     }
 
     fn wait(&mut self) -> ExitStatus {
-        let status = wait_until(&mut self.child, PATIENCE);
+        let status = ended_within(&mut self.child, PATIENCE);
         self.ended = status.is_some();
         status.unwrap_or_else(|| {
             panic!(
@@ -256,6 +267,33 @@ impl Tracer {
         }
         ran
     }
+}
+
+/// Runs the binary with these arguments to its end.
+///
+/// # Panics
+/// As [`run`].
+#[must_use]
+pub fn leaktrace(arguments: &[&str]) -> Ran {
+    run(command().args(arguments))
+}
+
+/// What `leaktrace report` makes of a recording, which may not have ended yet.
+///
+/// # Panics
+/// Where it fails.
+#[must_use]
+pub fn reported(recording: &Path, more: &[&str]) -> Report {
+    let directory = TempDir::new().expect("a temporary directory");
+    let output = directory.path().join("report.json");
+    let mut whole = command();
+    whole
+        .arg("report")
+        .arg(recording)
+        .args(["-f", "json", "-o"]);
+    let ran = run(whole.arg(&output).args(more));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    Report::read(&output, &ran.stderr)
 }
 
 /// Whether a tracer's stderr says that its probes are attached.
@@ -314,7 +352,7 @@ pub fn run(command: &mut Command) -> Ran {
         .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
     let mut stdout = Gathered::of(child.stdout.take().expect("stdout was piped"));
     let mut stderr = Gathered::of(child.stderr.take().expect("stderr was piped"));
-    let Some(status) = wait_until(&mut child, PATIENCE) else {
+    let Some(status) = ended_within(&mut child, PATIENCE) else {
         kill_group(child.id());
         let _ = child.wait();
         panic!("{command:?} does not end; it said:\n{}", stderr.so_far());

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::PATIENCE;
+use crate::wait::{PATIENCE, within};
 
 /// Exit code of a victim whose kernel lacks what it needs.
 pub const LACKS: i32 = 77;
@@ -176,7 +176,7 @@ impl Victim {
         if let Some(status) = self.status {
             return status;
         }
-        let status = wait_until(&mut self.child, PATIENCE)
+        let status = ended_within(&mut self.child, PATIENCE)
             .unwrap_or_else(|| panic!("the victim {} does not end", self.pid()));
         self.status = Some(status);
         status
@@ -186,7 +186,8 @@ impl Victim {
 impl Drop for Victim {
     fn drop(&mut self) {
         self.stdin = None;
-        if self.status.is_none() && wait_until(&mut self.child, Duration::from_secs(2)).is_none() {
+        if self.status.is_none() && ended_within(&mut self.child, Duration::from_secs(2)).is_none()
+        {
             kill_group(self.child.id());
             let _ = self.child.wait();
         } else {
@@ -212,21 +213,14 @@ pub(crate) fn die_with_parent(command: &mut Command) -> &mut Command {
 }
 
 /// The child's status, or nothing if it is still running after `patience`.
-pub(crate) fn wait_until(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
-    let deadline = Instant::now() + patience;
-    loop {
-        if let Some(status) = child.try_wait().expect("a child can be waited for") {
-            return Some(status);
-        }
-        if Instant::now() > deadline {
-            return None;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
+pub(crate) fn ended_within(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    within(patience, || {
+        child.try_wait().expect("a child can be waited for")
+    })
 }
 
 /// Kills a process group of ours; one that is gone already is fine.
-pub(crate) fn kill_group(leader: u32) {
+pub fn kill_group(leader: u32) {
     signal(-(leader as i32), libc::SIGKILL);
 }
 

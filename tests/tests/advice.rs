@@ -1,14 +1,12 @@
 //! Hints and suppressions, from files and built in, on what a traced program leaks.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::path::PathBuf;
 use std::process::Command;
 
 use harness::compile::Recipe;
 use harness::report::Finding;
 use harness::victim::program;
-use harness::{Ran, Report, Tracer, Victim, alone};
+use harness::{Ran, Report, Tracer, Victim, beside_others};
 use tempfile::TempDir;
 
 fn file(directory: &TempDir, name: &str, text: &str) -> String {
@@ -26,7 +24,7 @@ fn run(arguments: &[&str]) -> Ran {
 
 #[test]
 fn a_suppressed_leak_is_counted_and_does_not_fail_the_run() {
-    let _alone = alone();
+    let _turn = beside_others();
     let directory = TempDir::new().unwrap();
     let about = |frame: &str| {
         format!("[[suppress]]\nkind = \"file\"\nframes = [\"{frame}\"]\nwhy = \"it is a test\"\n")
@@ -55,7 +53,7 @@ fn a_suppressed_leak_is_counted_and_does_not_fail_the_run() {
 
 #[test]
 fn a_hint_from_a_file_is_given_to_its_finding_alone() {
-    let _alone = alone();
+    let _turn = beside_others();
     let directory = TempDir::new().unwrap();
     let list = file(
         &directory,
@@ -87,7 +85,7 @@ fn a_hint_from_a_file_is_given_to_its_finding_alone() {
 
 #[test]
 fn a_mistake_in_a_file_is_told_before_anything_runs() {
-    let _alone = alone();
+    let _turn = beside_others();
     let directory = TempDir::new().unwrap();
     let list = file(&directory, "bad.toml", "[[suppress]]\ncomm = \"x\"\n");
     let witness = directory.path().join("ran");
@@ -130,7 +128,7 @@ fn is_the_sanitizers(finding: &Finding) -> bool {
 
 #[test]
 fn what_a_sanitizer_keeps_by_design_is_suppressed_by_itself_and_no_leak_beside_it() {
-    let _alone = alone();
+    let _turn = beside_others();
     let report = sanitized(&["--no-default-suppressions"], false);
     let accused = report.findings.iter().filter(|f| f.verdict != "steady");
     let (depot, globals): (Vec<_>, Vec<_>) = accused

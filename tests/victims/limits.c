@@ -1,9 +1,11 @@
 /* limits descriptors|threads|memory|joined|apart|flat LIMIT BASE: has LIMIT descriptors at
  * most and BASE of them to begin with; then takes one descriptor, thread, 128 KiB of memory or
  * mapping (which the kernel joins with others, or does not) every 50 ms, or takes and gives
- * back. Says when it has done so 100 times, and how many it took a second; goes on. */
+ * back. Says how many it took a second when it has done so 100 times and kept its pace: it was
+ * never late by more than a tenth of the time. Goes on until stdin has a word. */
 #include "victim.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -56,7 +58,10 @@ int main(int argc, char **argv)
     await_start();
     double begun = seconds();
     struct timespec turn = {0};
-    for (int i = 1; i <= ROUNDS; i++) {
+    double latest = 0;
+    int told = 0;
+    struct pollfd stdin_too = {.fd = 0, .events = POLLIN};
+    for (int i = 1; i <= ROUNDS && !poll(&stdin_too, 1, 0); i++) {
         if (!strcmp(argv[1], "threads"))
             take_thread();
         else if (!strcmp(argv[1], "memory"))
@@ -70,8 +75,13 @@ int main(int argc, char **argv)
         else
             must(SYS(SYS_close, take_descriptor()), "close");
         keep_pace(&turn, 50);
-        if (i == TOLD)
-            SAY("pace %f", i / (seconds() - begun));
+        double now = seconds(), late = now - turn.tv_sec - turn.tv_nsec / 1e9;
+        if (late > latest)
+            latest = late;
+        if (!told && i >= TOLD && latest < (now - begun) / 10) {
+            SAY("pace %f", i / (now - begun));
+            told = 1;
+        }
     }
     return 0;
 }

@@ -30,7 +30,7 @@ static inline void linger(void)
     char byte;
     SAY("held");
     if (read(0, &byte, 1) != 1)
-        pause_ms(1000);
+        pause_ms(400);
 }
 
 #define LEAK(name)                                                             \

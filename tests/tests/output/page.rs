@@ -1,14 +1,12 @@
 //! `-f html`: a page that a browser draws, in which names stay names.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use harness::browser::{Drawn, attribute, draw};
 use harness::victim::program;
-use harness::{BRIEF_NURSERY, alone};
+use harness::{BRIEF_NURSERY, beside_others};
 use tempfile::TempDir;
 
 /// The name of a file; its first 15 bytes are the name of a process.
@@ -69,7 +67,7 @@ fn heights(path: &str) -> Vec<f64> {
 
 #[test]
 fn charts_show_the_growth_and_the_icicle_the_stack() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(drawn) = drawn(&PAGE.path(), "") else {
         return;
     };
@@ -108,7 +106,7 @@ fn charts_show_the_growth_and_the_icicle_the_stack() {
 
 #[test]
 fn the_fragment_filters_findings_processes_and_icicle() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(found) = drawn(&PAGE.path(), "filter=function:leak_hostile%20kind:file") else {
         return;
     };
@@ -144,7 +142,7 @@ fn the_fragment_filters_findings_processes_and_icicle() {
 
 #[test]
 fn names_from_the_traced_process_stay_names() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(drawn) = drawn(&PAGE.path(), "") else {
         return;
     };
@@ -170,7 +168,7 @@ fn names_from_the_traced_process_stay_names() {
 
 #[test]
 fn the_policy_stops_what_would_get_into_the_markup() {
-    let _alone = alone();
+    let _turn = beside_others();
     // Not the title: the page's own script gives it one, after this one.
     const MARK: &str = "document.documentElement.dataset.pwned=1";
     let page = fs::read_to_string(PAGE.path()).unwrap();

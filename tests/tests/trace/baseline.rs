@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use harness::{BRIEF_NURSERY, Tracer, Victim, alone, grow_old, proc};
+use harness::{Tracer, Victim, beside_others, grow_old, proc};
 
 #[test]
 fn what_was_open_before_is_preexisting_until_it_is_closed() {
-    let _alone = alone();
+    let _turn = beside_others();
     let mut victim = Victim::start("baseline", &[]);
     let pid = victim.pid();
     let before = proc::descriptors(pid)["file"];
-    let tracer = Tracer::start(&[&["-p", &pid.to_string()], &BRIEF_NURSERY[..]].concat());
+    let tracer = Tracer::of(pid, &[]);
     victim.tell();
     victim.expect("closed");
     victim.tell();
@@ -40,10 +40,10 @@ fn what_was_open_before_is_preexisting_until_it_is_closed() {
 
 #[test]
 fn an_idle_process_has_a_baseline_and_no_finding_that_grows() {
-    let _alone = alone();
+    let _turn = beside_others();
     let victim = Victim::start("baseline", &[]);
     let pid = victim.pid();
-    let tracer = Tracer::start(&[&["-p", &pid.to_string()], &BRIEF_NURSERY[..]].concat());
+    let tracer = Tracer::of(pid, &[]);
     grow_old();
     let report = tracer.stop();
     let excerpt = report.excerpt(pid);
@@ -63,10 +63,10 @@ fn an_idle_process_has_a_baseline_and_no_finding_that_grows() {
 
 #[test]
 fn what_began_while_the_hooks_were_placed_is_from_before_the_trace() {
-    let _alone = alone();
+    let _turn = beside_others();
     let mut victim = Victim::start("starting", &[]);
     let pid = victim.pid();
-    let tracer = Tracer::start(&[&["-p", &pid.to_string()], &BRIEF_NURSERY[..]].concat());
+    let tracer = Tracer::of(pid, &[]);
     victim.tell();
     victim.expect("held");
     grow_old();

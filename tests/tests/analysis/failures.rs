@@ -1,14 +1,14 @@
 //! The first failure for want of something: of whom, where, how often, and who has
 //! the most of it. Twins that run into no limit have none.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness::report::Failure;
-use harness::{BRIEF_NURSERY, Report, Tracer, Victim, alone, eventually, grow_old};
+use harness::{
+    BRIEF_NURSERY, Report, Tracer, Victim, be_taken_over, beside_others, eventually, grow_old,
+};
 
 /// How often a victim fails.
 const TIMES: u64 = 7;
@@ -54,7 +54,7 @@ fn fail_with(options: &[&str], way: &str, prepare: impl FnOnce(&Victim)) -> Ran 
 }
 
 fn fail(way: &str) -> Ran {
-    let _alone = alone();
+    let _turn = beside_others();
     fail_with(&[], way, |_| {})
 }
 
@@ -209,7 +209,7 @@ impl Drop for Group {
 
 #[test]
 fn a_control_group_that_is_full_is_told() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(group) = Group::new(4) else {
         eprintln!("skipped: there is no controller of tasks here");
         return;
@@ -258,7 +258,7 @@ fn a_call_that_need_not_wait_is_no_failure() {
 
 #[test]
 fn filters_hold_for_failures() {
-    let _alone = alone();
+    let _turn = beside_others();
     let without = fail_with(&["-k", "socket"], "open", |_| {});
     assert!(without.report.failures_of(without.pid).is_empty());
     let with = fail_with(&["-k", "file"], "open", |_| {});
@@ -276,18 +276,20 @@ fn filters_hold_for_failures() {
 
 #[test]
 fn a_process_that_has_ended_keeps_its_failure() {
-    let _alone = alone();
+    let _turn = beside_others();
     let mut victim = Victim::start("failing", &["open", &TIMES.to_string()]);
-    let pid = victim.pid().to_string();
-    let tracer = Tracer::start(&[&["-p", &pid], &BRIEF_NURSERY[..]].concat());
+    // The trace goes on without the victim, since there is another process.
+    let idle = Victim::start("baseline", &[]);
+    let pids = [victim.pid(), idle.pid()].map(|pid| pid.to_string());
+    let own = ["-p", &pids[0], "-p", &pids[1]];
+    let tracer = Tracer::start(&[&own, &BRIEF_NURSERY[..]].concat());
     victim.tell();
     let held = victim.expect("held").parse().unwrap();
-    grow_old();
+    be_taken_over();
     assert!(victim.end().success());
-    // Until what is kept of processes that are gone has been dropped.
-    for _ in 0..3 {
-        grow_old();
-    }
+    // What the trace keeps of a process that is gone it drops after twice the nursery's age.
+    be_taken_over();
+    be_taken_over();
     let ran = Ran {
         report: tracer.stop(),
         pid: victim.pid(),
@@ -312,7 +314,7 @@ fn a_process_that_has_ended_keeps_its_failure() {
 
 #[test]
 fn a_script_is_shown_with_its_line() {
-    let _alone = alone();
+    let _turn = beside_others();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("victims/failing.py");
     let text = fs::read_to_string(&script).unwrap();
     let line = text
@@ -333,7 +335,7 @@ fn a_script_is_shown_with_its_line() {
     let mut victim = Victim::spawn(Command::new(python).arg(&script));
     victim.expect("ready");
     let pid = victim.pid();
-    let tracer = Tracer::start(&[&["-p", &pid.to_string()], &BRIEF_NURSERY[..]].concat());
+    let tracer = Tracer::of(pid, &[]);
     victim.tell();
     assert_eq!(victim.expect("held"), "24");
     grow_old();

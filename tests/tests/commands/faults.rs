@@ -1,19 +1,27 @@
 //! What goes wrong around the tracer: how it ends, what it says, what it leaves.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::tracer::{binary, command, run, says_tracing};
+use harness::tracer::{binary, command, leaktrace, run, says_tracing};
 use harness::victim::signal;
-use harness::{BRIEF_NURSERY, Ran, Report, Tracer, Victim, alone, bpf, eventually, grow_old, proc};
+use harness::{
+    BRIEF_NURSERY, Ran, Report, Tracer, Victim, alone, be_taken_over, beside_others, bpf,
+    eventually, grow_old, proc,
+};
 use tempfile::TempDir;
 
-fn leaktrace(arguments: &[&str]) -> Ran {
-    run(command().args(arguments))
+/// A brief trace of this process alone, for tests of how a trace ends: a busy host would
+/// have much to look through.
+fn brief(arguments: &[&str]) -> Command {
+    let own = std::process::id().to_string();
+    let mut brief = command();
+    brief
+        .args(["trace", "-p", &own, "-d", "500ms"])
+        .args(arguments);
+    brief
 }
 
 /// Fails as described, in words for a person, and without having traced.
@@ -30,7 +38,7 @@ fn assert_refuses(ran: &Ran, code: i32, named: &str) {
 
 #[test]
 fn without_privilege_it_names_the_capability() {
-    let _alone = alone();
+    let _turn = beside_others();
     // The build's directory may be closed to others.
     let directory = TempDir::new().unwrap();
     fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
@@ -51,21 +59,21 @@ fn without_privilege_it_names_the_capability() {
 
 #[test]
 fn an_unknown_process_is_named() {
-    let _alone = alone();
+    let _turn = beside_others();
     let pid = proc::unused_pid().to_string();
     assert_refuses(&leaktrace(&["trace", "-p", &pid, "-d", "1s"]), 1, &pid);
 }
 
 #[test]
 fn an_unknown_kind_is_a_usage_error() {
-    let _alone = alone();
+    let _turn = beside_others();
     let ran = leaktrace(&["trace", "-k", "file,nonsense", "-d", "1s"]);
     assert_refuses(&ran, 2, "nonsense");
 }
 
 #[test]
 fn an_output_that_cannot_be_written_is_found_before_tracing() {
-    let _alone = alone();
+    let _turn = beside_others();
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("missing/report.json");
     let path = file.to_str().unwrap();
@@ -80,7 +88,7 @@ fn an_output_that_cannot_be_written_is_found_before_tracing() {
 
 #[test]
 fn a_run_that_fails_leaves_an_older_report_alone() {
-    let _alone = alone();
+    let _turn = beside_others();
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("report.json");
     fs::write(&file, "an older report").unwrap();
@@ -109,11 +117,11 @@ fn a_run_that_fails_leaves_an_older_report_alone() {
 
 #[test]
 fn a_report_is_for_its_owner_alone() {
-    let _alone = alone();
+    let _turn = beside_others();
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("report.json");
     let path = file.to_str().unwrap();
-    let ran = leaktrace(&["trace", "-d", "500ms", "-f", "json", "-o", path]);
+    let ran = run(&mut brief(&["-f", "json", "-o", path]));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let report = Report::read(&file, &ran.stderr);
     let patience = harness::PATIENCE.as_secs_f64();
@@ -128,7 +136,7 @@ fn a_report_is_for_its_owner_alone() {
 
 #[test]
 fn a_report_goes_to_stdout_and_nothing_else_does() {
-    let _alone = alone();
+    let _turn = beside_others();
     let ran = leaktrace(&["trace", "-d", "500ms", "-f", "json"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let _ = Report::parse(&ran.stdout, &ran.stderr);
@@ -136,10 +144,9 @@ fn a_report_goes_to_stdout_and_nothing_else_does() {
 
 #[test]
 fn a_reader_that_went_away_is_no_panic() {
-    let _alone = alone();
+    let _turn = beside_others();
     for format in ["json", "text"] {
-        let mut child = command()
-            .args(["trace", "-d", "500ms", "-f", format])
+        let mut child = brief(&["-f", format])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -181,11 +188,10 @@ fn interrupt_terminate_and_hang_up_end_with_the_report() {
 #[test]
 fn what_grew_old_while_the_tracer_could_not_run_is_in_the_report() {
     const TRACED: Duration = Duration::from_secs(4);
-    let _alone = alone();
+    let _turn = beside_others();
     let mut victim = Victim::start("rows", &["openat", "leak", "5"]);
     let pid = victim.pid();
-    let tracer =
-        Tracer::start(&[&["-p", &pid.to_string(), "-d", "4s"], &BRIEF_NURSERY[..]].concat());
+    let tracer = Tracer::of(pid, &["-d", "4s"]);
     let begun = Instant::now();
     signal(tracer.pid() as i32, libc::SIGSTOP);
     assert!(eventually(|| proc::is_stopped(tracer.pid())));
@@ -205,7 +211,7 @@ fn what_grew_old_while_the_tracer_could_not_run_is_in_the_report() {
 
 #[test]
 fn killed_it_leaves_nothing_in_the_kernel() {
-    let _alone = alone();
+    let _turn = beside_others();
     let tracer = Tracer::start(&[]);
     let objects = bpf::objects_of(tracer.pid());
     assert!(
@@ -227,7 +233,7 @@ fn killed_it_leaves_nothing_in_the_kernel() {
 
 #[test]
 fn names_do_not_command_the_terminal() {
-    let _alone = alone();
+    let _turn = beside_others();
     let directory = TempDir::new().unwrap();
     let mut victim = Victim::start("escapes", &[directory.path().to_str().unwrap()]);
     let pid = victim.pid().to_string();
@@ -264,16 +270,15 @@ fn names_do_not_command_the_terminal() {
 
 #[test]
 fn a_process_that_ends_during_the_trace_is_no_error() {
-    let _alone = alone();
+    let _turn = beside_others();
     let mut victim = Victim::start("rows", &["openat", "leak", "5"]);
     let pid = victim.pid();
-    let tracer = Tracer::start(&[&["-p", &pid.to_string()], &BRIEF_NURSERY[..]].concat());
+    let tracer = Tracer::of(pid, &[]);
     victim.tell();
     victim.expect("held");
-    grow_old();
+    be_taken_over();
     victim.end();
-    // The tracer may take notice and end, or go on: both are fine.
-    std::thread::sleep(Duration::from_millis(300));
+    // The tracer may have noticed, and end for that reason: both are fine.
     let report = tracer.stop();
     // A trace may forget processes that ended; one that it lists held five.
     if let Some(process) = report.process(pid) {

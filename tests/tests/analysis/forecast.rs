@@ -1,20 +1,15 @@
 //! When limits will be reached, against the pace that a victim keeps and says.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness::compile::installed;
-use harness::{Report, Tracer, Victim, alone, victim};
+use harness::tracer::reported;
+use harness::{Report, Tracer, Victim, beside_others, eventually, victim};
 use serde_json::Value;
-
-/// Options of a trace of one process, with samples enough in a few seconds.
-fn options<'a>(pid: &'a str, interval: &'a str) -> [&'a str; 6] {
-    ["-p", pid, "--nursery", "200ms", "-i", interval]
-}
+use tempfile::TempDir;
 
 /// What a victim's pace and a trace of it came to.
 struct Traced {
@@ -23,22 +18,30 @@ struct Traced {
     report: Report,
 }
 
+/// Traces until the victim has kept its pace for long enough to say it.
 fn trace(victim: Victim) -> Traced {
-    trace_every("300ms", victim)
+    trace_until(victim, &["-i", "300ms"], || true)
 }
 
-/// The same with another time between samples.
-fn trace_every(interval: &str, mut victim: Victim) -> Traced {
-    let pid = victim.pid().to_string();
-    let tracer = Tracer::start(&options(&pid, interval));
+/// The same with options of its own, and until there is something more.
+fn trace_until(mut victim: Victim, options: &[&str], more: impl FnMut() -> bool) -> Traced {
+    let tracer = Tracer::of(victim.pid(), options);
     victim.tell();
     let pace = victim.expect("pace").parse().unwrap();
+    assert!(eventually(more), "all but the pace was waited for in vain");
     let report = tracer.stop();
     Traced {
         victim,
         pace,
         report,
     }
+}
+
+/// What processes share, in the part of a report that is about it.
+fn shared<'r>(report: &'r Report, scope: &str, resource: &str) -> Option<&'r Value> {
+    let limits = report.document["shared_limits"].as_array().unwrap();
+    let is_it = |limit: &&Value| limit["scope"] == scope && limit["resource"] == resource;
+    limits.iter().find(is_it)
 }
 
 impl Traced {
@@ -52,10 +55,8 @@ impl Traced {
     }
 
     fn shared(&self, scope: &str, resource: &str) -> &Value {
-        let limits = self.report.document["shared_limits"].as_array().unwrap();
-        let is_it = |limit: &&Value| limit["scope"] == scope && limit["resource"] == resource;
-        let limit = limits.iter().find(is_it);
-        limit.unwrap_or_else(|| panic!("no {scope} {resource}: {limits:?}"))
+        shared(&self.report, scope, resource)
+            .unwrap_or_else(|| panic!("no {scope} {resource}: {:#}", self.report.document))
     }
 
     /// Asserts that what is left is forecast to last as long as it will at the pace.
@@ -77,10 +78,10 @@ impl Traced {
 
 #[test]
 fn a_leak_of_descriptors_is_forecast_with_those_from_before_counted() {
-    let _alone = alone();
-    let traced = trace(Victim::start("limits", &["descriptors", "600", "300"]));
+    let _turn = beside_others();
+    let traced = trace(Victim::start("limits", &["descriptors", "2400", "300"]));
     let limit = traced.limit("nofile");
-    assert_eq!(limit["soft"], 600);
+    assert_eq!(limit["soft"], 2400);
     // 300 from before the trace, and what it took in it.
     assert!(limit["used"].as_u64() >= Some(400), "{limit}");
     traced.assert_lasts(limit, "soft");
@@ -91,7 +92,7 @@ fn a_leak_of_descriptors_is_forecast_with_those_from_before_counted() {
 
 #[test]
 fn a_process_that_gives_back_what_it_takes_has_no_forecast() {
-    let _alone = alone();
+    let _turn = beside_others();
     let traced = trace(Victim::start("limits", &["flat", "600", "300"]));
     let limit = traced.limit("nofile");
     assert!(limit["used"].as_u64() >= Some(300), "{limit}");
@@ -142,22 +143,22 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let procs = || fs::read_to_string(self.directory.join("cgroup.procs"));
-        let _ = harness::eventually(|| procs().is_ok_and(|text| text.is_empty()));
+        let _ = eventually(|| procs().is_ok_and(|text| text.is_empty()));
         let _ = fs::remove_dir(&self.directory);
     }
 }
 
 #[test]
 fn a_leak_of_threads_is_forecast_for_its_control_group() {
-    let _alone = alone();
-    let Some(group) = Group::new(&Group::TASKS, 500) else {
+    let _turn = beside_others();
+    let Some(group) = Group::new(&Group::TASKS, 2400) else {
         return;
     };
     let victim = Victim::start("limits", &["threads", "600", "0"]);
     group.take(&victim);
     let traced = trace(victim);
     let limit = traced.shared(&group.scope, "pids");
-    assert_eq!(limit["limit"], 500);
+    assert_eq!(limit["limit"], 2400);
     assert!(limit["used"].as_u64() >= Some(100), "{limit}");
     let growth = limit["growth_per_second"].as_f64().unwrap();
     assert!(
@@ -177,7 +178,7 @@ fn a_leak_of_threads_is_forecast_for_its_control_group() {
 
 #[test]
 fn memory_that_grows_is_forecast_for_its_control_group() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(group) = Group::new(&Group::MEMORY, 1 << 30) else {
         return;
     };
@@ -197,26 +198,33 @@ fn memory_that_grows_is_forecast_for_its_control_group() {
 #[test]
 fn a_leak_of_threads_is_forecast_for_its_user() {
     const USER: u32 = 54_321;
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(prlimit) = installed("prlimit") else {
         return;
     };
     let mut command = Command::new(prlimit);
     command
-        .arg("--nproc=600")
+        .arg("--nproc=2400")
         .arg(victim::program("limits"))
         .args(["threads", "600", "0"])
         .uid(USER);
     let mut victim = Victim::spawn(&mut command);
     victim.expect("ready");
-    // At each sample some of the host's processes are asked, as many as there is time for
-    // in a millisecond: several make a number for each user.
-    let traced = trace_every("100ms", victim);
     let scope = format!("user:{USER}");
+    // At each sample some of the host's processes are asked, as many as there is time for
+    // in a millisecond, so a number for each user takes several samples, and a forecast
+    // several numbers: on a busy machine many seconds. The recording shows when they are there.
+    let directory = TempDir::new().unwrap();
+    let recording = directory.path().join("a.lkt");
+    let options = ["-i", "100ms", "--record", recording.to_str().unwrap()];
+    let traced = trace_until(victim, &options, || {
+        let report = reported(&recording, &[]);
+        shared(&report, &scope, "nproc").is_some_and(|limit| !limit["exhaustion_seconds"].is_null())
+    });
     let own = traced.limit("nproc");
     assert_eq!(
         (&own["scope"], &own["soft"]),
-        (&scope.as_str().into(), &600.into())
+        (&scope.as_str().into(), &2400.into())
     );
     assert!(own["used"].as_u64() >= Some(100), "{own}");
     traced.assert_lasts(own, "soft");
@@ -225,7 +233,7 @@ fn a_leak_of_threads_is_forecast_for_its_user() {
 
 #[test]
 fn an_address_space_that_grows_is_forecast_for_its_limit() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(prlimit) = installed("prlimit") else {
         return;
     };
@@ -246,7 +254,7 @@ fn an_address_space_that_grows_is_forecast_for_its_limit() {
 
 #[test]
 fn mappings_are_forecast_by_those_that_the_kernel_has() {
-    let _alone = alone();
+    let _turn = beside_others();
     let apart = trace(Victim::start("limits", &["apart", "600", "0"]));
     apart.assert_lasts(apart.limit("max_map_count"), "soft");
     let joined = trace(Victim::start("limits", &["joined", "600", "0"]));

@@ -1,9 +1,7 @@
 //! `leaktrace run`: a command traced from its first instruction to its end.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use harness::victim::program;
-use harness::{BRIEF_NURSERY, Ran, Tracer, alone};
+use harness::{BRIEF_NURSERY, Ran, Tracer, beside_others};
 
 fn victim(name: &str) -> String {
     program(name).to_str().unwrap().to_owned()
@@ -15,7 +13,7 @@ fn shell(script: &str) -> Ran {
 
 #[test]
 fn the_exit_code_is_that_of_the_command() {
-    let _alone = alone();
+    let _turn = beside_others();
     for code in [0, 1, 3, 77] {
         let ran = shell(&format!("exit {code}"));
         assert_eq!(ran.code, code, "{}", ran.stderr);
@@ -25,7 +23,7 @@ fn the_exit_code_is_that_of_the_command() {
 
 #[test]
 fn a_signal_counts_as_128_and_its_number() {
-    let _alone = alone();
+    let _turn = beside_others();
     for signal in [libc::SIGTERM, libc::SIGKILL, libc::SIGSEGV] {
         let ran = shell(&format!("kill -{signal} $$"));
         assert_eq!(ran.code, 128 + signal, "{}", ran.stderr);
@@ -35,7 +33,7 @@ fn a_signal_counts_as_128_and_its_number() {
 
 #[test]
 fn output_of_the_command_is_passed_on() {
-    let _alone = alone();
+    let _turn = beside_others();
     let ran = shell("echo to-stdout; echo to-stderr >&2");
     assert_eq!(ran.stdout, "to-stdout\n");
     assert!(ran.stderr.contains("to-stderr"), "{}", ran.stderr);
@@ -43,7 +41,7 @@ fn output_of_the_command_is_passed_on() {
 
 #[test]
 fn a_command_that_is_not_there_is_named() {
-    let _alone = alone();
+    let _turn = beside_others();
     let ran = Tracer::run(&[], &["leaktrace-no-such-command"]);
     assert_eq!(ran.code, 127, "{}", ran.stderr);
     assert!(
@@ -58,7 +56,7 @@ fn a_command_that_is_not_there_is_named() {
 
 #[test]
 fn a_leak_before_main_of_a_brief_program_is_reported_with_its_stack() {
-    let _alone = alone();
+    let _turn = beside_others();
     let ran = Tracer::run(&[], &[&victim("constructor")]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let report = ran.report();
@@ -84,7 +82,7 @@ fn a_leak_before_main_of_a_brief_program_is_reported_with_its_stack() {
 
 #[test]
 fn descendants_are_traced() {
-    let _alone = alone();
+    let _turn = beside_others();
     let rows = victim("rows");
     // The rows end by themselves, since there is no stdin to wait for; `true` keeps
     // the outer shell from becoming the inner one.
@@ -105,7 +103,7 @@ fn descendants_are_traced() {
 
 #[test]
 fn fail_on_leak_fails_for_the_leak_alone() {
-    let _alone = alone();
+    let _turn = beside_others();
     let grower = victim("grower");
     let options = [&["--fail-on", "leak"], &BRIEF_NURSERY[..]].concat();
     let ran = Tracer::run(&options, &[&grower, "leak", "8", "7"]);
@@ -128,7 +126,7 @@ fn fail_on_leak_fails_for_the_leak_alone() {
 
 #[test]
 fn without_fail_on_a_leak_changes_no_exit_code() {
-    let _alone = alone();
+    let _turn = beside_others();
     let ran = Tracer::run(&BRIEF_NURSERY, &[&victim("grower"), "leak", "3", "0"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let report = ran.report();

@@ -1,7 +1,5 @@
 //! `--events` of `trace` and `run`: what happens, line by line, while it happens.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader},
@@ -10,21 +8,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-use harness::{BRIEF_NURSERY, Ran, alone, eventually, tracer, victim::signal};
+use harness::tracer::{self, leaktrace};
+use harness::victim::kill_group;
+use harness::{BRIEF_NURSERY, Ran, alone, beside_others, eventually};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// A name that would do things to a terminal.
 const HOSTILE: &str = "\u{1b}[31m\n\"\\evil";
-
-fn leaktrace(arguments: &[&str]) -> Ran {
-    tracer::run(tracer::command().args(arguments))
-}
-
-/// Ends a process and those that it started.
-fn kill_group(leader: u32) {
-    signal(-i32::try_from(leader).unwrap(), libc::SIGKILL);
-}
 
 /// The lines of events, and the one behind them.
 fn lines(text: &str) -> (Vec<Value>, Value) {
@@ -54,7 +45,7 @@ fn run(more: &[&str], script: &str, argument: &Path) -> Ran {
 
 #[test]
 fn events_are_those_of_the_recording() {
-    let _alone = alone();
+    let _turn = beside_others();
     let directory = TempDir::new().unwrap();
     let program = directory.path().join(HOSTILE);
     fs::copy("/bin/true", &program).unwrap();
@@ -109,7 +100,7 @@ fn children_of_processes_that_are_not_traced_make_no_events() {
 
 #[test]
 fn what_dies_young_is_there_with_all_events_alone() {
-    let _alone = alone();
+    let _turn = beside_others();
     let script = "for i in $(seq 200); do : </etc/hostname; done";
     let here = Path::new("bash");
     let (survivors, _) = lines(&run(&[], script, here).stdout);
@@ -122,7 +113,7 @@ fn what_dies_young_is_there_with_all_events_alone() {
 
 #[test]
 fn events_come_while_they_happen_and_a_closed_pipe_ends_the_trace() {
-    let _alone = alone();
+    let _turn = beside_others();
     let mut opening = Command::new("bash")
         .args(["-c", "while sleep 0.05; do exec {fd}</etc/hostname; done"])
         .process_group(0)
@@ -156,7 +147,7 @@ fn events_come_while_they_happen_and_a_closed_pipe_ends_the_trace() {
 
 #[test]
 fn a_full_disk_is_an_error_that_does_not_end_the_command() {
-    let _alone = alone();
+    let _turn = beside_others();
     let directory = TempDir::new().unwrap();
     let done = directory.path().join("done");
     let script = "for i in $(seq 40); do exec {fd}</etc/hostname; sleep 0.05; done; touch \"$0\"";

@@ -1,14 +1,12 @@
 //! Stacks of Python programs show Python's functions, with the lines that they were
 //! at, where the interpreter's own would tell nothing.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness::compile::source;
 use harness::report::Frame;
-use harness::{BRIEF_NURSERY, Report, Tracer, Victim, alone, grow_old};
+use harness::{BRIEF_NURSERY, Report, Tracer, Victim, beside_others, grow_old};
 use serde::Deserialize;
 
 /// How often the script opens a file in each way.
@@ -52,7 +50,7 @@ fn expected(line: &str) -> Option<Expected> {
 
 /// Asserts that Python of this version is seen through, run to its end and attached to.
 fn assert_python(minor: u32) {
-    let _alone = alone();
+    let _turn = beside_others();
     for interpreter in interpreters(minor) {
         let (report, ways) = run(&interpreter);
         assert_ways(&report, &ways, minor);
@@ -73,8 +71,7 @@ fn run(interpreter: &Path) -> (Report, Vec<Expected>) {
 fn attach(interpreter: &Path) -> (Report, Vec<Expected>) {
     let mut script = Victim::spawn(Command::new(interpreter).arg(source("nested.py")));
     script.expect("ready");
-    let pid = script.pid().to_string();
-    let tracer = Tracer::start(&[&["-p", &pid], &BRIEF_NURSERY[..]].concat());
+    let tracer = Tracer::of(script.pid(), &[]);
     script.tell();
     let mut ways = Vec::new();
     loop {

@@ -1,11 +1,9 @@
 //! Who else holds a file that is leaked: by dup, by fork, or because it was sent.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeSet;
 
 use harness::report::Example;
-use harness::{Report, Tracer, Victim, alone, grow_old};
+use harness::{Report, Tracer, Victim, beside_others, grow_old};
 
 /// What came of `victims/shared.c`. A busy machine may not be looked through in time,
 /// but the process's family is, which has all of the holders here.
@@ -30,14 +28,12 @@ impl Ran {
 }
 
 fn share(way: &str) -> Ran {
-    let _alone = alone();
+    let _turn = beside_others();
     let mut victim = Victim::start("shared", &[way]);
     let pid = victim.pid();
-    let tracer = Tracer::start(&["-p", &pid.to_string(), "-i", "200ms"]);
+    let tracer = Tracer::of(pid, &["-i", "200ms"]);
     victim.tell();
     victim.expect("held");
-    // The nursery's age is the usual one.
-    grow_old();
     grow_old();
     let report = tracer.stop();
     Ran { report, pid }

@@ -2,15 +2,14 @@
 //! counts what `/proc` shows, kind by kind.
 
 use harness::report::DESCRIPTOR_KINDS;
-use harness::{BRIEF_NURSERY, Tracer, Victim, alone, grow_old, proc};
+use harness::{Tracer, Victim, alone, grow_old, proc};
 
 #[test]
 fn after_a_race_the_count_is_that_of_proc() {
     let _alone = alone();
     let mut victim = Victim::start("races", &["10"]);
     let pid = victim.pid();
-    let pid_text = pid.to_string();
-    let tracer = Tracer::start(&[&["-p", &pid_text], &BRIEF_NURSERY[..]].concat());
+    let tracer = Tracer::of(pid, &[]);
     victim.tell();
     victim.expect("held");
     let truth = proc::descriptors(pid);

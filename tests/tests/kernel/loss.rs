@@ -2,16 +2,14 @@
 
 use harness::report::DESCRIPTOR_KINDS;
 use harness::victim::program;
-use harness::{BRIEF_NURSERY, Tracer, Victim, alone, grow_old, proc};
+use harness::{Tracer, Victim, alone, grow_old, proc};
 
 #[test]
 fn what_a_small_ring_loses_is_counted_and_put_right() {
     let _alone = alone();
     let mut victim = Victim::start("flood", &[]);
     let pid = victim.pid();
-    let pid_text = pid.to_string();
-    let small = ["--ring-size", "4096", "-p", &pid_text];
-    let tracer = Tracer::start(&[&small, &BRIEF_NURSERY[..]].concat());
+    let tracer = Tracer::of(pid, &["--ring-size", "4096"]);
     victim.tell();
     victim.expect("held");
     let truth = proc::descriptors(pid);

@@ -1,14 +1,14 @@
 //! What the tracer cannot follow, it says, and does not take for something else.
 
 use harness::victim::LACKS;
-use harness::{BRIEF_NURSERY, Tracer, Victim, alone, grow_old, proc};
+use harness::{Tracer, Victim, beside_others, grow_old, proc};
 
 #[test]
 fn calls_with_32_bit_numbers_are_not_misread() {
-    let _alone = alone();
+    let _turn = beside_others();
     let mut victim = Victim::start("compat", &[]);
     let pid = victim.pid();
-    let tracer = Tracer::start(&[&["-p", &pid.to_string()], &BRIEF_NURSERY[..]].concat());
+    let tracer = Tracer::of(pid, &[]);
     victim.tell();
     match victim.wait_for("held") {
         Ok(_) => {}

@@ -1,31 +1,31 @@
 //! Programs that other people wrote: healthy servers under load are not called
 //! leaking, leaking scripts are.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use harness::{BRIEF_NURSERY, Report, Tracer, Victim, alone, eventually, grow_old};
+use harness::compile::installed;
+use harness::{BRIEF_NURSERY, Report, Tracer, Victim, beside_others, eventually, grow_old};
 use tempfile::TempDir;
 
-/// How long a load lasts: long enough for growth to show.
-const LOAD: Duration = Duration::from_secs(8);
+/// Requests of a load: 20 a second for 8 s, long enough for growth to show.
+const REQUESTS: u32 = 160;
+const TURN: Duration = Duration::from_millis(50);
 
-/// Does something 20 times a second, as long as a load lasts.
-fn load(mut request: impl FnMut(usize)) {
+/// Makes the requests, each at its time by the clock: where one comes late, the next ones
+/// follow at once.
+fn load(mut request: impl FnMut(u32)) {
     let start = Instant::now();
-    let mut number = 0;
-    while start.elapsed() < LOAD {
+    for number in 0..REQUESTS {
+        std::thread::sleep((TURN * number).saturating_sub(start.elapsed()));
         request(number);
-        number += 1;
-        std::thread::sleep(Duration::from_millis(50));
     }
+    std::thread::sleep((TURN * REQUESTS).saturating_sub(start.elapsed()));
 }
 
 /// One request on a connection of its own; the body is not looked at.
@@ -57,20 +57,6 @@ fn python(script: &str) -> Option<Command> {
             .join(script),
     );
     Some(command)
-}
-
-/// The path of an installed program.
-fn installed(name: &str) -> Option<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let found = path
-        .split(':')
-        .chain(["/usr/sbin"])
-        .map(|directory| Path::new(directory).join(name))
-        .find(|file| file.is_file());
-    if found.is_none() {
-        eprintln!("skipped: {name} is not installed");
-    }
-    found
 }
 
 /// Traces a process, its children and those they will have during a load.
@@ -106,7 +92,7 @@ fn assert_healthy(report: &Report) {
 
 #[test]
 fn a_healthy_python_server_does_not_leak() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(mut command) = python("server.py") else {
         eprintln!("skipped: python3 is not installed");
         return;
@@ -119,7 +105,7 @@ fn a_healthy_python_server_does_not_leak() {
 
 #[test]
 fn a_python_server_that_keeps_its_files_leaks_them() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(mut command) = python("server.py") else {
         eprintln!("skipped: python3 is not installed");
         return;
@@ -146,7 +132,7 @@ fn a_python_server_that_keeps_its_files_leaks_them() {
 
 #[test]
 fn a_python_script_that_keeps_files_and_sockets_leaks_both() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(mut command) = python("leaky.py") else {
         eprintln!("skipped: python3 is not installed");
         return;
@@ -179,7 +165,7 @@ fn a_python_script_that_keeps_files_and_sockets_leaks_both() {
 
 #[test]
 fn redis_does_not_leak() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(program) = installed("redis-server") else {
         return;
     };
@@ -203,7 +189,7 @@ fn redis_does_not_leak() {
             .map(|_| UnixStream::connect(&socket).unwrap())
             .collect();
         load(|number| {
-            ping(&mut pool[number % 8]);
+            ping(&mut pool[number as usize % 8]);
             ping(&mut UnixStream::connect(&socket).unwrap());
         });
     });
@@ -229,7 +215,7 @@ http {
 
 #[test]
 fn nginx_does_not_leak() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(program) = installed("nginx") else {
         return;
     };

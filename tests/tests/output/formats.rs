@@ -1,8 +1,6 @@
 //! Every format of a report, written by a real trace and opened by what it is for. The
 //! victim has a name that each format must escape.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -11,7 +9,7 @@ use std::process::{Command, Stdio};
 use harness::compile::installed;
 use harness::tracer::{Ran, command, run};
 use harness::victim::program;
-use harness::{BRIEF_NURSERY, alone, duckdb};
+use harness::{BRIEF_NURSERY, beside_others, duckdb};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -57,7 +55,7 @@ fn trace(format: &str) -> Written {
 
 #[test]
 fn json_lines_are_a_finding_each_and_a_summary() {
-    let _alone = alone();
+    let _turn = beside_others();
     let text = trace("jsonl").text();
     let lines: Vec<Value> = text
         .lines()
@@ -81,7 +79,7 @@ fn json_lines_are_a_finding_each_and_a_summary() {
 
 #[test]
 fn folded_stacks_have_the_leak_with_its_count() {
-    let _alone = alone();
+    let _turn = beside_others();
     let text = trace("folded").text();
     let leak: Vec<&str> = text
         .lines()
@@ -97,7 +95,7 @@ fn folded_stacks_have_the_leak_with_its_count() {
 
 #[test]
 fn a_flame_graph_is_well_formed_and_shows_the_leak() {
-    let _alone = alone();
+    let _turn = beside_others();
     let written = trace("flamegraph");
     let text = written.text();
     assert!(text.contains(&format!("leak_grower ({LEAKED} resources")));
@@ -113,7 +111,7 @@ fn a_flame_graph_is_well_formed_and_shows_the_leak() {
 
 #[test]
 fn go_tool_pprof_shows_the_leaking_function_first() {
-    let _alone = alone();
+    let _turn = beside_others();
     let written = trace("pprof");
     let Some(go) = installed("go") else {
         return;
@@ -145,7 +143,7 @@ fn go_tool_pprof_shows_the_leaking_function_first() {
 
 #[test]
 fn a_perfetto_trace_has_slices_of_what_is_outstanding_and_counters() {
-    let _alone = alone();
+    let _turn = beside_others();
     let text = trace("perfetto").text();
     let document: Value = serde_json::from_str(&text).unwrap();
     let events = document["traceEvents"].as_array().unwrap();
@@ -177,7 +175,7 @@ fn a_perfetto_trace_has_slices_of_what_is_outstanding_and_counters() {
 
 #[test]
 fn duckdb_reads_the_tables_with_their_types() {
-    let _alone = alone();
+    let _turn = beside_others();
     let help = ok(command().args(["trace", "--help"]));
     if !help.contains("- parquet:") {
         assert!(
@@ -227,7 +225,7 @@ fn duckdb_reads_the_tables_with_their_types() {
 
 #[test]
 fn a_profile_is_not_written_to_a_terminal() {
-    let _alone = alone();
+    let _turn = beside_others();
     let terminal = terminal();
     let mut refused = command();
     let ran = refused

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use harness::{BRIEF_NURSERY, Report, Tracer, Victim, alone, eventually, grow_old, proc};
+use harness::{BRIEF_NURSERY, Report, Tracer, Victim};
+use harness::{alone, be_taken_over, eventually, grow_old, proc};
 
 #[test]
 fn a_leak_is_found_among_thousands_of_short_lives() {
@@ -41,7 +42,7 @@ fn sharing(mode: &str) -> (Report, u32, u64) {
     let pid = victim.pid();
     victim.tell();
     victim.expect("opened");
-    grow_old();
+    be_taken_over();
     victim.tell();
     victim.expect("held");
     grow_old();
@@ -109,7 +110,7 @@ fn a_reused_process_id_is_another_process() {
     let pid = first.pid();
     first.tell();
     first.expect("held");
-    grow_old();
+    be_taken_over();
     first.end();
     let Some(mut second) = start_as(pid, &["socket", "leak", "2"]) else {
         eprintln!("skipped: the kernel does not let the next process id be chosen");

@@ -1,14 +1,12 @@
 //! `leaktrace diff`: what one version of a program does worse than another, of reports
 //! and of recordings.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use harness::compile::Recipe;
 use harness::tracer::{Ran, command, run};
-use harness::{BRIEF_NURSERY, alone};
+use harness::{BRIEF_NURSERY, beside_others};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -66,7 +64,7 @@ fn changes(document: &Value) -> Vec<(String, String)> {
 
 #[test]
 fn a_new_version_compiled_otherwise_is_matched_and_its_new_leak_found() {
-    let _alone = alone();
+    let _turn = beside_others();
     let directory = TempDir::new().unwrap();
     let before = traced(directory.path(), "v1", &["-O0", "-DVERSION=1"]);
     let after = traced(

@@ -1,13 +1,11 @@
 //! Filters: what they select is traced, and nothing else is.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use harness::victim::program;
-use harness::{BRIEF_NURSERY, Report, Tracer, Victim, alone, grow_old};
+use harness::{BRIEF_NURSERY, Report, Tracer, Victim, be_taken_over, beside_others, grow_old};
 use tempfile::TempDir;
 
 /// Traces with these options while all of the victims do what they do.
@@ -45,7 +43,7 @@ const ALL_OF_MIXED: [(&str, u64); 3] = [("file", 3), ("socket", 3), ("pipe", 6)]
 
 #[test]
 fn a_process_is_chosen_by_its_id() {
-    let _alone = alone();
+    let _turn = beside_others();
     let mut chosen = Victim::start("mixed", &[]);
     let mut also = Victim::start("mixed", &[]);
     let mut other = Victim::start("mixed", &[]);
@@ -62,11 +60,10 @@ fn a_process_is_chosen_by_its_id() {
 
 #[test]
 fn descendants_of_a_chosen_process_are_traced() {
-    let _alone = alone();
+    let _turn = beside_others();
     let mut family = Victim::start("family", &[]);
     let mut other = Victim::start("mixed", &[]);
-    let pid = family.pid().to_string();
-    let tracer = Tracer::start(&[&["-p", &pid], &BRIEF_NURSERY[..]].concat());
+    let tracer = Tracer::of(family.pid(), &[]);
     family.tell();
     other.tell();
     let child: u32 = family.expect("child").parse().unwrap();
@@ -87,7 +84,7 @@ fn descendants_of_a_chosen_process_are_traced() {
 
 #[test]
 fn a_process_is_chosen_by_its_name() {
-    let _alone = alone();
+    let _turn = beside_others();
     let directory = TempDir::new().unwrap();
     let named = directory.path().join("chosen-name");
     fs::copy(program("mixed"), &named).unwrap();
@@ -134,7 +131,7 @@ impl Drop for Cgroup {
 
 #[test]
 fn a_process_is_chosen_by_its_cgroup() {
-    let _alone = alone();
+    let _turn = beside_others();
     let Some(cgroup) = Cgroup::new() else {
         eprintln!("skipped: no cgroup can be made in a cgroup2 hierarchy here");
         return;
@@ -151,7 +148,7 @@ fn a_process_is_chosen_by_its_cgroup() {
 
 #[test]
 fn kinds_that_were_not_asked_for_are_absent() {
-    let _alone = alone();
+    let _turn = beside_others();
     let mut victim = Victim::start("mixed", &[]);
     let report = traced(&["-k", "socket"], &mut [&mut victim], "held");
     assert_mixed(&report, &victim, &[("file", 0), ("socket", 3), ("pipe", 0)]);
@@ -175,16 +172,15 @@ const LEAVES_A_CHILD: &str = "exec 3<&0; echo ready; read word; (read word; :) <
 
 #[test]
 fn a_trace_ends_when_all_that_was_chosen_has_ended() {
-    let _alone = alone();
+    let _turn = beside_others();
     let mut parent = Victim::spawn(Command::new("sh").args(["-c", LEAVES_A_CHILD]));
     parent.expect("ready");
     let pid = parent.pid().to_string();
-    let interval = ["-i", "100ms"];
-    let options = [&["-p", &pid], &interval[..], &BRIEF_NURSERY[..]].concat();
-    let mut tracer = Tracer::start(&options);
+    let mut tracer = Tracer::of(parent.pid(), &["-i", "100ms"]);
     parent.tell();
     parent.expect("left");
-    grow_old();
+    // In this time it looks several times whether all have ended.
+    be_taken_over();
     assert!(tracer.runs(), "the child of process {pid} still runs");
     parent.tell();
     let report = tracer.ends_by_itself();
@@ -197,7 +193,7 @@ fn a_trace_ends_when_all_that_was_chosen_has_ended() {
 
 #[test]
 fn children_from_before_are_said_to_be_left_out() {
-    let _alone = alone();
+    let _turn = beside_others();
     let script = "sleep 60 & echo ready $!; read word; kill $!";
     let mut parent = Victim::spawn(Command::new("sh").args(["-c", script]));
     let child = parent.expect("ready");
@@ -214,10 +210,9 @@ fn children_from_before_are_said_to_be_left_out() {
 
 #[test]
 fn what_others_do_is_not_counted_as_seen() {
-    let _alone = alone();
+    let _turn = beside_others();
     let idle = Victim::spawn(Command::new("sh").args(["-c", "echo ready; read word"]));
-    let pid = idle.pid().to_string();
-    let tracer = Tracer::start(&[&["-p", &pid], &BRIEF_NURSERY[..]].concat());
+    let tracer = Tracer::of(idle.pid(), &[]);
     let script = "for i in $(seq 200); do /bin/true; done; echo done; read word";
     let mut busy = Victim::spawn(Command::new("bash").args(["-c", script]));
     busy.expect("done");

@@ -1,0 +1,4 @@
+//! What becomes of what the tracer is told: failures and forecasts.
+
+mod failures;
+mod forecast;

@@ -1,0 +1,3 @@
+//! Verdicts on programs that nobody wrote for a test.
+
+mod real_programs;

@@ -1,0 +1,4 @@
+//! Who holds what, when processes and threads share, come and go.
+
+mod processes;
+mod races;

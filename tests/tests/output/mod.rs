@@ -1,0 +1,5 @@
+//! Where reports and events go, and each of their formats.
+
+mod events;
+mod formats;
+mod page;

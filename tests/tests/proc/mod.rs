@@ -1,0 +1,3 @@
+//! What is read from `/proc`.
+
+mod sharing;

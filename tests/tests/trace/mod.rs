@@ -1,0 +1,4 @@
+//! What a trace covers: which processes, and from when on.
+
+mod baseline;
+mod filters;
