@@ -177,7 +177,7 @@ fn document(seconds: u32, table: &str) -> Result<String> {
     let mut text = format!(
         "# Stacks compared\n\
          \n\
-         Written by `cargo xtask compare-stacks --seconds {seconds}`; run it to have the table of another machine. \
+         Written by `cargo xtask compare-stacks --seconds {seconds}`; run it for the table of another machine. \
          Linux {}.\n\
          \n{table}\n\
          Versions:\n\n",

@@ -46,7 +46,7 @@ pub(crate) struct Options {
     /// Only this part of them
     #[arg(long)]
     part: Option<Part>,
-    /// Do all of it so many times
+    /// Repeat everything this many times
     #[arg(long, value_name = "N", default_value_t = 1)]
     rounds: u32,
     /// With a process beside it that takes all the time of a processor it can get
@@ -97,7 +97,7 @@ pub(crate) fn run(settings: Settings, options: &Options) -> Result<()> {
     }
     let corpus = workspace::host_binary("corpus", release);
     let needs = ask(Command::new(&corpus).args(choice(options)).arg("--needs"))
-        .context("the corpus does not tell what it needs")?;
+        .context("the corpus does not say what it needs")?;
     for program in needs.lines().filter(|program| find(program).is_none()) {
         let known = PACKAGES.iter().find(|(name, _)| *name == program);
         let packages = known.map_or([program].to_vec(), |(_, packages)| packages.to_vec());
@@ -183,12 +183,13 @@ fn write(table: &str) -> Result<()> {
     let text = format!(
         "# Verdicts measured\n\
          \n\
-         Written by `cargo xtask corpus --write`; run it to have the table of another machine. Linux {}.\n\
+         Written by `cargo xtask corpus --write`; run it for the table of another machine. Linux {}.\n\
          \n\
-         Programs that leak and programs that do not (`tests/corpus`) run together under one tracer of the whole host. \
-         Each column is a trace of that many seconds that the programs began with; in the last one they had been \
-         running for the one before. A leak of 5 a second or more is due within 20 s, a slower one within 60 s, \
-         unless the table of the corpus says when; a correct program must never be called a leak.\n\
+         Programs that leak and programs that do not (`tests/corpus`) run together under one tracer of the\n\
+         whole host. Each column is a trace of that length, in which the programs started anew; in the last\n\
+         column they kept running from the trace before. A leak of 5 a second or more must be called a leak\n\
+         within 20 s, a slower one within 60 s, unless `corpus.toml` gives another time. A correct program\n\
+         must never be called a leak.\n\
          \n{table}",
         kernel.trim()
     );

@@ -1,106 +1,129 @@
 //! Longer texts of the help. Lines that begin with two spaces and `leaktrace`
 //! are examples, and a test parses each of them.
+//!
+//! Options that a first use needs stand under "Options"; the others have the headings below.
+
+pub(super) const REPORTS: &str = "What the report shows";
+pub(super) const EVENTS: &str = "Recording and single events";
+pub(super) const RECORDINGS: &str = "What is recorded";
+pub(super) const COST: &str = "Precision and cost";
+pub(super) const MESSAGES: &str = "Messages";
 
 pub(super) const ABOUT: &str = "Finds resource leaks across a whole Linux host";
 
 pub(super) const LONG_ABOUT: &str = "\
 Finds resource leaks across a whole Linux host: descriptors, sockets, mappings, threads, child \
-processes and shared memory that were acquired and never given back, with the stack that acquired \
+processes and shared memory that were acquired and never released, with the stack that acquired \
 them. Programs need no change and no restart.";
+
+pub(super) const TOP_SHORT: &str = "\
+What leaks on this host? As root:
+  leaktrace trace -d 1m
+
+More examples and the exit codes: leaktrace --help";
 
 pub(super) const TOP: &str = "\
 Examples:
-  The whole host for 30 seconds:
-  leaktrace trace -d 30s
+  What leaks on this host? Trace all of it for a minute, as root:
+  leaktrace trace -d 1m
 
-  A service that is running:
-  leaktrace trace -p 1234
+  What leaks in a running service?
+  leaktrace trace -d 1m -p 1234
 
-  A command from its first instruction, for a build that must not leak:
+  Does a test leak? Trace it from its first instruction:
   leaktrace run --fail-on leak -- ./server --self-test
 
-  What a change made worse:
+  What did a change make worse?
   leaktrace diff before.json after.json
 
-  What this machine allows:
+  Can this machine trace, and what is missing?
   leaktrace doctor
 
 Exit codes:
-  0  fine
+  0  success
   1  error
   2  wrong usage
   3  leaks were found, or more of them (only with --fail-on)
   4  the kernel lacks something that is needed
   5  a privilege is missing";
 
+pub(super) const TRACE_SHORT: &str = "\
+What leaks on this host?
+  leaktrace trace -d 1m
+
+More examples: leaktrace trace --help";
+
 pub(super) const TRACE: &str = "\
-Without -p, --comm and --cgroup the whole system is traced. A process must match every one of these \
-options that is given, and any of the values of one option. Without -d, Ctrl-C (or SIGTERM, or SIGHUP) \
-ends the trace with a report; a second Ctrl-C aborts. When all processes of -p and their descendants have ended, the trace does too.
+A process is traced if it matches every one of -p, --comm and --cgroup that is given; of several \
+values of one option, one is enough. Ctrl-C (or SIGTERM, or SIGHUP) ends the trace with a report; a \
+second Ctrl-C aborts without one. With -p, the trace also ends when these processes and their \
+descendants have exited.
 
 Examples:
-  Everything for 30 seconds:
-  leaktrace trace -d 30s
+  The whole host for a minute; after 20 seconds fast leaks are found, after a minute slow ones:
+  leaktrace trace -d 1m
 
-  Two processes and the descendants they will have, until Ctrl-C:
+  Two processes and the descendants they start from now on, until Ctrl-C:
   leaktrace trace -p 1234 -p 5678
 
   Sockets and pipes of processes named nginx, for two minutes:
   leaktrace trace --comm nginx -k socket,pipe -d 2m
 
-  A profile of what is outstanding, for `go tool pprof`:
+  The report as a page with charts, for a browser:
+  leaktrace trace -d 5m -f html -o report.html
+
+  A profile of outstanding resources, for `go tool pprof`:
   leaktrace trace -d 1m -f pprof -o leaks.pb.gz
 
-  A service's cgroup, as JSON, into a file named by host and time:
+  A service by its cgroup, as JSON, into a file named by host and time:
   leaktrace trace --cgroup /sys/fs/cgroup/system.slice/web.service -d 5m -f json -o %h-%t.json
 
-  What a process acquires and releases, as it happens, what lives for a moment too:
+  Every acquisition and release of a process, as it happens:
   leaktrace trace -p 1234 --events --all-events -f jsonl
 
 Exit codes:
-  0 fine, 1 error, 2 wrong usage, 4 the kernel lacks something, 5 a privilege is missing";
+  0 success, 1 error, 2 wrong usage, 4 the kernel lacks something, 5 a privilege is missing";
 
 pub(super) const RUN: &str = "\
-The command is traced from its first instruction, with its descendants; --comm and --cgroup narrow \
-that to some of them. The trace ends with the command, or after -d: the command then goes on \
-untraced, and leaktrace waits for it.
+--comm and --cgroup restrict the trace to some of the command's processes. The trace ends when the \
+command exits, or after -d; then the command runs on untraced, and leaktrace waits for it.
 
 Examples:
   A test that must not leak:
   leaktrace run --fail-on leak -- ./server --self-test
 
-  The same, but for what a file says is all right:
+  The same, without the findings that a file names as reviewed:
   leaktrace run --fail-on leak --suppressions leaktrace.toml -- ./server --self-test
 
-  Descriptors only, and bounded pools and caches too:
+  Only files, sockets and pipes; pools and caches that do not grow too:
   leaktrace run -k file,socket,pipe --all -- python3 job.py
 
 Exit codes:
-  that of the command (128 + signal where one ended it), unless
+  that of the command (128 + the signal's number if a signal ended it), except:
   1 error, 2 wrong usage, 3 leaks were found (only with --fail-on),
   4 the kernel lacks something, 5 a privilege is missing";
 
 pub(super) const DIFF: &str = "\
 A site is the same in both reports if its kind, its program's file name and the functions of its stack \
-are; processes of a program are summed. It grew if its verdict is worse, or its pace by more than a \
-quarter; where nothing grows, what is outstanding counts.
+are the same; all processes of a program are summed. A site grew if its verdict is worse or it grows \
+faster by more than a quarter; if it grows in neither report, the number outstanding is compared.
 
 Examples:
-  What the new version does worse than the old one:
+  What does the new version do worse than the old one?
   leaktrace diff before.json after.json
 
-  A recording of today against one of last week:
+  Today's recording against Monday's:
   leaktrace diff monday.lkt today.lkt
 
-  A build that must not leak more than the last one:
+  A build must not leak more than the one before:
   leaktrace run -f json -o after.json -- ./server --self-test
   leaktrace diff --fail-on leak before.json after.json
 
-  All of it, for a program:
+  All sites, for a program to read:
   leaktrace diff -f json -o diff.json before.json after.json
 
 Exit codes:
-  0 fine, 1 error, 2 wrong usage, 3 something is worse (only with --fail-on)";
+  0 success, 1 error, 2 wrong usage, 3 something is worse (only with --fail-on)";
 
 pub(super) const DOCTOR: &str = "\
 Examples:
@@ -116,52 +139,52 @@ Examples:
   leaktrace completions zsh";
 
 pub(super) const RECORD: &str = "\
-The report comes later, from `leaktrace report FILE`, on any machine. The recording is complete at \
-every moment: if it is killed or the disk is full, what was written until then can be read.
+`leaktrace report FILE` makes the report later, on any machine. If the recorder is killed or the disk \
+is full, everything written so far can be read.
 
 Examples:
   The whole host for ten minutes:
   leaktrace record -d 10m -o %h-%t.lkt
 
-  A service, a file an hour, those of the last day:
+  A service, one file per hour, the last 24 files kept:
   leaktrace record --comm nginx -o web-%t.lkt --rotate 1h --keep 24
 
-  Only when something goes wrong, with what led to it:
+  Only when something goes wrong, with the time before it:
   leaktrace record -o %h-%t.lkt --on-trigger 'nofile>80%|findings|EMFILE'
 
   A command, for someone else to look at:
   leaktrace record --redact -o job.lkt -- ./job --all
 
 Exit codes:
-  that of the command, unless 1 error (also: the disk is full), 2 wrong usage,
+  0 success, or that of the command; 1 error (a full disk too), 2 wrong usage,
   4 the kernel lacks something, 5 a privilege is missing";
 
 pub(super) const REPORT: &str = "\
-What is damaged or missing in a file is counted as lost, and named in the report; everything else is \
-used. Of a rotated recording each file can be read alone; with several, those of --from and --to are \
-found among them.
+Damaged or missing parts of a recording are counted as lost and named in the report; everything else \
+is used. Each file of a rotated recording can be read alone; of several, leaktrace finds the one that \
+--from and --to need.
 
 Examples:
   leaktrace report job.lkt
 
-  Two minutes of it, sockets only, as JSON:
+  Two minutes of a recording, sockets only, as JSON:
   leaktrace report web.lkt --from 10m --to 12m -k socket -f json
 
-  For a build that must not leak:
+  Exit with code 3 if something leaked:
   leaktrace report job.lkt --fail-on leak
 
-  What a process did, event by event:
+  Every event of a process:
   leaktrace report web.lkt --events -f jsonl -p 1234
 
 Exit codes:
-  0 fine, 1 error, 2 wrong usage, 3 leaks were found (only with --fail-on)";
+  0 success, 1 error, 2 wrong usage, 3 leaks were found (only with --fail-on)";
 
 pub(super) const VERIFY: &str = "\
-Every frame of a recording carries a checksum and a link of a chain of hashes. The chain's last value, \
-kept elsewhere, proves later that nothing was altered.
+Each frame of a recording has a checksum and a link in a chain of hashes. Keep the chain's last value, \
+which `record` prints, in another place: it proves later that nothing was altered.
 
 Examples:
   leaktrace verify web.lkt
 
 Exit codes:
-  0 whole, 1 damaged, altered or cut off";
+  0 complete and unaltered, 1 damaged, altered or cut off";

@@ -27,6 +27,7 @@ use leak_common::limits::MAX_COMMS;
     version,
     about = help::ABOUT,
     long_about = help::LONG_ABOUT,
+    after_help = help::TOP_SHORT,
     after_long_help = help::TOP,
     disable_help_subcommand = true,
     arg_required_else_help = true,
@@ -35,19 +36,21 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// When to colour what is printed; NO_COLOR is honoured by `auto`
+    /// Colour the output; `auto` obeys NO_COLOR
     #[arg(
         long,
         global = true,
         value_enum,
         value_name = "WHEN",
         default_value_t,
-        display_order = 90
+        display_order = 90,
+        help_heading = help::MESSAGES
     )]
     pub color: Color,
 
-    /// Log more to standard error; repeat for still more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 91)]
+    /// Log more to standard error; -vv logs still more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 91,
+          help_heading = help::MESSAGES)]
     pub verbose: u8,
 }
 
@@ -100,7 +103,7 @@ impl Cli {
         }
     }
 
-    /// What is wrong between arguments that are right each by itself.
+    /// Which arguments contradict each other, although each is valid alone.
     fn contradiction(&self) -> Option<(ErrorKind, String)> {
         #[cfg(feature = "parquet")]
         if let Some(contradiction) = self.tables_without_directory() {
@@ -135,7 +138,7 @@ impl Cli {
             return Some((
                 ErrorKind::TooManyValues,
                 format!(
-                    "--comm was given {} times, at most {MAX_COMMS} are possible",
+                    "--comm was given {} times, at most {MAX_COMMS} are allowed",
                     options.comms.len()
                 ),
             ));
@@ -143,8 +146,7 @@ impl Cli {
         match options.duration {
             Some(duration) if options.interval_given() > Some(duration) => Some((
                 ErrorKind::ArgumentConflict,
-                "--interval is longer than --duration: not one interval would be complete"
-                    .to_owned(),
+                "--interval is longer than --duration: no interval would be complete".to_owned(),
             )),
             _ => None,
         }
@@ -161,7 +163,7 @@ impl Cli {
         (looks.format == Format::Parquet && looks.output.is_none()).then(|| {
             (
                 ErrorKind::MissingRequiredArgument,
-                "-f parquet is written to a directory: name it with -o DIRECTORY".to_owned(),
+                "-f parquet writes into a directory: name it with -o DIRECTORY".to_owned(),
             )
         })
     }

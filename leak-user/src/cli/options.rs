@@ -16,13 +16,13 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 /// Youngest steady finding in a text unless another age is asked for.
 const DEFAULT_MIN_AGE: Duration = Duration::from_secs(10);
 
-/// Trace running processes
+/// Trace running processes and report what leaks
 ///
-/// These are the whole system, or those that -p, --comm and --cgroup choose.
+/// Without -p, --comm and --cgroup, the whole host. For a first look: `leaktrace trace -d 1m`.
 #[derive(Clone, Debug, PartialEq, Args)]
-#[command(after_long_help = help::TRACE)]
+#[command(after_help = help::TRACE_SHORT, after_long_help = help::TRACE)]
 pub struct Trace {
-    /// Trace this process and the descendants it will have (may be repeated)
+    /// Only this process and the descendants it starts from now on (may be repeated)
     #[arg(short, long = "pid", value_name = "PID", value_parser = values::pid, display_order = 1)]
     pub pids: Vec<u32>,
 
@@ -32,12 +32,12 @@ pub struct Trace {
 
 /// Start a command and trace it from its first instruction
 ///
-/// Its descendants are traced with it.
+/// Its descendants are traced too. For a test that must not leak: --fail-on leak.
 #[derive(Clone, Debug, PartialEq, Args)]
 #[command(after_long_help = help::RUN, override_usage = "leaktrace run [OPTIONS] -- COMMAND [ARGS]...")]
 pub struct Run {
-    /// End with code 3 if there are findings as bad as this or worse
-    #[arg(long, value_enum, value_name = "VERDICT", display_order = 20)]
+    /// Exit with code 3 if a finding is this bad or worse
+    #[arg(long, value_enum, value_name = "VERDICT", display_order = 13)]
     pub fail_on: Option<FailOn>,
 
     #[command(flatten)]
@@ -53,31 +53,32 @@ pub struct Run {
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct TraceOptions {
     #[command(flatten)]
-    pub selection: Selection,
-
-    #[command(flatten)]
     pub looks: Looks,
 
-    /// Also record to this file, for `leaktrace report`: the report comes out the same
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 15)]
+    /// Also record to this file, from which `leaktrace report` makes the same report later
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 30,
+          help_heading = help::EVENTS)]
     pub record: Option<PathBuf>,
 
-    /// Write each event while the trace goes on instead of a report at its end, with
-    /// -f jsonl (one a line) or -f parquet where leaktrace was built with it
-    #[arg(long, conflicts_with_all = ["hints", "suppressions", "no_default_suppressions"], display_order = 17)]
+    /// Write single events as they happen, and no report; needs -f jsonl, or -f parquet
+    /// in builds that have it
+    #[arg(long, conflicts_with_all = ["hints", "suppressions", "no_default_suppressions"],
+          display_order = 31, help_heading = help::EVENTS)]
     pub events: bool,
 
-    /// Send every acquisition and release to user space, also of what lives for a
-    /// moment only: for --events and --record, at more cost [default: what outlives
-    /// the nursery's age]
-    #[arg(long, display_order = 18)]
+    /// For --events and --record: include resources that live shorter than --nursery,
+    /// at a higher cost
+    #[arg(long, display_order = 32, help_heading = help::EVENTS)]
     pub all_events: bool,
+
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// What is traced, for how long and how.
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct Selection {
-    /// Only processes of this name, as in /proc/PID/comm (may be repeated)
+    /// Only processes with this name, as in /proc/PID/comm (may be repeated)
     #[arg(long = "comm", value_name = "NAME", value_parser = values::comm, display_order = 2)]
     pub comms: Vec<String>,
 
@@ -85,69 +86,71 @@ pub struct Selection {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath, display_order = 3)]
     pub cgroup: Option<PathBuf>,
 
-    /// Kinds of resource, separated by commas; `all` is every kind that this
-    /// version traces
+    /// Only these kinds of resource, separated by commas
     #[arg(short, long = "kinds", value_name = "KIND", value_delimiter = ',',
           default_value = "all", value_parser = values::kind(), display_order = 4)]
     pub kind_choices: Vec<KindChoice>,
 
-    /// End after this time, as 10s, 500ms or 2m [default: at Ctrl-C, or when what was
-    /// chosen by process or command has ended]
+    /// Stop after this time, for example 10s, 500ms or 2m [default: until Ctrl-C, or
+    /// until the chosen processes exit]
     #[arg(short, long, value_parser = values::duration, display_order = 5)]
     pub duration: Option<Duration>,
 
-    /// Time between the samples that verdicts rest on, and between updates of
-    /// the progress line [default: 1s]
+    /// Time between the samples that verdicts rest on, and between updates of the
+    /// progress line [default: 1s]
     #[arg(short, long = "interval", value_name = "DURATION", value_parser = values::duration,
-          display_order = 6)]
+          display_order = 40, help_heading = help::COST)]
     interval_choice: Option<Duration>,
 
-    /// Age from which a resource counts as old: what is released sooner costs
-    /// next to nothing and is no part of any verdict
+    /// Ignore resources that are released before this age; they cost next to nothing
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = values::duration,
-          display_order = 8)]
+          display_order = 41, help_heading = help::COST)]
     pub nursery: Duration,
 
-    /// Size of the kernel's ring buffer, a power of two: more of it loses less
-    /// under load
+    /// Size of the kernel's ring buffer, a power of two; a larger one loses fewer
+    /// events under load
     #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = values::ring_size,
-          display_order = 13)]
+          display_order = 42, help_heading = help::COST)]
     pub ring_size: u32,
 
-    /// Kernel memory for unwind tables: with more of it, more programs have whole
-    /// stacks at once [default: 64M, or a 64th of the host's memory if that is less]
-    #[arg(long, value_name = "BYTES", value_parser = values::stack_memory, display_order = 14)]
+    /// Kernel memory for unwind tables; with more, more programs have complete stacks
+    /// at the same time [default: 64M, or 1/64 of the host's memory if that is less]
+    #[arg(long, value_name = "BYTES", value_parser = values::stack_memory, display_order = 43,
+          help_heading = help::COST)]
     pub stack_memory: Option<u64>,
 
-    /// Take no stacks: to see what they cost
+    /// Take no stacks, to measure what they cost
     #[arg(long, hide = true)]
     pub no_stacks: bool,
 }
 
-/// What is shown of a report, how and where.
+/// What a report shows, in which format, and where it is written.
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct Looks {
-    /// Leave out steady findings with nothing older than this; leaks and
-    /// suspects are always reported [default: 10s for text, other formats have all]
+    /// Leave out steady findings whose oldest resource is younger than this; leaks and
+    /// suspects are always reported [default: 10s for text, 0s for other formats]
     #[arg(long = "min-age", value_name = "DURATION", value_parser = values::age,
-          display_order = 7)]
+          display_order = 22, help_heading = help::REPORTS)]
     min_age_choice: Option<Duration>,
 
-    /// Findings and processes that the text shows at most
+    /// Text: show at most this many findings, and this many processes
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10,
-          value_parser = clap::value_parser!(u32).range(1..), display_order = 9)]
+          value_parser = clap::value_parser!(u32).range(1..), display_order = 20,
+          help_heading = help::REPORTS)]
     pub top: u32,
 
-    /// Show steady findings too: what is held for long and does not grow
-    #[arg(long, display_order = 10)]
+    /// Text: show steady findings too, which are held for long but do not grow
+    #[arg(long, display_order = 21, help_heading = help::REPORTS)]
     pub all: bool,
 
     /// Format of the report
     #[arg(short, long, value_parser = values::format(), default_value = "text", display_order = 11)]
     pub format: Format,
 
-    /// Write the report to this file, whole or not at all, with mode 0600;
-    /// %h is the host, %p the tracer's process id, %t the time (UTC), and - is standard output
+    /// Write to this file, with mode 0600, or to standard output (-); in its name, %h is
+    /// the host, %p the tracer's process id, %t the time (UTC)
+    ///
+    /// The file appears when it is complete, or not at all.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 12)]
     pub output: Option<PathBuf>,
 
@@ -155,22 +158,24 @@ pub struct Looks {
     pub advice: AdviceOptions,
 }
 
-/// Files with what people know beside what is traced.
+/// Files of the user that explain or hide findings.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct AdviceOptions {
-    /// Add hints from this file to those that are built in; docs/hints.md has its
-    /// form (may be repeated)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 15)]
+    /// Add hints from this file to the built-in ones; its format is in docs/hints.md
+    /// (may be repeated)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 25,
+          help_heading = help::REPORTS)]
     pub hints: Vec<PathBuf>,
 
-    /// Leave out the findings that this file says are all right, and count them;
-    /// docs/suppressions.md has its form (may be repeated)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 16)]
+    /// Hide the findings that this file names as reviewed, and count them; its format
+    /// is in docs/suppressions.md (may be repeated)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 23,
+          help_heading = help::REPORTS)]
     pub suppressions: Vec<PathBuf>,
 
-    /// Show also what is suppressed by itself: memory that sanitizers and the Java virtual
+    /// Show also what is hidden by default: memory that sanitizers and the Java virtual
     /// machine keep by design
-    #[arg(long, display_order = 16)]
+    #[arg(long, display_order = 24, help_heading = help::REPORTS)]
     pub no_default_suppressions: bool,
 }
 
@@ -203,7 +208,8 @@ impl TraceOptions {
         if self.events && judges {
             return Some((
                 ErrorKind::ArgumentConflict,
-                "--fail-on needs the report that --events leaves out".to_owned(),
+                "--fail-on needs a report, and --events writes none: leave one of them out"
+                    .to_owned(),
             ));
         }
         self.looks.contradiction(self.events)
@@ -211,12 +217,12 @@ impl TraceOptions {
 }
 
 impl Looks {
-    /// What is wrong with a format that is to hold events, or a report.
+    /// Why the format cannot hold what was asked for: events, or a report.
     pub(super) fn contradiction(&self, events: bool) -> Option<(ErrorKind, String)> {
         (events && !self.format.has_events()).then(|| {
             (
                 ErrorKind::ArgumentConflict,
-                "--events are lines or tables: add -f jsonl, or -f parquet where there is one"
+                "--events needs a format for events: add -f jsonl, or -f parquet in builds that have it"
                     .to_owned(),
             )
         })
@@ -242,48 +248,48 @@ impl Looks {
 
 /// Compare two reports: which sites are new, gone, grew or shrank
 ///
-/// Each is what -f json wrote, or a recording. Sites are matched by kind, program and the functions of the
-/// stack, across runs, hosts and builds.
+/// A report is a file that -f json wrote, or a recording. Sites are matched by kind, program and
+/// functions of the stack, so the reports may come from other runs, hosts or builds.
 #[derive(Clone, Debug, PartialEq, Args)]
 #[command(after_long_help = help::DIFF)]
 pub struct Diff {
-    /// The report, or recording, to compare with
+    /// The older report or recording
     #[arg(value_hint = ValueHint::FilePath)]
     pub base: PathBuf,
 
-    /// The report, or recording, that is compared with it
+    /// The newer report or recording
     #[arg(value_hint = ValueHint::FilePath)]
     pub new: PathBuf,
 
-    /// End with code 3 if a site of NEW is new or grew and is as bad as this or worse
+    /// Exit with code 3 if a site that is new or grew is this bad or worse in NEW
     #[arg(long, value_enum, value_name = "VERDICT")]
     pub fail_on: Option<FailOn>,
 
-    /// Sites that the text shows at most
+    /// Text: show at most this many sites
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub top: u32,
 
-    /// Show also sites that are steady in both reports, and those that are the same
+    /// Text: show also sites that are steady in both reports, and those that are the same
     #[arg(long)]
     pub all: bool,
 
-    /// Format of the answer
+    /// Format of the comparison
     #[arg(short, long, value_enum, default_value_t)]
     pub format: DiffFormat,
 
-    /// Write it to this file, whole or not at all, with mode 0600
+    /// Write to this file, with mode 0600
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
 }
 
-/// Check what tracing needs on this machine
+/// Check whether this machine can trace
 ///
-/// What is missing is named, with the way to get it.
+/// Loads and attaches each eBPF program for a moment. Names what is missing, and how to get it.
 #[derive(Clone, Debug, PartialEq, Args)]
 #[command(after_long_help = help::DOCTOR)]
 pub struct Doctor {
-    /// Format of the answer
+    /// Format of the result
     #[arg(short, long, value_enum, default_value_t)]
     pub format: DoctorFormat,
 }
@@ -305,19 +311,19 @@ pub enum Format {
     Text,
     /// One document, schema leaktrace.report/1
     Json,
-    /// One finding a line, schema leaktrace.finding/1, and a summary at the end
+    /// One finding per line, schema leaktrace.finding/1, then a summary
     Jsonl,
-    /// Stacks as flame graph tools read them, counted by what is outstanding
+    /// Stacks with outstanding resources, for flame graph tools
     Folded,
-    /// A picture of the stacks (SVG), for a browser
+    /// The same stacks as a picture (SVG), for a browser
     Flamegraph,
-    /// A profile for `go tool pprof`, compressed
+    /// A compressed profile for `go tool pprof`
     Pprof,
-    /// A trace for ui.perfetto.dev: what is outstanding over time
+    /// Outstanding resources over time, for ui.perfetto.dev
     Perfetto,
     /// One self-contained page with charts, for a browser
     Html,
-    /// Tables for DuckDB and Spark, in a directory that -o names, by date and host
+    /// Tables for DuckDB and Spark, by date and host, in the directory that -o names
     #[cfg(feature = "parquet")]
     Parquet,
 }
@@ -340,7 +346,7 @@ impl Format {
         }
     }
 
-    /// Whether it would make a mess of a terminal.
+    /// Whether it is binary, and must not be written to a terminal.
     #[must_use]
     pub fn is_binary(self) -> bool {
         match self {
@@ -368,7 +374,7 @@ pub enum DiffFormat {
     Json,
 }
 
-/// Formats of the doctor's answer.
+/// Formats of what `doctor` found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum DoctorFormat {
     /// For people

@@ -13,59 +13,62 @@ use crate::{
     recording::writer::{Triggers, triggers},
 };
 
-/// Record a trace into a file, for `leaktrace report`
+/// Record a trace to a file; `leaktrace report` makes the report later
 ///
-/// The file is readable at any moment, also if the recording is killed.
+/// The file can be read at any moment, even if the recorder is killed.
 #[derive(Clone, Debug, PartialEq, Args)]
 #[command(after_long_help = help::RECORD,
           override_usage = "leaktrace record [OPTIONS] --output <FILE> [-- COMMAND [ARGS]...]")]
 pub struct Record {
-    /// Trace this process and the descendants it will have (may be repeated)
+    /// Only this process and the descendants it starts from now on (may be repeated)
     #[arg(short, long = "pid", value_name = "PID", value_parser = values::pid, display_order = 1)]
     pub pids: Vec<u32>,
 
-    #[command(flatten)]
-    pub selection: Selection,
-
-    /// Record to this file, with mode 0600; %h is the host, %p the tracer's process
-    /// id, %t the time (UTC), and - is standard output
+    /// Record to this file, with mode 0600, or to standard output (-); in its name, %h
+    /// is the host, %p the tracer's process id, %t the time (UTC)
     #[arg(short, long, value_name = "FILE", required = true, value_hint = ValueHint::FilePath,
           display_order = 12)]
     pub output: PathBuf,
 
-    /// Record every acquisition and release, also of what lives for a moment only:
-    /// more to look into, at more cost [default: what outlives the nursery's age]
-    #[arg(long, display_order = 20)]
+    /// Record also resources that live shorter than --nursery, at a higher cost
+    #[arg(long, display_order = 20, help_heading = help::RECORDINGS)]
     pub all_events: bool,
 
-    /// End when the recording has about this size, as 512K, 64M or 2G
-    #[arg(long, value_name = "SIZE", value_parser = values::recording_size, display_order = 21)]
+    /// Stop when the recording has about this size, for example 512K, 64M or 2G
+    #[arg(long, value_name = "SIZE", value_parser = values::recording_size, display_order = 21,
+          help_heading = help::RECORDINGS)]
     pub max_size: Option<u64>,
 
-    /// Begin a new file when one has this size or age, as 64M or 10m. Each can be
+    /// Begin a new file at this size or age, for example 64M or 10m; each file can be
     /// read without the others
-    #[arg(long, value_name = "SIZE|DURATION", value_parser = values::part, display_order = 22)]
+    #[arg(long, value_name = "SIZE|DURATION", value_parser = values::part, display_order = 22,
+          help_heading = help::RECORDINGS)]
     pub rotate: Option<Part>,
 
-    /// Keep this many files of a rotation: the oldest is removed for a new one
+    /// With --rotate, keep this many files and delete the oldest
     #[arg(long, value_name = "N", requires = "rotate",
-          value_parser = clap::value_parser!(u32).range(1..), display_order = 23)]
+          value_parser = clap::value_parser!(u32).range(1..), display_order = 23,
+          help_heading = help::RECORDINGS)]
     pub keep: Option<u32>,
 
-    /// Write nothing until one of these happens, then the past that is in memory
-    /// and all that follows: nofile>80%, findings, EMFILE, ... separated by |
+    /// Keep the recording in memory; write it, and what follows, once one of these
+    /// happens: nofile>80%, findings, EMFILE, ... separated by |
     #[arg(long, value_name = "TRIGGERS", value_parser = triggers,
-          conflicts_with = "rotate", display_order = 24)]
+          conflicts_with = "rotate", display_order = 24, help_heading = help::RECORDINGS)]
     pub on_trigger: Option<Triggers>,
 
-    /// Memory for the past that a trigger writes
+    /// With --on-trigger, memory for the time before the trigger
     #[arg(long, value_name = "SIZE", value_parser = values::recording_size,
-          requires = "on_trigger", default_value = "64M", display_order = 25)]
+          requires = "on_trigger", default_value = "64M", display_order = 25,
+          help_heading = help::RECORDINGS)]
     pub past: u64,
 
-    /// Leave command lines out of the recording; names and programs stay
-    #[arg(long, display_order = 26)]
+    /// Leave out command lines; names and paths stay
+    #[arg(long, display_order = 26, help_heading = help::RECORDINGS)]
     pub redact: bool,
+
+    #[command(flatten)]
+    pub selection: Selection,
 
     /// A command to start and trace from its first instruction, after `--`
     #[arg(last = true, num_args = 1.., value_names = ["COMMAND", "ARGS"],
@@ -86,27 +89,27 @@ impl Record {
         (is_stdout && self.rotate.is_some()).then(|| {
             (
                 ErrorKind::ArgumentConflict,
-                "--rotate needs files: name one with --output".to_owned(),
+                "--rotate needs files, not standard output: name one with --output".to_owned(),
             )
         })
     }
 }
 
-/// Report on recordings
+/// Make the report of a recording
 ///
-/// Needs no privilege, and not the machine that was traced.
+/// Runs on any machine, without privileges.
 #[derive(Clone, Debug, PartialEq, Args)]
 #[command(after_long_help = help::REPORT)]
 pub struct Report {
-    /// The recording, or the files of one that was rotated
+    /// The recording, or all files of a rotated one
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
 
-    /// Look at the time from here on: 10s or 2m from the start, or RFC 3339
+    /// Only from this time on: 10s or 2m after the start, or an RFC 3339 time
     #[arg(long, value_name = "TIME", value_parser = values::moment, display_order = 1)]
     pub from: Option<Moment>,
 
-    /// Look at the time up to here
+    /// Only up to this time
     #[arg(long, value_name = "TIME", value_parser = values::moment, display_order = 2)]
     pub to: Option<Moment>,
 
@@ -122,18 +125,18 @@ pub struct Report {
     #[command(flatten)]
     pub looks: Looks,
 
-    /// Write the single events of the recording instead of a report, with -f jsonl
-    /// (one a line) or -f parquet where leaktrace was built with it
+    /// Write the single events of the recording, and no report; needs -f jsonl, or
+    /// -f parquet in builds that have it
     #[arg(long, conflicts_with_all = ["fail_on", "hints", "suppressions", "no_default_suppressions"],
-          display_order = 17)]
+          display_order = 13)]
     pub events: bool,
 
-    /// End with code 3 if there are findings as bad as this or worse
-    #[arg(long, value_enum, value_name = "VERDICT", display_order = 20)]
+    /// Exit with code 3 if a finding is this bad or worse
+    #[arg(long, value_enum, value_name = "VERDICT", display_order = 14)]
     pub fail_on: Option<FailOn>,
 }
 
-/// Check whether recordings are whole and as they were written
+/// Check that recordings are complete and unaltered
 #[derive(Clone, Debug, PartialEq, Args)]
 #[command(after_long_help = help::VERIFY)]
 pub struct Verify {

@@ -18,10 +18,10 @@ const MAX_PID: u32 = 1 << 22;
 /// the zero at its end.
 const MAX_COMM_BYTES: usize = 15;
 
-/// Longest duration that is taken: sums of a few stay far from any overflow.
+/// Longest duration that is accepted, so that sums of a few cannot overflow.
 const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Largest ring: a ring of this size is mapped twice in a row.
+/// Largest ring. The kernel maps a ring twice in a row, so this takes twice the addresses.
 const MAX_RING_BYTES: u64 = 1 << 30;
 
 /// The kinds that this version traces.
@@ -30,7 +30,7 @@ pub(super) const TRACED: KindSet = KindSet::ALL.without(Kind::Heap);
 /// One value of `--kinds`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KindChoice {
-    /// All that this version traces.
+    /// All kinds that this version traces.
     All,
     One(Kind),
 }
@@ -38,7 +38,7 @@ pub enum KindChoice {
 /// A parser of one value of `--kinds`; the values go into help and completions.
 pub(super) fn kind() -> impl TypedValueParser<Value = KindChoice> {
     let names = std::iter::once(PossibleValue::new("all")).chain(
-        // Known, so that its own message is given, but not offered.
+        // Accepted here, so that it gets a message of its own, but not offered.
         Kind::ALL.map(|kind| PossibleValue::new(kind.name()).hide(kind == Kind::Heap)),
     );
     PossibleValuesParser::new(names).try_map(|name| match Kind::from_name(&name) {
@@ -48,8 +48,8 @@ pub(super) fn kind() -> impl TypedValueParser<Value = KindChoice> {
     })
 }
 
-/// A parser of `--format`, which says what a format takes that this program was built
-/// without.
+/// A parser of `--format`. If this program was built without a format, the error says how
+/// to build it with that format.
 pub(super) fn format() -> impl TypedValueParser<Value = Format> {
     const PARQUET: &str = "parquet";
     let offered = Format::value_variants().iter();
@@ -94,10 +94,10 @@ pub(super) fn comm(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A duration, perhaps of zero.
+/// A duration, zero included.
 pub(super) fn age(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
-        .map_err(|_| "a duration is a number with a unit, as 10s, 500ms or 2m".to_owned())?;
+        .map_err(|_| "a duration is a number with a unit, such as 10s, 500ms or 2m".to_owned())?;
     if duration > MAX_DURATION {
         return Err("a duration is at most 365 days".to_owned());
     }
@@ -116,7 +116,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// of the page size.
 pub(super) fn ring_size(text: &str) -> Result<u32, String> {
     let page = page_size();
-    let bytes = bytes(text).ok_or("a size is a number of bytes, as 16777216, 512K or 16M")?;
+    let bytes = bytes(text).ok_or("a size is a number of bytes, such as 16777216, 512K or 16M")?;
     if !bytes.is_power_of_two() || bytes % page != 0 || bytes > MAX_RING_BYTES {
         return Err(format!(
             "the size must be a power of two from {page} (one page) to {MAX_RING_BYTES}"
@@ -125,12 +125,12 @@ pub(super) fn ring_size(text: &str) -> Result<u32, String> {
     u32::try_from(bytes).map_err(|error| error.to_string())
 }
 
-/// Memory for unwind tables: it is taken at once, and addressed by 32 bits.
+/// Memory for unwind tables: it is allocated at the start, and addressed by 32 bits.
 pub(super) fn stack_memory(text: &str) -> Result<u64, String> {
     match bytes(text) {
         Some(bytes @ MIN_STACK_BYTES..=MAX_STACK_BYTES) => Ok(bytes),
         Some(_) => Err("the size must be from 4M to 1G".to_owned()),
-        None => Err("a size is a number of bytes, as 33554432 or 32M".to_owned()),
+        None => Err("a size is a number of bytes, such as 33554432 or 32M".to_owned()),
     }
 }
 
@@ -148,7 +148,7 @@ pub(super) fn recording_size(text: &str) -> Result<u64, String> {
     match bytes(text) {
         Some(bytes @ MIN_RECORDING_BYTES..) => Ok(bytes),
         Some(_) => Err("the size must be at least 64K".to_owned()),
-        None => Err("a size is a number of bytes, as 512K, 64M or 2G".to_owned()),
+        None => Err("a size is a number of bytes, such as 512K, 64M or 2G".to_owned()),
     }
 }
 
@@ -165,7 +165,7 @@ pub(super) fn part(text: &str) -> Result<Part, String> {
     }
     recording_size(text)
         .map(Part::Bytes)
-        .map_err(|error| format!("{error}; or an age, as 10m or 1h"))
+        .map_err(|error| format!("{error}; or an age, such as 10m or 1h"))
 }
 
 const MIN_PART: Duration = Duration::from_secs(1);
@@ -179,7 +179,7 @@ pub(super) fn moment(text: &str) -> Result<Moment, String> {
         .and_then(|time| u64::try_from(time.unix_timestamp_nanos()).ok())
         .map(Moment::Wall)
         .ok_or_else(|| {
-            "a time is a duration from the start, as 10s or 2m, or RFC 3339, as \
+            "a time is a duration after the start, such as 10s or 2m, or RFC 3339, such as \
              2026-01-31T12:00:00Z"
                 .to_owned()
         })

@@ -1,4 +1,4 @@
-//! The commands, one a file: what the command line asks for is put together from the other rooms here.
+//! The commands, one per file. Each puts together from the other modules what the command line asks for.
 
 mod completions;
 mod diff;
@@ -89,7 +89,7 @@ impl From<TraceError> for Failure {
     }
 }
 
-/// Messages quote what others wrote; lines of our own stay lines.
+/// Escapes each line, because messages quote untrusted names; our own line breaks stay.
 fn escape_lines(text: &str) -> String {
     text.lines().map(escape).collect::<Vec<_>>().join("\n")
 }

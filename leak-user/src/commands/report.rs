@@ -65,7 +65,7 @@ pub(super) fn source(path: &Path) -> anyhow::Result<Source<Box<dyn Read>>> {
     }
     let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        bail!("{name} is a directory: name a recording in it");
+        bail!("{name} is a directory; name a recording in it");
     }
     Ok(Source {
         name,

@@ -1,5 +1,4 @@
-//! Reports that were saved: the path of a JSON report or of a recording becomes a
-//! [`Report`], or a message that names the file.
+//! Saved reports: reads a [`Report`] from a JSON report or a recording. Errors name the file.
 
 use std::{fs::File, io::Read as _, os::unix::ffi::OsStrExt as _, path::Path};
 
@@ -16,16 +15,16 @@ use crate::{
     },
 };
 
-/// Reads the report in a file, or makes the one on a recording: all of it, with the
-/// hints and suppressions that are built in.
+/// Reads the report in a file. For a recording, makes the report of all of it, with the
+/// built-in hints and suppressions.
 ///
 /// # Errors
 ///
-/// Where there is no such file, or it holds something else.
+/// If the file cannot be read, or is neither a report nor a recording.
 pub(super) fn load(path: &Path) -> anyhow::Result<Report> {
     let shown = escape_bytes(path.as_os_str().as_bytes());
     let mut file = File::open(path).with_context(|| format!("cannot open '{shown}'"))?;
-    // It may be a pipe: what was read to know it goes before the rest.
+    // It may be a pipe and cannot be rewound: the bytes read here are put before the rest.
     let mut start = Vec::new();
     (&mut file)
         .take(format::MARKER.len() as u64)

@@ -26,7 +26,7 @@ pub(super) enum Target<'a> {
 
 pub(super) fn run(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Result<u8, Failure> {
     let host = Proc::default().host_facts().hostname;
-    // Before anything is traced: a place that can not be written is told at once.
+    // Opened before anything is traced, so that an unwritable place is an error at once.
     let (format, path) = (options.looks.format, options.looks.output.as_deref());
     let (output, events) = match options.events {
         true => (None, Some(EventOutput::open(format, path, &host)?)),
@@ -40,7 +40,7 @@ pub(super) fn run(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resu
     let is_shown = events.as_ref().is_some_and(EventOutput::is_terminal);
     let plan = Plan {
         all_events: options.all_events,
-        // A line that is kept up to date would be torn by those of the events.
+        // On a terminal, lines of events would break up the progress line.
         progress: cli.verbose == 0 && !is_shown,
         record: options.record.as_ref().map(|path| writer::Plan {
             path: path.clone(),
@@ -80,7 +80,7 @@ pub(super) fn run(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resu
     })
 }
 
-/// Says what is missing among the events, and whether they could be written.
+/// Prints how many records are missing. Returns `false` if they could not be written.
 fn told_events(written: anyhow::Result<Missing>) -> bool {
     match written {
         Ok(missing) => {

@@ -1,4 +1,4 @@
-//! What the commands that trace share: their plan, the runtime, the end, and what is said of a recording.
+//! What the commands that trace share: the plan, the runtime, the end, and the summary of a recording.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     trace::{Outcome, Plan},
 };
 
-/// Says what was recorded, and whether all of it was.
+/// Prints a summary of the recording. Returns `false` if it ended with an error.
 pub(super) fn told(summary: &Summary, waited: bool) -> bool {
     let names: Vec<String> = summary
         .files
@@ -23,7 +23,7 @@ pub(super) fn told(summary: &Summary, waited: bool) -> bool {
         return false;
     }
     match (names.as_slice(), waited) {
-        ([], true) => eprintln!("no trigger fired: nothing was written"),
+        ([], true) => eprintln!("no trigger fired, so nothing was written"),
         ([], false) => eprintln!("recorded {} records", summary.records),
         (names, _) => eprintln!(
             "recorded {} records, {} bytes, in {}",
@@ -34,12 +34,12 @@ pub(super) fn told(summary: &Summary, waited: bool) -> bool {
     }
     if summary.lost > 0 {
         eprintln!(
-            "{} records are lost to the recording, which is marked there",
+            "{} records are missing from the recording; its report counts them as lost",
             summary.lost
         );
     }
     if summary.is_full {
-        eprintln!("the recording has its size (--max-size) and was ended; it is complete");
+        eprintln!("the recording reached --max-size and ended; it is complete");
     }
     if let Some(chain) = &summary.chain {
         eprintln!("chain {}", format::hexadecimal(chain));
@@ -47,7 +47,7 @@ pub(super) fn told(summary: &Summary, waited: bool) -> bool {
     true
 }
 
-/// What every trace shares.
+/// The parts of the plan that are the same for every command.
 pub(super) fn plan(
     cli: &Cli,
     selection: &Selection,
@@ -81,7 +81,7 @@ pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-/// Waits for the command, whose code is ours.
+/// Waits for the traced command; returns its exit code, which becomes ours.
 pub(super) fn end(
     runtime: tokio::runtime::Runtime,
     outcome: &mut Outcome,

@@ -1,4 +1,4 @@
-//! Why the kernel side could not start, told apart by what the user can do.
+//! Why the kernel side could not start, one kind of error for each thing that the user can do.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use aya::{EbpfError, maps::MapError, programs::ProgramError};
 /// Why the programs could not be loaded or attached.
 #[derive(Debug)]
 pub enum LoadError {
-    /// The process lacks a privilege; the text names it.
+    /// The process lacks a privilege, which the text names.
     Privilege(String),
-    /// The kernel lacks something; the text names it.
+    /// The kernel lacks something, which the text names.
     Kernel(String),
-    /// What the user asked for is not possible.
+    /// The user asked for something that is not possible.
     Input(String),
-    /// This build has no programs inside.
+    /// This build contains no eBPF programs.
     NotBuilt,
     /// Anything else.
     Other(anyhow::Error),
@@ -33,7 +33,7 @@ impl LoadError {
         if denied {
             return LoadError::Privilege(format!(
                 "the kernel refused {what} ({error}): run as root, or with CAP_BPF, \
-                 CAP_PERFMON and CAP_SYS_PTRACE"
+                 CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
             ));
         }
         LoadError::Other(anyhow::Error::new(error).context(format!("cannot load {what}")))
@@ -51,7 +51,8 @@ impl LoadError {
                 if is_denied(io_error) && log.is_empty() {
                     return LoadError::Privilege(format!(
                         "the kernel refused program {name} ({io_error}): run as root, or with \
-                         CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; `leaktrace doctor` says more"
+                         CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH; \
+                         `leaktrace doctor` shows what is missing"
                     ));
                 }
                 LoadError::Kernel(format!(
@@ -75,7 +76,7 @@ impl fmt::Display for LoadError {
                 f.write_str(text)
             }
             LoadError::NotBuilt => f.write_str(
-                "this leaktrace was built without its eBPF programs: build it with \
+                "this leaktrace was built without its eBPF programs; build it with \
                  `cargo xtask build`",
             ),
             LoadError::Other(error) => write!(f, "{error:#}"),

@@ -170,7 +170,7 @@ fn a_recording_ends_at_its_size_and_is_whole() {
         &recording,
     );
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(ran.stderr.contains("has its size"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("reached --max-size"), "{}", ran.stderr);
     assert_eq!(leaktrace(&["verify", text(&recording)]).code, 0);
     assert_eq!(
         reported(&recording, &[])

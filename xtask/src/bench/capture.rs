@@ -15,17 +15,17 @@ const FIGURES: [(&str, &str, f64); 5] = [
     ("write_ns_per_event", "nanoseconds to write it", 1.0),
     (
         "read_events_per_second",
-        "million read a second, on one processor",
+        "million read per second, on one processor",
         1e6,
     ),
     (
         "report_events_per_second",
-        "million reported a second, on one processor",
+        "million reported per second, on one processor",
         1e6,
     ),
     (
         "verify_events_per_second",
-        "million verified a second, on one processor",
+        "million verified per second, on one processor",
         1e6,
     ),
 ];
@@ -75,9 +75,10 @@ pub(super) fn section(options: &Options) -> Result<String> {
     }
     let printed = load::output(&mut command)?;
     Ok(format!(
-        "`cargo xtask bench --only capture` measures this alone. Eight processes open and close files, sockets, pipes and mappings at 40 sites each, 500,000 events\n\
-         a second; all events are written to memory, compressed as `leaktrace record` does it, and read again: alone, and all the way to the report as by `leaktrace report`.\n\
-         Processor time, not the clock's.\n\n{}",
+        "`cargo xtask bench --only capture` measures this section alone. Eight processes open and close files,\n\
+         sockets, pipes and mappings at 40 sites each, 500,000 events per second. All events are written to\n\
+         memory, compressed as by `leaktrace record`, and read again: once without a report, and once up to\n\
+         the report as by `leaktrace report`. Times are processor time, not wall-clock time.\n\n{}",
         table(&printed)?
     ))
 }

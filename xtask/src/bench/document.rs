@@ -12,12 +12,13 @@ pub(super) fn head(options: &Options) -> Result<String> {
     Ok(format!(
         "# What tracing costs\n\
          \n\
-         Written by `cargo xtask bench{quick}`; run it to have the figures of another machine. {machine}\n\
-         Each figure is the median of {rounds} rounds. A round measures without a tracer, with `leaktrace trace` on the \
-         whole host, stacks included, and with a bpftrace script\n\
-         (`xtask/src/bench/outstanding.bt`) that keeps time and stack of every open descriptor, each once it has come \
-         to rest after its start; a ratio compares within one round.\n\
-         Ratios carry over to other machines better than absolute figures.\n",
+         Written by `cargo xtask bench{quick}`; run it for the figures of another machine. {machine}\n\
+         \n\
+         Each figure is the median of {rounds} rounds. A round measures three times: without a tracer, with\n\
+         `leaktrace trace` on the whole host, stacks included, and with a bpftrace script\n\
+         (`xtask/src/bench/outstanding.bt`) that keeps time and stack of every open descriptor. Each tracer\n\
+         first settles after its start. A ratio compares figures of the same round. Ratios carry over to\n\
+         other machines better than absolute figures.\n",
         quick = if options.quick { " --quick" } else { "" },
         machine = machine()?,
         rounds = options.rounds(),

@@ -8,17 +8,17 @@ use super::rounds::{Rounds, median};
 /// What the section about loops says.
 pub(super) fn loops(loops: &Rounds) -> String {
     format!(
-        "The worst case: a program that does nothing else. Less is better.\n\n{}",
-        loops.table("nanoseconds a turn", 0)
+        "The worst case: a program that does nothing else. Lower is better.\n\n{}",
+        loops.table("nanoseconds per turn", 0)
     )
 }
 
 /// What the section about servers says.
 pub(super) fn servers(servers: &Rounds) -> String {
     format!(
-        "Server, client and tracer share the processors. More is better; the ratio is the share of the throughput that \
-         is kept.\n\n{}",
-        servers.table("requests a second", 0)
+        "Server, client and tracer share the processors. Higher is better; the ratio is the share of the\n\
+         throughput that remains.\n\n{}",
+        servers.table("requests per second", 0)
     )
 }
 
@@ -30,18 +30,18 @@ pub(super) fn own(own: &Own) -> String {
     };
     row(
         &format!(
-            "processor time at {:.0} open + close a second",
+            "processor time at {:.0} open + close per second",
             median(&own.storm)
         ),
         format!("{:.1} % of one processor", median(&own.storm_cpu) * 100.0),
     );
     row(
-        "events lost meanwhile",
+        "events lost during this",
         format!("{:.0}", median(&own.storm_lost)),
     );
-    let crowd = format!("{} descriptors open before", own::PREEXISTING);
+    let crowd = format!("{} descriptors open before the start", own::PREEXISTING);
     for (ends, when) in [
-        (&own.quiet, "the host as it is"),
+        (&own.quiet, "host as it is"),
         (&own.crowded, crowd.as_str()),
     ] {
         let Ends {
@@ -55,11 +55,11 @@ pub(super) fn own(own: &Own) -> String {
             format!("{:.2} s", median(start)),
         );
         row(
-            &format!("resident memory then, {when}"),
+            &format!("resident memory once attached, {when}"),
             format!("{:.0} MiB", median(resident)),
         );
         row(
-            &format!("the ring and the unwind tables, which it maps, {when}"),
+            &format!("ring and unwind tables, mapped in addition, {when}"),
             format!("{:.0} MiB", median(mapped)),
         );
         row(

@@ -74,11 +74,14 @@ pub(super) fn section(options: &Options) -> Result<String> {
         rushes.push(rush(options)?);
     }
     Ok(format!(
-        "`cargo xtask bench --only record` measures this alone. One thread opens and closes /dev/null, {PACE:.0} times a second if it can; the whole host is recorded to a file by\n\
-         `leaktrace record --all-events` (each acquisition with its stack, each release) and by `perf record -a -e 'syscalls:*open*' -e 'syscalls:*close*'` (both ends of each call, no stacks).\n\
-         What it costs the recorded thread is taken from a loop without a pace, less the same loop untraced.\n\n{}\n\
-         There the loop is the limit. How much is recorded where events come faster: one thread duplicates a descriptor and closes it, without a pace,\n\
-         under `leaktrace record --all-events` on the whole host.\n\n{}",
+        "`cargo xtask bench --only record` measures this section alone. One thread opens and closes /dev/null,\n\
+         {PACE:.0} times per second if it can. The whole host is recorded to a file by\n\
+         `leaktrace record --all-events` (each acquisition with its stack, each release), and by\n\
+         `perf record -a -e 'syscalls:*open*' -e 'syscalls:*close*'` (both ends of each call, no stacks).\n\
+         The cost to the recorded thread is that of a loop without a pace, minus the same loop untraced.\n\n{}\n\
+         Here the loop is the limit. The next table shows how much is recorded if events come faster: one\n\
+         thread duplicates a descriptor and closes it, without a pace, under\n\
+         `leaktrace record --all-events` on the whole host.\n\n{}",
         table(&rounds),
         rush_table(&rushes)
     ))
@@ -89,20 +92,20 @@ type Row = (&'static str, fn(&Round) -> f64, usize);
 
 fn table(rounds: &[Vec<Round>; 2]) -> String {
     let rows: [Row; 7] = [
-        ("turns a second", |round| round.reached, 0),
+        ("turns per second", |round| round.reached, 0),
         (
-            "processors that the recorder takes",
+            "processors used by the recorder",
             |round| round.processor,
             3,
         ),
-        ("its nanoseconds a turn", |round| round.each, 0),
+        ("recorder's nanoseconds per turn", |round| round.each, 0),
         (
-            "nanoseconds that a turn takes longer",
+            "nanoseconds added to a turn of the thread",
             |round| round.added,
             0,
         ),
         ("both together", |round| round.each + round.added, 0),
-        ("bytes in the file a turn", |round| round.bytes, 1),
+        ("bytes in the file per turn", |round| round.bytes, 1),
         ("records lost", |round| round.lost, 0),
     ];
     let mut table =
@@ -196,8 +199,8 @@ fn rush_table(rushes: &[Rush]) -> String {
     };
     format!(
         "| leaktrace record --all-events | |\n|---|---:|\n\
-         | events a second recorded | {:.0} |\n\
-         | processors that the recorder takes | {:.2} |\n\
+         | events per second recorded | {:.0} |\n\
+         | processors used by the recorder | {:.2} |\n\
          | records lost | {:.0} |\n",
         figure(|rush| rush.recorded),
         figure(|rush| rush.processor),
@@ -256,7 +259,7 @@ mod tests {
         };
         let table = table(&[round(120.0), round(900.0)]);
         assert!(
-            ["its nanoseconds a turn", "both together"]
+            ["recorder's nanoseconds per turn", "both together"]
                 .iter()
                 .all(|row| table.contains(&format!("| {row} | 120 | 900 |"))),
             "{table}"

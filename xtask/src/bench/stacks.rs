@@ -68,13 +68,13 @@ fn frames_of(report: &serde_json::Value, pid: u32) -> Option<usize> {
 
 fn text(frames: usize, rounds: &Rounds) -> String {
     let mut text = format!(
-        "`cargo xtask bench --only stacks` measures this alone. One thread opens and closes /dev/null, {frames} frames \
-         deep, in a C program without frame pointers\n\
-         (`gcc {FLAGS}`). What the stack adds is the difference within one round: \
-         `leaktrace trace` less `leaktrace trace --no-stacks`,\n\
-         and the bpftrace script less the same script that stores a number for each stack. leaktrace takes all \
-         {frames} frames. The script's `ustack` (bpf_get_stackid) follows frame pointers:\n\
-         only the first of its frames can be right here.\n\
+        "`cargo xtask bench --only stacks` measures this section alone. One thread opens and closes /dev/null,\n\
+         {frames} frames deep, in a C program without frame pointers\n\
+         (`gcc {FLAGS}`).\n\
+         \"Its stack adds\" is a difference within one round: `leaktrace trace` minus `leaktrace trace --no-stacks`,\n\
+         and the bpftrace script minus the same script with a number in place of each stack. leaktrace takes\n\
+         all {frames} frames. The script's `ustack` (bpf_get_stackid) follows frame pointers, so only the first of\n\
+         its frames can be right here.\n\
          \n\
          | nanoseconds per open + close | untraced | leaktrace --no-stacks | leaktrace | its stack adds | bpftrace \
          without ustack | bpftrace | its stack adds |\n\
@@ -97,9 +97,9 @@ fn text(frames: usize, rounds: &Rounds) -> String {
     }
     let _ = write!(
         text,
-        "\nWith another stack each turn, {STACKS} stacks through {FUNCTIONS} functions follow each other: the \
-         {REMEMBERED_RULES} rules that a processor remembers are of little use,\n\
-         and nearly every frame is looked up in its file's table.\n"
+        "\nWith another stack each turn, {STACKS} stacks through {FUNCTIONS} functions follow each other. The\n\
+         {REMEMBERED_RULES} rules that a processor caches then help little: nearly every frame is looked up in its\n\
+         file's table.\n"
     );
     text.push_str(&tables(&rounds.tables));
     text
@@ -112,8 +112,8 @@ fn tables(figures: &[Figures]) -> String {
     }
     let of = |get: fn(&Figures) -> f64| median(&figures.iter().map(get).collect::<Vec<f64>>());
     format!(
-        "\nThe tables are built once, by threads of low priority: first for what processes map, then for what else is \
-         installed in the standard directories, while there is room.\n\
+        "\nThe tables are built once, by threads of low priority: first for files that processes map, then for\n\
+         other files in the standard directories, while there is room.\n\
          \n\
          | unwind tables of this host | |\n|---|---:|\n\
          | programs and libraries | {files:.0} |\n\

@@ -1,5 +1,5 @@
-//! What this machine offers for tracing, found by trying: every program is loaded
-//! and attached for a moment.
+//! Checks whether this machine can trace. The eBPF programs are really loaded and attached,
+//! for a moment, because only that shows what the kernel accepts.
 
 use std::fs;
 
@@ -11,11 +11,11 @@ use crate::{
 /// The oldest supported kernel.
 const OLDEST: (u32, u32) = (5, 10);
 
-/// Descriptors that symbolizing and tracing may take (see
+/// Descriptors that symbolizing and tracing may use (see
 /// [`symbolize::Limits`](crate::stacks::symbolize::Limits)).
 const DESCRIPTORS: u64 = 1024;
 
-/// Looks at everything that tracing needs.
+/// Checks everything that tracing needs.
 #[must_use]
 pub(super) fn examine() -> DoctorReport {
     let mut report = DoctorReport::new(vec![kernel(), btf(), lockdown(), privileges(), tracefs()]);
@@ -49,7 +49,7 @@ fn kernel() -> Check {
         None => check(
             "kernel",
             Status::Warn,
-            format!("unknown version {release:?}"),
+            format!("cannot read the version in {release:?}"),
             None,
         ),
     }
@@ -92,19 +92,14 @@ fn lockdown() -> Check {
             Some("boot with lockdown=integrity or without lockdown"),
         ),
         Some(mode) => check("lockdown", Status::Pass, mode, None),
-        None => check(
-            "lockdown",
-            Status::Pass,
-            "not in force, or not shown here",
-            None,
-        ),
+        None => check("lockdown", Status::Pass, "off, or not visible here", None),
     }
 }
 
 fn privileges() -> Check {
     let missing = missing_capabilities();
     if missing.is_empty() {
-        return check("privileges", Status::Pass, "all that is needed", None);
+        return check("privileges", Status::Pass, "all present", None);
     }
     let list: Vec<String> = missing
         .iter()
@@ -114,7 +109,7 @@ fn privileges() -> Check {
         "privileges",
         Status::Fail,
         format!("missing {}", list.join(", ")),
-        Some("run as root, or give the process these capabilities"),
+        Some("run as root, or with these capabilities"),
     )
 }
 
@@ -123,7 +118,7 @@ fn tracefs() -> Check {
         Ok(tracefs) if tracefs.detached => check(
             "tracefs",
             Status::Pass,
-            "not mounted; leaktrace uses a mount of its own",
+            "not mounted; leaktrace mounts a private one",
             None,
         ),
         Ok(_) => check("tracefs", Status::Pass, "mounted", None),
@@ -131,8 +126,8 @@ fn tracefs() -> Check {
             "tracefs",
             Status::Warn,
             format!(
-                "can not be had ({error}): every system call pays for the release hook, and \
-                 io_uring is not seen"
+                "not available ({error}): io_uring is not traced, and tracing slows down every \
+                 system call a little more"
             ),
             Some(match error.kind() == std::io::ErrorKind::PermissionDenied {
                 true => "run as root",
@@ -142,8 +137,8 @@ fn tracefs() -> Check {
     }
 }
 
-/// Loads and attaches everything, then lets go of it: once for the whole host, and
-/// once with filters, which makes other programs of the same code.
+/// Loads and attaches everything, then removes it: once for the whole host, and once with
+/// filters, because the verifier then checks other paths of the same code.
 fn programs(report: &mut DoctorReport) {
     let whole = Options::default();
     let filtered = Options {
@@ -154,7 +149,7 @@ fn programs(report: &mut DoctorReport) {
     report.checks.push(check(
         "ring buffer",
         Status::Pass,
-        format!("{} MiB asked for", whole.ring_bytes >> 20),
+        format!("{} MiB", whole.ring_bytes >> 20),
         None,
     ));
     match attach(&whole) {
@@ -169,7 +164,12 @@ fn programs(report: &mut DoctorReport) {
     }
     report.checks.push(match attach(&filtered) {
         Ok((hooks, _)) => match hooks.into_iter().find(|hook| hook.status != Status::Pass) {
-            None => check("filters", Status::Pass, "every hook works with them", None),
+            None => check(
+                "filters",
+                Status::Pass,
+                "every hook works with filters",
+                None,
+            ),
             Some(hook) => Check {
                 name: format!("filters, {}", hook.name),
                 ..hook
@@ -213,8 +213,8 @@ fn attach(options: &Options) -> Result<(Vec<Check>, Vec<Program>), LoadError> {
                     Status::Warn,
                     format!("not in place: {reason}"),
                     Some(
-                        "the trace works without it; what it would show is reported as not \
-                         covered",
+                        "tracing works without this hook; the report lists what is missing as \
+                         not covered",
                     ),
                 ),
             }
@@ -226,9 +226,11 @@ fn attach(options: &Options) -> Result<(Vec<Check>, Vec<Program>), LoadError> {
 fn failed(name: &str, error: &LoadError) -> Check {
     let fix = match error {
         LoadError::Privilege(_) => "run as root",
-        LoadError::Kernel(_) => "use a kernel that has it; see the checks above",
-        LoadError::NotBuilt => "build with `cargo xtask build`",
-        LoadError::Input(_) | LoadError::Other(_) => "please report this with the kernel's version",
+        LoadError::Kernel(_) => "use a kernel that offers it; see the checks above",
+        LoadError::NotBuilt => "build leaktrace with `cargo xtask build`",
+        LoadError::Input(_) | LoadError::Other(_) => {
+            "report this as a bug, with the kernel's version"
+        }
     };
     check(name, Status::Fail, error.to_string(), Some(fix))
 }
@@ -237,7 +239,7 @@ fn stacks() -> Check {
     check(
         "stacks",
         Status::Pass,
-        "from the unwind tables of programs, by frame pointers where there are none",
+        "unwound by the tables in programs, or by frame pointers where a program has none",
         None,
     )
 }
@@ -248,14 +250,14 @@ fn descriptors() -> Check {
         return check(
             "limits",
             Status::Pass,
-            format!("{hard} descriptors at most"),
+            format!("up to {hard} open descriptors"),
             None,
         );
     }
     check(
         "limits",
         Status::Warn,
-        format!("{hard} descriptors at most: symbols of some programs may be missing"),
+        format!("only {hard} open descriptors: some functions may stay without a name"),
         Some("raise the limit: ulimit -n 4096"),
     )
 }

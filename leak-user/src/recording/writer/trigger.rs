@@ -3,10 +3,10 @@
 
 use crate::model::refusal::Refusal;
 
-/// A limit's use from which it counts is a share in percent.
+/// One reason to write the past.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// A process uses more than so many percent of a limit.
+    /// A process uses more than this share of a limit.
     Limit { resource: String, percent: u32 },
     /// There is a finding that is a leak.
     Findings,
@@ -61,8 +61,8 @@ fn trigger(text: &str) -> Result<Trigger, String> {
     let Some((resource, share)) = text.split_once('>') else {
         let errors: Vec<&str> = Refusal::ALL.into_iter().map(Refusal::name).collect();
         return Err(format!(
-            "'{text}' is no trigger: write a limit and a share as nofile>80%, `findings`, or an error \
-             ({})",
+            "'{text}' is no trigger: write a limit and a share, for example nofile>80%, or `findings`, \
+             or an error ({})",
             errors.join(", ")
         ));
     };

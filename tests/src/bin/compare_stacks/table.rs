@@ -43,21 +43,21 @@ impl Counts {
 
 /// What the columns mean.
 const LEGEND: &str = "\
-Each stack was taken at the end of a system call that acquires something (one in four, at random), walked
-in the kernel, and walked again by framehop from the same registers and a copy of the stack (32 KiB). The
-tables of what is installed had been built before, as far as there is room for them.
+Each stack was taken at the end of a system call that acquires something (one in four, at random),
+walked in the kernel, and walked again by framehop from the same registers and a copy of the stack
+(32 KiB). The tables of installed files were built before, as far as they fit.
 
-- Right are stacks that are identical, and those that are known to be beyond framehop: it does not cross
-  the frame of a signal, has no more memory than the copy, and looks for the return address of vfork,
-  which is in a register, on the stack. Deeper than kept: alike for all the frames that the kernel keeps.
-  To generated code: alike up to code that the process made itself, of which both know nothing.
-- Finished later: the walk in the kernel ended for want of tables, and user space went on from the registers and the
-  memory when it had made them, as in a trace: right then. These are programs that were built a moment before.
-- No table, evicted, locked: alike up to where the stack says of itself that it ends early: tables were
-  not built in time, had made room for others, or the process was changing its mappings. Not counted as right.
-- Wrong are those that are shorter, longer or different without such a reason.
-- Process gone: it ended, or ran another program, before its mappings could be read. Such stacks cannot
-  be compared and count neither way.
+- Right: the stacks are identical, or they differ only where framehop is known to stop: it does not
+  cross a signal frame, has only the copied memory, and looks on the stack for the return address of
+  vfork, which is in a register. Deeper than kept: equal in all frames that the kernel keeps. To
+  generated code: equal up to code that the process generated, which neither knows.
+- Finished later (right): the kernel had no table yet, and user space finished the walk from the
+  registers and the memory once it had built one, as in a trace. These are newly built programs.
+- No table, evicted, locked (not right): equal up to the place where the stack itself says that it ends
+  early, because the table was not built in time, had made room for others, or the process was
+  changing its mappings.
+- Wrong: shorter, longer or different without such a reason.
+- Process gone (not counted): it exited, or executed another program, before its mappings were read.
 ";
 
 /// The table of all programs, in Markdown.
