@@ -46,8 +46,8 @@ pub(super) mod kind {
 pub(super) mod flag {
     /// The payload is compressed with zstd.
     pub(in crate::recording::format) const ZSTD: u8 = 1;
-    /// Who does not know one of these bits cannot read the payload. The upper four
-    /// may be ignored.
+    /// A reader that does not know one of these bits cannot read the payload. The upper
+    /// four may be ignored.
     pub(in crate::recording::format) const MUST_KNOW: u8 = 0x0f;
 }
 
@@ -79,8 +79,8 @@ pub(super) struct Header {
     pub(super) sequence: u64,
     /// Records in all frames before.
     pub(super) first_record: u64,
-    /// Tells the frames of one capture from those of another.
-    pub(super) capture: [u8; 8],
+    /// Tells the frames of one file from those of another: [`file_id`].
+    pub(super) file: [u8; 8],
     /// The least and the greatest time in it, both 0 where it has none.
     pub(super) earliest: u64,
     pub(super) latest: u64,
@@ -114,7 +114,7 @@ impl Header {
         bytes[20..24].copy_from_slice(&self.records.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.sequence.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.first_record.to_le_bytes());
-        bytes[40..48].copy_from_slice(&self.capture);
+        bytes[40..48].copy_from_slice(&self.file);
         bytes[48..56].copy_from_slice(&self.earliest.to_le_bytes());
         bytes[56..64].copy_from_slice(&self.latest.to_le_bytes());
         bytes
@@ -137,7 +137,7 @@ impl Header {
             records: u32_at(bytes, 20),
             sequence: u64_at(bytes, 24),
             first_record: u64_at(bytes, 32),
-            capture: array_at(bytes, 40),
+            file: array_at(bytes, 40),
             earliest: u64_at(bytes, 48),
             latest: u64_at(bytes, 56),
             chain: array_at(bytes, 64),
@@ -172,8 +172,9 @@ impl Header {
     }
 }
 
-/// What tells a capture's frames from another's: of its beginning's payload.
-pub(super) fn capture_id(beginning: &[u8]) -> [u8; 8] {
+/// What tells the frames of a file from those of another: the first bytes of the hash of
+/// its beginning.
+pub(super) fn file_id(beginning: &[u8]) -> [u8; 8] {
     let hash: Chain = Sha256::digest(beginning).into();
     array_at(&hash, 0)
 }

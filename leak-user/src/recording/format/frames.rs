@@ -5,7 +5,7 @@ use std::io::Read;
 
 use super::{
     damage::{Cause, Damage, ReadError},
-    frame::{Chain, HEADER, Header, Version, capture_id, kind},
+    frame::{Chain, HEADER, Header, Version, file_id, kind},
     window::Window,
 };
 use crate::model::time::Nanos;
@@ -31,8 +31,8 @@ pub(super) enum Next {
 /// Reads frames.
 pub(super) struct Frames<R> {
     window: Window<R>,
-    /// Of the capture, once a frame was found.
-    capture: Option<[u8; 8]>,
+    /// Which file these frames are of, once one was found.
+    file: Option<[u8; 8]>,
     /// What the next frame should say.
     sequence: u64,
     record: u64,
@@ -53,7 +53,7 @@ impl<R: Read> Frames<R> {
     pub(super) fn new(source: R) -> Frames<R> {
         Frames {
             window: Window::new(source),
-            capture: None,
+            file: None,
             sequence: 0,
             record: 0,
             chain: Chain::default(),
@@ -122,7 +122,7 @@ impl<R: Read> Frames<R> {
             return Ok(Err((Cause::NoFrame, 0)));
         };
         if header.version.major != Version::CURRENT.major {
-            if self.capture.is_none() {
+            if self.file.is_none() {
                 return Err(ReadError::Version(header.version));
             }
             return Ok(Err((Cause::Foreign, 0)));
@@ -130,10 +130,7 @@ impl<R: Read> Frames<R> {
         if !header.is_bounded() {
             return Ok(Err((Cause::NoFrame, 0)));
         }
-        if self
-            .capture
-            .is_some_and(|capture| capture != header.capture)
-        {
+        if self.file.is_some_and(|file| file != header.file) {
             return Ok(Err((Cause::Foreign, 0)));
         }
         let length = HEADER + header.stored as usize;
@@ -146,16 +143,16 @@ impl<R: Read> Frames<R> {
             let believed = if self.failed > DOUBTED { length } else { 0 };
             return Ok(Err((Cause::Payload, believed)));
         }
-        if header.kind == kind::BEGINNING && capture_id(payload) != header.capture {
+        if header.kind == kind::BEGINNING && file_id(payload) != header.file {
             return Ok(Err((Cause::Chain, length)));
         }
         Ok(self
-            .place(&header, payload)
+            .misplaced(&header, payload)
             .map_or(Ok(header), |cause| Err((cause, length))))
     }
 
     /// Why a sound frame does not belong here.
-    fn place(&self, header: &Header, payload: &[u8]) -> Option<Cause> {
+    fn misplaced(&self, header: &Header, payload: &[u8]) -> Option<Cause> {
         if self.ended {
             return Some(Cause::AfterEnd);
         }
@@ -179,8 +176,8 @@ impl<R: Read> Frames<R> {
         } else {
             self.window.skip_to_marker()?;
         }
-        if self.capture.is_none() && self.window.offset() > SEARCHED {
-            return Err(ReadError::NotACapture);
+        if self.file.is_none() && self.window.offset() > SEARCHED {
+            return Err(ReadError::NotARecording);
         }
         Ok(())
     }
@@ -203,8 +200,8 @@ impl<R: Read> Frames<R> {
 
     /// What there is to say at the end of the file.
     fn end(&mut self) -> Result<Next, ReadError> {
-        if self.capture.is_none() {
-            return Err(ReadError::NotACapture);
+        if self.file.is_none() {
+            return Err(ReadError::NotARecording);
         }
         let here = self.window.offset();
         let (offset, cause) = match self.open.take() {
@@ -212,7 +209,7 @@ impl<R: Read> Frames<R> {
             None if self.ended => return Ok(Next::Over),
             None => (here, Cause::NoEnd),
         };
-        // Behind the frame that ends the capture nothing can be missing.
+        // Behind the frame that ends the file nothing can be missing.
         let nothing = self.ended.then_some(0);
         Ok(Next::Damage(Damage {
             cause,
@@ -228,7 +225,7 @@ impl<R: Read> Frames<R> {
 
     /// Takes a frame for the last one.
     fn pass_on(&mut self, header: Header) -> Header {
-        self.capture = Some(header.capture);
+        self.file = Some(header.file);
         self.sequence = header.sequence + 1;
         self.record = header.first_record + u64::from(header.records);
         self.chain = header.chain;
