@@ -18,7 +18,7 @@ use leak_user::{
     model::{site::SiteId, time::Nanos},
     recording::{
         format::{Item, Reader, Writer, verify},
-        reader::{Query, Source, replay},
+        reader::{self, Query, Source},
     },
 };
 
@@ -93,7 +93,7 @@ fn outstanding_in(file: &[u8]) -> u64 {
         name: "churn".to_owned(),
         content: file,
     };
-    let report = replay(vec![source], &Query::default()).expect("it was just written");
+    let report = reader::report(vec![source], &Query::default()).expect("it was just written");
     let processes = report.processes.iter();
     processes
         .flat_map(|process| process.outstanding.values())
