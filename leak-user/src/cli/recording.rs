@@ -1,6 +1,6 @@
 //! The options of `record`, `report` and `verify`.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, ValueHint, error::ErrorKind};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::time::Moment,
-    recording::writer::{Triggers, triggers},
+    recording::writer::{PartLimit, Triggers},
 };
 
 /// Record a trace into a file, for `leaktrace report`
@@ -45,7 +45,7 @@ pub struct Record {
     /// Begin a new file when one has this size or age, as 64M or 10m. Each can be
     /// read without the others
     #[arg(long, value_name = "SIZE|DURATION", value_parser = values::part, display_order = 22)]
-    pub rotate: Option<Part>,
+    pub rotate: Option<PartLimit>,
 
     /// Keep this many files of a rotation: the oldest is removed for a new one
     #[arg(long, value_name = "N", requires = "rotate",
@@ -54,7 +54,7 @@ pub struct Record {
 
     /// Write nothing until one of these happens, then the past that is in memory
     /// and all that follows: nofile>80%, findings, EMFILE, ... separated by |
-    #[arg(long, value_name = "TRIGGERS", value_parser = triggers,
+    #[arg(long, value_name = "TRIGGERS", value_parser = Triggers::parse,
           conflicts_with = "rotate", display_order = 24)]
     pub on_trigger: Option<Triggers>,
 
@@ -71,13 +71,6 @@ pub struct Record {
     #[arg(last = true, num_args = 1.., value_names = ["COMMAND", "ARGS"],
           value_hint = ValueHint::CommandWithArguments, conflicts_with = "pids")]
     pub command: Vec<OsString>,
-}
-
-/// When a part of a recording is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    Bytes(u64),
-    Age(Duration),
 }
 
 impl Record {

@@ -9,7 +9,7 @@ use crate::{
     kernel::monotonic_now,
     ledger::{ProcessView, SiteKey},
     model::{report::Verdict, site::SiteId, time::Nanos},
-    recording::writer::{Plan, Recorder, Summary, Trigger},
+    recording::writer::{Options, Recorder, Summary, Trigger},
 };
 
 /// What is looked up in an interval at most.
@@ -38,11 +38,11 @@ impl Engine {
     /// Begins to record, if that is wanted.
     pub(super) fn start_recording(
         &mut self,
-        plan: Option<&Plan>,
+        options: Option<&Options>,
         triggers: &[Trigger],
     ) -> anyhow::Result<()> {
-        if let Some(plan) = plan {
-            let recorder = Recorder::start(plan.clone(), self.analysis.beginning())?;
+        if let Some(options) = options {
+            let recorder = Recorder::start(options.clone(), self.analysis.beginning())?;
             self.recording = Some(Recording {
                 recorder,
                 triggers: triggers.to_vec(),
