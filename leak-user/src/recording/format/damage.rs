@@ -1,4 +1,4 @@
-//! What a reader could not read, and what is missing for it.
+//! What a reader could not read: damage, what it does not know, and files that are none.
 
 use std::fmt;
 
@@ -39,13 +39,14 @@ pub enum Cause {
     NoEnd,
     /// Frames are missing, though no byte between is damaged.
     Missing,
-    /// A frame that was there before, or belongs further up.
+    /// A frame that was there before, or belongs before one that was.
     OutOfOrder,
     /// A frame of another file.
     Foreign,
     /// Something behind the frame that ends the file.
     AfterEnd,
-    /// A sound frame that does not continue the chain: altered, or the one before was.
+    /// A frame whose checksums are right, but that does not continue the chain: someone
+    /// altered it, or the one before it.
     Chain,
     /// A sound segment that does not decompress or decode.
     Undecodable,

@@ -1,5 +1,5 @@
-//! Events other than acquisitions and releases: a record each, fields one behind the
-//! other.
+//! Events other than acquisitions and releases, which are compact records: each is a
+//! record of its fields, one behind the other.
 
 use super::{
     fields::{Field, field_by_field},

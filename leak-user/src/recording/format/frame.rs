@@ -1,11 +1,10 @@
-//! A frame's header: what the file is made of. The layout is that of every major
-//! version, so that a reader can always tell what it has before it. Described byte by
-//! byte in `docs/capture.md`.
+//! A frame's header. Its layout is the same in every major version, so that any reader
+//! can say of which version a file is. `docs/capture.md` describes it byte by byte.
 
 use sha2::{Digest as _, Sha256};
 
-/// Where a frame begins. The first byte is no text, the line ends show what a
-/// transfer as text does to them.
+/// Where a frame begins. The first byte is not ASCII, so nobody takes the file for text;
+/// and a transfer as text changes the line ends in it, so that the marker is not found.
 pub const MARKER: [u8; 8] = *b"\x89LEAK\r\n\x1a";
 
 /// Bytes of a header.
@@ -101,7 +100,7 @@ impl Header {
         bytes
     }
 
-    /// The part that goes into the chain.
+    /// The bytes of the header that go into the chain: all but chain and checksums.
     fn chained(&self) -> [u8; 64] {
         let mut bytes = [0; 64];
         bytes[..8].copy_from_slice(&MARKER);
@@ -145,7 +144,8 @@ impl Header {
         })
     }
 
-    /// The chain's value behind this frame, of the one before it.
+    /// The chain's value after this frame, made of `before`, the value after the frame
+    /// before it.
     pub(super) fn next_chain(&self, before: &Chain, payload: &[u8]) -> Chain {
         let mut hash = Sha256::new();
         hash.update(before);
@@ -161,7 +161,7 @@ impl Header {
             && self.raw <= MAX_RAW
             && (compressed || self.stored == self.raw)
             && self.records <= self.raw
-            // Counters that can be added to.
+            // So that nothing overflows where they are counted on.
             && self.sequence < 1 << 63
             && self.first_record < 1 << 63
     }
@@ -179,7 +179,7 @@ pub(super) fn file_id(beginning: &[u8]) -> [u8; 8] {
     array_at(&hash, 0)
 }
 
-/// The `N` bytes from `at` on, which the caller's fixed layout has.
+/// The `N` bytes from `at` on. The caller knows that they are there: layouts are fixed.
 fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes[at..at + N]
         .try_into()

@@ -1,5 +1,5 @@
 //! Frames of a file, in their order, and what is damaged between them. A frame that
-//! fails a check is never passed on; behind it, the next one is searched by its marker.
+//! fails a check is never passed on; the next one is searched for by its marker.
 
 use std::io::Read;
 
@@ -10,12 +10,13 @@ use super::{
 };
 use crate::model::time::Nanos;
 
-/// Where a file is given up that has no frame so far.
+/// Bytes after which a file is given up that has no sound frame so far.
 const SEARCHED: u64 = 64 << 20;
 
-/// Payloads that may fail their CRC until the lengths of headers are believed. Each
-/// costs up to 1 MiB of checking and is then searched for frames, so a file of nothing
-/// but headers would take ten thousand times its length.
+/// How many payloads may fail their CRC until the lengths in headers are believed. Until
+/// then a payload that fails is searched for frames, since its length may be a lie. That
+/// costs up to 1 MiB of checking for each header: a file of nothing but headers would
+/// take ten thousand times as long as its length lets one expect.
 const DOUBTED: u32 = 256;
 
 /// What comes next in a file.
@@ -33,16 +34,16 @@ pub(super) struct Frames<R> {
     window: Window<R>,
     /// Which file these frames are of, once one was found.
     file: Option<[u8; 8]>,
-    /// What the next frame should say.
+    /// What the header of the next frame should say.
     sequence: u64,
     record: u64,
     chain: Chain,
     latest: Option<Nanos>,
-    /// Where damage began that is not over yet.
+    /// Where damage began that no sound frame has ended yet.
     open: Option<(u64, Cause)>,
-    /// A frame that waits while the damage before it is told.
+    /// A sound frame that is passed on after the damage before it.
     waiting: Option<Header>,
-    /// Length of the payload that was passed on, and is in the window still.
+    /// Length of the frame that was passed on: it stays in the window until the next.
     lent: usize,
     failed: u32,
     ended: bool,
@@ -161,11 +162,12 @@ impl<R: Read> Frames<R> {
         }
         let continues = header.next_chain(&self.chain, payload) == header.chain
             && header.first_record == self.record;
-        // Behind a gap there is nothing to compare with.
+        // After a gap the value of the chain before this frame is not known.
         (header.sequence == self.sequence && !continues).then_some(Cause::Chain)
     }
 
-    /// Passes over what is no frame to be passed on.
+    /// Goes on behind a frame that is not passed on, or to the next marker where its
+    /// length is not certain.
     fn skip(&mut self, cause: Cause, length: usize) -> Result<(), ReadError> {
         let offset = self.window.offset();
         if self.open.is_none() {
@@ -223,7 +225,7 @@ impl<R: Read> Frames<R> {
         }))
     }
 
-    /// Takes a frame for the last one.
+    /// Remembers a frame as the last one.
     fn pass_on(&mut self, header: Header) -> Header {
         self.file = Some(header.file);
         self.sequence = header.sequence + 1;

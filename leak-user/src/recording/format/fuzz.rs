@@ -26,7 +26,7 @@ pub fn file(bytes: &[u8]) {
 pub fn segment(bytes: &[u8]) {
     let file = sound(bytes, 0, bytes.len(), bytes.len());
     let read = items(&file).expect("the frames are sound");
-    // What the segment does not have was announced, and is missed.
+    // The header announces as many records as there are bytes: what does not come is lost.
     assert!(bytes.len() < 3 || read.damages > 0 || read.records > 0);
 }
 

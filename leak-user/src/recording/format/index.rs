@@ -31,7 +31,7 @@ pub struct IndexEntry {
 pub(super) struct IndexBuilder {
     entries: Vec<IndexEntry>,
     seen: u64,
-    /// One entry stands for so many segments: 1, 2, 4, ...
+    /// How many segments one entry stands for: 1, 2, 4, ...
     stride: u64,
 }
 

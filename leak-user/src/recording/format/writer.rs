@@ -13,13 +13,14 @@ use crate::{
     model::time::Nanos,
 };
 
-/// Level of zstd: the fastest, which wins most of what there is to win.
+/// Level of zstd: the fastest. It already wins most of what there is to win.
 pub const LEVEL: i32 = 1;
 
 /// Why something was not written.
 #[derive(Debug)]
 pub enum WriteError {
-    /// The sink failed. The segment is lost, which a reader will see; writing may go on.
+    /// The sink failed. The segment is lost, and a reader will see that it is missing;
+    /// writing may go on.
     Io(io::Error),
     /// The record is too long. Nothing was written.
     TooLong(TooLong),
@@ -112,7 +113,7 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    /// Writes an input, sooner or later.
+    /// Writes an input, once its segment is full or flushed.
     ///
     /// # Errors
     /// The input is too long, or the sink fails.
@@ -161,8 +162,8 @@ impl<W: Write> Writer<W> {
         Ok((self.sink, finished))
     }
 
-    /// Bytes written so far, up to the end of the last whole frame: what may be cut off
-    /// behind it is what a failed call left.
+    /// Bytes written so far, up to the end of the last whole frame. Where a call failed
+    /// there may be a piece of a frame behind it, which can be cut off.
     pub fn bytes(&self) -> u64 {
         self.whole
     }

@@ -60,7 +60,7 @@ pub struct Summary {
     pub bytes: u64,
     /// The chain's last value of the last file.
     pub chain: Option<Chain>,
-    /// It was ended for its size.
+    /// It was ended because it had its size.
     pub is_full: bool,
     /// Why the recording ended before the trace.
     pub error: Option<String>,
@@ -166,7 +166,7 @@ impl Recorder {
         loop {
             match queue.try_send(message) {
                 Ok(()) => return None,
-                // The thread ends early only if the allocator does.
+                // The thread ends early only if it panics for lack of memory.
                 Err(TrySendError::Disconnected(_)) => return None,
                 Err(TrySendError::Full(back)) => {
                     if Instant::now() >= end {
@@ -188,7 +188,8 @@ impl Recorder {
     /// Whether a new part is to begin: [`Recorder::part`].
     #[must_use]
     pub fn wants_part(&self) -> bool {
-        // While a part is on its way to the thread, the answer is that of the part before.
+        // While a part is on its way to the thread, the flag is about the part before: it
+        // would ask for the same part again.
         self.shared.parts.load(Acquire) == self.parts && self.shared.wants_part.load(Relaxed)
     }
 
@@ -246,7 +247,7 @@ impl Recorder {
             let _ = queue.send(Message::Inputs(batch));
         }
         if let Some(thread) = self.thread.take() {
-            // It panics only if the allocator does.
+            // It panics only for lack of memory.
             let _ = thread.join();
         }
         let summary = self.shared.summary.lock();
