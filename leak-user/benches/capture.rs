@@ -1,8 +1,16 @@
-//! What a capture of all events costs: bytes and nanoseconds of an event written,
-//! events read and reported in a second. `cargo bench -p leak-user --bench capture
-//! [-- EVENTS [FILE]]`; `cargo xtask bench --only capture` puts the figures into the
-//! document. With FILE, nothing is measured: the capture is written there, of any size
-//! (a gigabyte is some 140 million events), to be reported by `leaktrace report`.
+//! What a recording of all events costs: bytes and nanoseconds of each event that is
+//! written, events that are read, reported and verified in a second.
+//!
+//! ```sh
+//! cargo bench -p leak-user --bench capture                        # 4 million events
+//! cargo bench -p leak-user --bench capture -- EVENTS              # as many as you say
+//! cargo bench -p leak-user --bench capture -- 140000000 big.lkt   # writes a gigabyte
+//! cargo xtask bench --only capture                                # into docs/cost.md
+//! ```
+//!
+//! With a file, nothing is measured: the recording is written there, for example to see
+//! how much memory `leaktrace report big.lkt` takes. Time is that of the processor,
+//! memory is the only device: neither a disk nor what else runs is measured.
 
 use std::{
     borrow::Borrow,
@@ -18,7 +26,7 @@ use leak_user::{
     model::{site::SiteId, time::Nanos},
     recording::{
         format::{Item, Reader, Writer, verify},
-        reader::{Query, Source, replay},
+        reader::{self, Query, Source},
     },
 };
 
@@ -93,7 +101,7 @@ fn outstanding_in(file: &[u8]) -> u64 {
         name: "churn".to_owned(),
         content: file,
     };
-    let report = replay(vec![source], &Query::default()).expect("it was just written");
+    let report = reader::report(vec![source], &Query::default()).expect("it was just written");
     let processes = report.processes.iter();
     processes
         .flat_map(|process| process.outstanding.values())

@@ -15,7 +15,7 @@ pub use options::{
     AdviceOptions, Color, Completions, Diff, DiffFormat, Doctor, DoctorFormat, FailOn, Format,
     Looks, Run, Selection, Trace, TraceOptions,
 };
-pub use recording::{Part, Record, Report, Verify};
+pub use recording::{Record, Report, Verify};
 pub use values::KindChoice;
 
 use leak_common::limits::MAX_COMMS;

@@ -1,6 +1,6 @@
 //! The options of `record`, `report` and `verify`.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, ValueHint, error::ErrorKind};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::time::Moment,
-    recording::writer::{Triggers, triggers},
+    recording::writer::{PartLimit, Triggers},
 };
 
 /// Record a trace to a file; `leaktrace report` makes the report later
@@ -43,7 +43,7 @@ pub struct Record {
     /// read without the others
     #[arg(long, value_name = "SIZE|DURATION", value_parser = values::part, display_order = 22,
           help_heading = help::RECORDINGS)]
-    pub rotate: Option<Part>,
+    pub rotate: Option<PartLimit>,
 
     /// With --rotate, keep this many files and delete the oldest
     #[arg(long, value_name = "N", requires = "rotate",
@@ -53,7 +53,7 @@ pub struct Record {
 
     /// Keep the recording in memory; write it, and what follows, once one of these
     /// happens: nofile>80%, findings, EMFILE, ... separated by |
-    #[arg(long, value_name = "TRIGGERS", value_parser = triggers,
+    #[arg(long, value_name = "TRIGGERS", value_parser = Triggers::parse,
           conflicts_with = "rotate", display_order = 24, help_heading = help::RECORDINGS)]
     pub on_trigger: Option<Triggers>,
 
@@ -74,13 +74,6 @@ pub struct Record {
     #[arg(last = true, num_args = 1.., value_names = ["COMMAND", "ARGS"],
           value_hint = ValueHint::CommandWithArguments, conflicts_with = "pids")]
     pub command: Vec<OsString>,
-}
-
-/// When a part of a recording is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    Bytes(u64),
-    Age(Duration),
 }
 
 impl Record {

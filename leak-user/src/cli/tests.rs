@@ -6,6 +6,7 @@ use clap::CommandFactory;
 use leak_common::Kind;
 
 use super::*;
+use crate::recording::writer::PartLimit;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::from_args(line.split(' '))
@@ -357,7 +358,7 @@ fn recordings_and_times_are_read() {
     let Command::Record(record) = cli.unwrap().command else {
         panic!("not record")
     };
-    assert_eq!(record.rotate, Some(Part::Bytes(64 << 20)));
+    assert_eq!(record.rotate, Some(PartLimit::Bytes(64 << 20)));
     assert_eq!(
         (record.keep, record.redact, record.all_events),
         (Some(3), true, true)
@@ -370,7 +371,10 @@ fn recordings_and_times_are_read() {
     let Command::Record(record) = cli.command else {
         panic!("not record")
     };
-    assert_eq!(record.rotate, Some(Part::Age(Duration::from_secs(600))));
+    assert_eq!(
+        record.rotate,
+        Some(PartLimit::Age(Duration::from_secs(600)))
+    );
     assert_eq!(record.command, ["ls", "-l"]);
     let cli = parse("leaktrace report a b --from 10s --to 2026-01-31T12:00:00Z -p 7 --kind pipe");
     let Command::Report(report) = cli.unwrap().command else {

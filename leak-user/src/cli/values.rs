@@ -2,14 +2,14 @@
 
 use std::{str::FromStr, time::Duration};
 
-use crate::model::time::Moment;
+use crate::{model::time::Moment, recording::writer::PartLimit};
 use clap::{
     ValueEnum as _,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use leak_common::{Kind, KindSet};
 
-use super::{Format, Part};
+use super::Format;
 
 /// The largest pid: `PID_MAX_LIMIT` (include/linux/threads.h).
 const MAX_PID: u32 = 1 << 22;
@@ -155,16 +155,16 @@ pub(super) fn recording_size(text: &str) -> Result<u64, String> {
 const MIN_RECORDING_BYTES: u64 = 64 << 10;
 
 /// When a part of a recording is full: a size or an age.
-pub(super) fn part(text: &str) -> Result<Part, String> {
+pub(super) fn part(text: &str) -> Result<PartLimit, String> {
     // `10m` are minutes; sizes have large letters, as everywhere, or none.
     if text.ends_with(|last: char| last.is_ascii_lowercase()) {
         return match duration(text)? {
             short if short < MIN_PART => Err("the age must be at least 1s".to_owned()),
-            age => Ok(Part::Age(age)),
+            age => Ok(PartLimit::Age(age)),
         };
     }
     recording_size(text)
-        .map(Part::Bytes)
+        .map(PartLimit::Bytes)
         .map_err(|error| format!("{error}; or an age, such as 10m or 1h"))
 }
 

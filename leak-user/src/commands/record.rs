@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn run(cli: &Cli, options: &Record) -> Result<u8, Failure> {
     let plan = Plan {
         all_events: options.all_events,
-        record: Some(writer::Plan {
+        record: Some(writer::Options {
             path: options.output.clone(),
             host: Proc::default().host_facts().hostname,
             max_size: options.max_size,

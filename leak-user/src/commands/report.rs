@@ -14,7 +14,7 @@ use crate::{
     cli::{Cli, Report, exit_code},
     output::{EventOutput, ReportOutput, Style},
     proc::Proc,
-    recording::reader::{Events, Query, Source, replay},
+    recording::reader::{self, Events, Query, Source},
 };
 
 pub(super) fn run(cli: &Cli, options: &Report) -> anyhow::Result<u8> {
@@ -36,7 +36,7 @@ pub(super) fn run(cli: &Cli, options: &Report) -> anyhow::Result<u8> {
     }
     let output = ReportOutput::open(format, path, &host)?;
     let advice = Advice::read(&options.looks.advice)?;
-    let mut report = replay(sources, &query)?;
+    let mut report = reader::report(sources, &query)?;
     advice.apply(&mut report);
     let worst = report.worst();
     if let Some(age) = options.looks.min_age() {

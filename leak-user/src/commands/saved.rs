@@ -11,7 +11,7 @@ use crate::{
     output::formats::json::read,
     recording::{
         format,
-        reader::{Query, Source, replay},
+        reader::{self, Query, Source},
     },
 };
 
@@ -34,7 +34,7 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Report> {
     let content = start.as_slice().chain(file);
     if is_recording {
         let name = path.to_string_lossy().into_owned();
-        let mut report = replay(vec![Source { name, content }], &Query::default())?;
+        let mut report = reader::report(vec![Source { name, content }], &Query::default())?;
         Advice::read(&AdviceOptions::default())?.apply(&mut report);
         return Ok(report);
     }

@@ -42,7 +42,7 @@ pub(super) fn run(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resu
         all_events: options.all_events,
         // On a terminal, lines of events would break up the progress line.
         progress: cli.verbose == 0 && !is_shown,
-        record: options.record.as_ref().map(|path| writer::Plan {
+        record: options.record.as_ref().map(|path| writer::Options {
             path: path.clone(),
             host,
             max_size: None,

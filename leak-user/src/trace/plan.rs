@@ -37,7 +37,7 @@ pub struct Plan {
     /// Kernel memory for unwind tables in bytes.
     pub stack_memory: u64,
     /// Where and how to record.
-    pub record: Option<writer::Plan>,
+    pub record: Option<writer::Options>,
     /// What makes the recording write its past.
     pub triggers: Vec<Trigger>,
     /// The recording is all that is wanted: the trace ends with it.

@@ -1,4 +1,4 @@
-//! What a reader could not read, and what is missing for it.
+//! What a reader could not read: damage, what it does not know, and files that are none.
 
 use std::fmt;
 
@@ -34,22 +34,23 @@ pub enum Cause {
     Payload,
     /// The file ends within a frame.
     Truncated,
-    /// The file ends between two frames, without the frame that ends a capture: the
+    /// The file ends between two frames, without the frame that ends a file: the
     /// recording was cut off, or is not over.
     NoEnd,
     /// Frames are missing, though no byte between is damaged.
     Missing,
-    /// A frame that was there before, or belongs further up.
+    /// A frame that was there before, or belongs before one that was.
     OutOfOrder,
-    /// A frame of another capture.
+    /// A frame of another file.
     Foreign,
-    /// Something behind the frame that ends the capture.
+    /// Something behind the frame that ends the file.
     AfterEnd,
-    /// A sound frame that does not continue the chain: altered, or the one before was.
+    /// A frame whose checksums are right, but that does not continue the chain: someone
+    /// altered it, or the one before it.
     Chain,
     /// A sound segment that does not decompress or decode.
     Undecodable,
-    /// A record in parts, of which some are missing.
+    /// A record in fragments, of which some are missing.
     Incomplete,
 }
 
@@ -133,8 +134,8 @@ pub enum ReadError {
     /// What is read from failed.
     Io(std::io::Error),
     /// There is no intact frame in it, or not in its first 64 MiB.
-    NotACapture,
-    /// Written by a program whose captures this one cannot read.
+    NotARecording,
+    /// Written by a program whose recordings this one cannot read.
     Version(Version),
 }
 
@@ -142,7 +143,7 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ReadError::Io(error) => write!(f, "cannot read the recording: {error}"),
-            ReadError::NotACapture => {
+            ReadError::NotARecording => {
                 write!(
                     f,
                     "this is no recording of leaktrace's, or nothing of it is intact"
@@ -161,7 +162,7 @@ impl std::error::Error for ReadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             ReadError::Io(error) => Some(error),
-            ReadError::NotACapture | ReadError::Version(_) => None,
+            ReadError::NotARecording | ReadError::Version(_) => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! other.
 
 use super::{
-    fields::{Field, records},
+    fields::{Field, field_by_field},
     kinds,
     wire::Cursor,
 };
@@ -15,7 +15,7 @@ use crate::{
     model::time::Nanos,
 };
 
-records! {
+field_by_field! {
     Site { time, process, kind, id, tid, frames, end }
     RangeReleased { time, process, class, first, last, unshare, close_on_exec, attachment }
     Remapped { time, process, old, old_length, new, new_length, site, keeps_old }

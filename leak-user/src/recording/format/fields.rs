@@ -1,6 +1,6 @@
 //! How the fields of records are written: numbers as varints, lists with their length
-//! before them. A later minor version may add fields at a record's end; who does not
-//! know them does not read them.
+//! before them. A later minor version may add fields at a record's end; a reader of this
+//! version leaves them unread.
 
 use leak_common::{
     Class, Handle, Kind, ProcessId,
@@ -14,7 +14,7 @@ use crate::{
     model::{refusal::Refusal, site::SiteId},
 };
 
-/// Something that is a part of a record.
+/// Something that stands in a record.
 pub(super) trait Field: Sized {
     /// Appends it.
     fn put(&self, out: &mut Vec<u8>);
@@ -24,12 +24,12 @@ pub(super) trait Field: Sized {
     fn get(from: &mut Cursor<'_>) -> Option<Self>;
 }
 
-/// Structs whose fields stand one behind the other.
-macro_rules! records {
+/// Implements [`Field`] for structs whose fields stand one behind the other.
+macro_rules! field_by_field {
     ($($name:ident { $($field:ident),+ $(,)? })+) => {
         $(impl $crate::recording::format::fields::Field for $name {
             fn put(&self, out: &mut Vec<u8>) {
-                // Destructured, so that an added field does not stay behind.
+                // Destructured: an added field that is not written does not compile.
                 let $name { $($field),+ } = self;
                 $($crate::recording::format::fields::Field::put($field, out);)+
             }
@@ -40,9 +40,9 @@ macro_rules! records {
         })+
     };
 }
-pub(super) use records;
+pub(super) use field_by_field;
 
-records! {
+field_by_field! {
     Registers { instruction, stack, frame, link, after_call }
     FileKey { inode, changed_seconds, changed_nanoseconds, device }
     PythonFrame { code, place }
@@ -165,7 +165,8 @@ impl<T: Field> Field for Vec<T> {
 
     fn get(from: &mut Cursor<'_>) -> Option<Vec<T>> {
         let length = usize::try_from(from.varint()?).ok()?;
-        // Nothing takes less than a byte: a length that lies allocates nothing.
+        // Each element takes a byte at least, so a length beyond what is left is a lie.
+        // Nothing is allocated for it.
         if length > from.len() {
             return None;
         }

@@ -1,11 +1,10 @@
-//! A frame's header: what the file is made of. The layout is that of every major
-//! version, so that a reader can always tell what it has before it. Described byte by
-//! byte in `docs/capture.md`.
+//! A frame's header. Its layout is the same in every major version, so that any reader
+//! can say of which version a file is. `docs/capture.md` describes it byte by byte.
 
 use sha2::{Digest as _, Sha256};
 
-/// Where a frame begins. The first byte is no text, the line ends show what a
-/// transfer as text does to them.
+/// Where a frame begins. The first byte is not ASCII, so nobody takes the file for text;
+/// and a transfer as text changes the line ends in it, so that the marker is not found.
 pub const MARKER: [u8; 8] = *b"\x89LEAK\r\n\x1a";
 
 /// Bytes of a header.
@@ -46,8 +45,8 @@ pub(super) mod kind {
 pub(super) mod flag {
     /// The payload is compressed with zstd.
     pub(in crate::recording::format) const ZSTD: u8 = 1;
-    /// Who does not know one of these bits cannot read the payload. The upper four
-    /// may be ignored.
+    /// A reader that does not know one of these bits cannot read the payload. The upper
+    /// four may be ignored.
     pub(in crate::recording::format) const MUST_KNOW: u8 = 0x0f;
 }
 
@@ -79,8 +78,8 @@ pub(super) struct Header {
     pub(super) sequence: u64,
     /// Records in all frames before.
     pub(super) first_record: u64,
-    /// Tells the frames of one capture from those of another.
-    pub(super) capture: [u8; 8],
+    /// Tells the frames of one file from those of another: [`file_id`].
+    pub(super) file: [u8; 8],
     /// The least and the greatest time in it, both 0 where it has none.
     pub(super) earliest: u64,
     pub(super) latest: u64,
@@ -101,7 +100,7 @@ impl Header {
         bytes
     }
 
-    /// The part that goes into the chain.
+    /// The bytes of the header that go into the chain: all but chain and checksums.
     fn chained(&self) -> [u8; 64] {
         let mut bytes = [0; 64];
         bytes[..8].copy_from_slice(&MARKER);
@@ -114,7 +113,7 @@ impl Header {
         bytes[20..24].copy_from_slice(&self.records.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.sequence.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.first_record.to_le_bytes());
-        bytes[40..48].copy_from_slice(&self.capture);
+        bytes[40..48].copy_from_slice(&self.file);
         bytes[48..56].copy_from_slice(&self.earliest.to_le_bytes());
         bytes[56..64].copy_from_slice(&self.latest.to_le_bytes());
         bytes
@@ -137,7 +136,7 @@ impl Header {
             records: u32_at(bytes, 20),
             sequence: u64_at(bytes, 24),
             first_record: u64_at(bytes, 32),
-            capture: array_at(bytes, 40),
+            file: array_at(bytes, 40),
             earliest: u64_at(bytes, 48),
             latest: u64_at(bytes, 56),
             chain: array_at(bytes, 64),
@@ -145,7 +144,8 @@ impl Header {
         })
     }
 
-    /// The chain's value behind this frame, of the one before it.
+    /// The chain's value after this frame, made of `before`, the value after the frame
+    /// before it.
     pub(super) fn next_chain(&self, before: &Chain, payload: &[u8]) -> Chain {
         let mut hash = Sha256::new();
         hash.update(before);
@@ -161,7 +161,7 @@ impl Header {
             && self.raw <= MAX_RAW
             && (compressed || self.stored == self.raw)
             && self.records <= self.raw
-            // Counters that can be added to.
+            // So that nothing overflows where they are counted on.
             && self.sequence < 1 << 63
             && self.first_record < 1 << 63
     }
@@ -172,13 +172,14 @@ impl Header {
     }
 }
 
-/// What tells a capture's frames from another's: of its beginning's payload.
-pub(super) fn capture_id(beginning: &[u8]) -> [u8; 8] {
+/// What tells the frames of a file from those of another: the first bytes of the hash of
+/// its beginning.
+pub(super) fn file_id(beginning: &[u8]) -> [u8; 8] {
     let hash: Chain = Sha256::digest(beginning).into();
     array_at(&hash, 0)
 }
 
-/// The `N` bytes from `at` on, which the caller's fixed layout has.
+/// The `N` bytes from `at` on. The caller knows that they are there: layouts are fixed.
 fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes[at..at + N]
         .try_into()

@@ -1,21 +1,22 @@
 //! Frames of a file, in their order, and what is damaged between them. A frame that
-//! fails a check is never passed on; behind it, the next one is searched by its marker.
+//! fails a check is never passed on; the next one is searched for by its marker.
 
 use std::io::Read;
 
 use super::{
     damage::{Cause, Damage, ReadError},
-    frame::{Chain, HEADER, Header, Version, capture_id, kind},
+    frame::{Chain, HEADER, Header, Version, file_id, kind},
     window::Window,
 };
 use crate::model::time::Nanos;
 
-/// Where a file is given up that has no frame so far.
+/// Bytes after which a file is given up that has no sound frame so far.
 const SEARCHED: u64 = 64 << 20;
 
-/// Payloads that may fail their CRC until the lengths of headers are believed. Each
-/// costs up to 1 MiB of checking and is then searched for frames, so a file of nothing
-/// but headers would take ten thousand times its length.
+/// How many payloads may fail their CRC until the lengths in headers are believed. Until
+/// then a payload that fails is searched for frames, since its length may be a lie. That
+/// costs up to 1 MiB of checking for each header: a file of nothing but headers would
+/// take ten thousand times as long as its length lets one expect.
 const DOUBTED: u32 = 256;
 
 /// What comes next in a file.
@@ -31,18 +32,18 @@ pub(super) enum Next {
 /// Reads frames.
 pub(super) struct Frames<R> {
     window: Window<R>,
-    /// Of the capture, once a frame was found.
-    capture: Option<[u8; 8]>,
-    /// What the next frame should say.
+    /// Which file these frames are of, once one was found.
+    file: Option<[u8; 8]>,
+    /// What the header of the next frame should say.
     sequence: u64,
     record: u64,
     chain: Chain,
     latest: Option<Nanos>,
-    /// Where damage began that is not over yet.
+    /// Where damage began that no sound frame has ended yet.
     open: Option<(u64, Cause)>,
-    /// A frame that waits while the damage before it is told.
+    /// A sound frame that is passed on after the damage before it.
     waiting: Option<Header>,
-    /// Length of the payload that was passed on, and is in the window still.
+    /// Length of the frame that was passed on: it stays in the window until the next.
     lent: usize,
     failed: u32,
     ended: bool,
@@ -53,7 +54,7 @@ impl<R: Read> Frames<R> {
     pub(super) fn new(source: R) -> Frames<R> {
         Frames {
             window: Window::new(source),
-            capture: None,
+            file: None,
             sequence: 0,
             record: 0,
             chain: Chain::default(),
@@ -122,7 +123,7 @@ impl<R: Read> Frames<R> {
             return Ok(Err((Cause::NoFrame, 0)));
         };
         if header.version.major != Version::CURRENT.major {
-            if self.capture.is_none() {
+            if self.file.is_none() {
                 return Err(ReadError::Version(header.version));
             }
             return Ok(Err((Cause::Foreign, 0)));
@@ -130,10 +131,7 @@ impl<R: Read> Frames<R> {
         if !header.is_bounded() {
             return Ok(Err((Cause::NoFrame, 0)));
         }
-        if self
-            .capture
-            .is_some_and(|capture| capture != header.capture)
-        {
+        if self.file.is_some_and(|file| file != header.file) {
             return Ok(Err((Cause::Foreign, 0)));
         }
         let length = HEADER + header.stored as usize;
@@ -146,16 +144,16 @@ impl<R: Read> Frames<R> {
             let believed = if self.failed > DOUBTED { length } else { 0 };
             return Ok(Err((Cause::Payload, believed)));
         }
-        if header.kind == kind::BEGINNING && capture_id(payload) != header.capture {
+        if header.kind == kind::BEGINNING && file_id(payload) != header.file {
             return Ok(Err((Cause::Chain, length)));
         }
         Ok(self
-            .place(&header, payload)
+            .misplaced(&header, payload)
             .map_or(Ok(header), |cause| Err((cause, length))))
     }
 
     /// Why a sound frame does not belong here.
-    fn place(&self, header: &Header, payload: &[u8]) -> Option<Cause> {
+    fn misplaced(&self, header: &Header, payload: &[u8]) -> Option<Cause> {
         if self.ended {
             return Some(Cause::AfterEnd);
         }
@@ -164,11 +162,12 @@ impl<R: Read> Frames<R> {
         }
         let continues = header.next_chain(&self.chain, payload) == header.chain
             && header.first_record == self.record;
-        // Behind a gap there is nothing to compare with.
+        // After a gap the value of the chain before this frame is not known.
         (header.sequence == self.sequence && !continues).then_some(Cause::Chain)
     }
 
-    /// Passes over what is no frame to be passed on.
+    /// Goes on behind a frame that is not passed on, or to the next marker where its
+    /// length is not certain.
     fn skip(&mut self, cause: Cause, length: usize) -> Result<(), ReadError> {
         let offset = self.window.offset();
         if self.open.is_none() {
@@ -179,8 +178,8 @@ impl<R: Read> Frames<R> {
         } else {
             self.window.skip_to_marker()?;
         }
-        if self.capture.is_none() && self.window.offset() > SEARCHED {
-            return Err(ReadError::NotACapture);
+        if self.file.is_none() && self.window.offset() > SEARCHED {
+            return Err(ReadError::NotARecording);
         }
         Ok(())
     }
@@ -203,8 +202,8 @@ impl<R: Read> Frames<R> {
 
     /// What there is to say at the end of the file.
     fn end(&mut self) -> Result<Next, ReadError> {
-        if self.capture.is_none() {
-            return Err(ReadError::NotACapture);
+        if self.file.is_none() {
+            return Err(ReadError::NotARecording);
         }
         let here = self.window.offset();
         let (offset, cause) = match self.open.take() {
@@ -212,7 +211,7 @@ impl<R: Read> Frames<R> {
             None if self.ended => return Ok(Next::Over),
             None => (here, Cause::NoEnd),
         };
-        // Behind the frame that ends the capture nothing can be missing.
+        // Behind the frame that ends the file nothing can be missing.
         let nothing = self.ended.then_some(0);
         Ok(Next::Damage(Damage {
             cause,
@@ -226,9 +225,9 @@ impl<R: Read> Frames<R> {
         }))
     }
 
-    /// Takes a frame for the last one.
+    /// Remembers a frame as the last one.
     fn pass_on(&mut self, header: Header) -> Header {
-        self.capture = Some(header.capture);
+        self.file = Some(header.file);
         self.sequence = header.sequence + 1;
         self.record = header.first_record + u64::from(header.records);
         self.chain = header.chain;

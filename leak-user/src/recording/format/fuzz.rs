@@ -4,7 +4,7 @@
 
 use super::{
     Item, ReadError, Reader,
-    frame::{Chain, Header, Version, capture_id, flag, kind},
+    frame::{Chain, Header, Version, file_id, flag, kind},
     verify,
 };
 
@@ -26,11 +26,11 @@ pub fn file(bytes: &[u8]) {
 pub fn segment(bytes: &[u8]) {
     let file = sound(bytes, 0, bytes.len(), bytes.len());
     let read = items(&file).expect("the frames are sound");
-    // What the segment does not have was announced, and is missed.
+    // The header announces as many records as there are bytes: what does not come is lost.
     assert!(bytes.len() < 3 || read.damages > 0 || read.records > 0);
 }
 
-/// A whole capture with one segment, stored as `payload`, that claims to have `raw`
+/// A whole file with one segment, stored as `payload`, that claims to have `raw`
 /// bytes and `records` records.
 pub fn sound(payload: &[u8], flags: u8, raw: usize, records: usize) -> Vec<u8> {
     let beginning = b"{}".as_slice();
@@ -56,7 +56,7 @@ pub fn sound(payload: &[u8], flags: u8, raw: usize, records: usize) -> Vec<u8> {
             records: length(records),
             sequence: sequence as u64,
             first_record,
-            capture: capture_id(beginning),
+            file: file_id(beginning),
             earliest: 0,
             latest: 0,
             chain,

@@ -1,4 +1,4 @@
-//! The index at a capture's end: where segments are, for those who can seek.
+//! The index at a file's end: where segments are, for readers that can seek.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::model::time::Nanos;
 
-/// Most entries; of a longer capture every second, fourth, ... segment has one.
+/// Most entries. In a longer file every second, fourth, ... segment has one.
 const MAX_ENTRIES: usize = 8192;
 
 /// Bytes of an entry.
@@ -16,7 +16,7 @@ const ENTRY: usize = 32;
 
 /// Where a segment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct IndexEntry {
     /// First byte of its frame.
     pub offset: u64,
     pub sequence: u64,
@@ -26,12 +26,12 @@ pub struct Entry {
     pub earliest: Nanos,
 }
 
-/// Collects the entries while a capture is written.
+/// Collects the entries while a file is written.
 #[derive(Debug)]
 pub(super) struct IndexBuilder {
-    entries: Vec<Entry>,
+    entries: Vec<IndexEntry>,
     seen: u64,
-    /// Each how many segments have one entry.
+    /// How many segments one entry stands for: 1, 2, 4, ...
     stride: u64,
 }
 
@@ -46,7 +46,7 @@ impl Default for IndexBuilder {
 }
 
 impl IndexBuilder {
-    pub(super) fn add(&mut self, entry: Entry) {
+    pub(super) fn add(&mut self, entry: IndexEntry) {
         if self.seen.is_multiple_of(self.stride) {
             if self.entries.len() == MAX_ENTRIES {
                 let mut even = false;
@@ -82,18 +82,19 @@ impl IndexBuilder {
     }
 }
 
-/// What the end of a capture says of it.
+/// What the end of a file says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     pub frames: u64,
     pub records: u64,
     pub chain: super::Chain,
     /// In the order of the file.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<IndexEntry>,
 }
 
 impl Index {
-    /// Reads it. `None` if the capture has none: it did not end, or is damaged there.
+    /// Reads it. `None` if the file has none: the recording did not end, or the file is
+    /// damaged there.
     ///
     /// # Errors
     /// The file cannot be read or sought in.
@@ -128,7 +129,7 @@ fn parse(frame: &[u8]) -> Option<Index> {
     if !sound {
         return None;
     }
-    let entries = payload.chunks_exact(ENTRY).map(|bytes| Entry {
+    let entries = payload.chunks_exact(ENTRY).map(|bytes| IndexEntry {
         offset: u64_at(bytes, 0),
         sequence: u64_at(bytes, 8),
         first_record: u64_at(bytes, 16),

@@ -1,12 +1,12 @@
-//! Inputs as records: what is no event, and which of both a record is. Where a part
-//! comes from the report's model, it is JSON up to the record's end, so that keys may
-//! be added.
+//! Inputs as records: those that are no events, and which of both a record is. What
+//! comes from the report's model is JSON, as the last field of its record: keys may be
+//! added there by any later version.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     events,
-    fields::{Field, records},
+    fields::{Field, field_by_field},
     kinds,
     wire::Cursor,
 };
@@ -20,14 +20,14 @@ use crate::{
 /// Most bytes of JSON in a record: parsed, it can take ten times as much.
 const MAX_JSON: usize = 1 << 20;
 
-records! {
+field_by_field! {
     BaselineProcess { id, parent, comm, time, descriptors, mappings, threads, children }
     Observation { time, process, close_wait, watches }
     Snapshot { time, descriptors, mappings, threads, young, adopt_as_preexisting }
 }
 
 /// Appends an input; returns its kind of record, and its time if it has one. `None`
-/// where it is longer than a capture takes.
+/// where its JSON is longer than a record may have.
 pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>)> {
     Some(match input {
         Input::Event(event) => {

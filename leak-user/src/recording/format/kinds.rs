@@ -1,39 +1,61 @@
-//! Numbers of the records that state their length. Part of the format: never reuse
-//! one.
+//! Numbers of the kinds of records that state their length. They are part of the
+//! format: a number is never used again for something else.
 
-/// A part of a record that is longer than a segment.
-pub(super) const PART: u8 = 1;
+/// Constants, and the list of them all.
+macro_rules! kinds {
+    ($($(#[$comment:meta])* $name:ident = $number:literal,)+) => {
+        $($(#[$comment])* pub(super) const $name: u8 = $number;)+
 
-pub(super) const SITE: u8 = 2;
-pub(super) const RANGE_RELEASED: u8 = 3;
-pub(super) const REMAPPED: u8 = 4;
-pub(super) const FORKED: u8 = 5;
-pub(super) const EXECUTED: u8 = 6;
-pub(super) const EXITED: u8 = 7;
-pub(super) const UNCOVERED: u8 = 8;
-pub(super) const CODE_MAPPED: u8 = 9;
-pub(super) const INTERPRETED: u8 = 10;
-pub(super) const STACK_SAMPLE: u8 = 11;
-pub(super) const UNFINISHED: u8 = 12;
-pub(super) const FAILED: u8 = 13;
+        /// All of them, in ascending order.
+        pub(super) const ALL: &[(&str, u8)] = &[$((stringify!($name), $number)),+];
+    };
+}
 
-pub(super) const BASELINE: u8 = 32;
-pub(super) const COMPARED: u8 = 33;
-pub(super) const GONE: u8 = 34;
-pub(super) const LOST: u8 = 35;
-pub(super) const HORIZON: u8 = 36;
-pub(super) const COUNTED: u8 = 37;
-pub(super) const SAMPLE: u8 = 38;
-pub(super) const FACTS: u8 = 39;
-pub(super) const STACK: u8 = 40;
-pub(super) const DESCRIBED: u8 = 41;
-pub(super) const LIMITS: u8 = 42;
-pub(super) const SHARED_LIMITS: u8 = 43;
-pub(super) const HEALTH: u8 = 44;
-pub(super) const ENDED: u8 = 45;
-pub(super) const FIRST_FAILURE: u8 = 46;
-pub(super) const SHARED: u8 = 47;
-pub(super) const OBSERVED: u8 = 48;
-pub(super) const RESTORED: u8 = 49;
+kinds! {
+    /// A fragment of a record that is too long for a segment.
+    FRAGMENT = 1,
 
-// Above 127 a first byte is that of an acquisition or a release.
+    // Events.
+    SITE = 2,
+    RANGE_RELEASED = 3,
+    REMAPPED = 4,
+    FORKED = 5,
+    EXECUTED = 6,
+    EXITED = 7,
+    UNCOVERED = 8,
+    CODE_MAPPED = 9,
+    INTERPRETED = 10,
+    STACK_SAMPLE = 11,
+    UNFINISHED = 12,
+    FAILED = 13,
+
+    // Other inputs.
+    BASELINE = 32,
+    COMPARED = 33,
+    GONE = 34,
+    LOST = 35,
+    HORIZON = 36,
+    COUNTED = 37,
+    SAMPLE = 38,
+    FACTS = 39,
+    STACK = 40,
+    DESCRIBED = 41,
+    LIMITS = 42,
+    SHARED_LIMITS = 43,
+    HEALTH = 44,
+    ENDED = 45,
+    FIRST_FAILURE = 46,
+    SHARED = 47,
+    OBSERVED = 48,
+    RESTORED = 49,
+}
+
+// A number that two kinds have would be read as the first of them. From 128 on a first
+// byte is that of a compact record.
+const _: () = {
+    let mut at = 0;
+    while at < ALL.len() {
+        assert!(ALL[at].1 < 128 && (at == 0 || ALL[at - 1].1 < ALL[at].1));
+        at += 1;
+    }
+};

@@ -1,4 +1,4 @@
-//! Reads a capture from its beginning to its end, in memory that does not grow with it.
+//! Reads a file from its beginning to its end, in memory that does not grow with it.
 
 use std::{collections::VecDeque, io::Read};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::analysis::{Beginning, Input};
 
-/// What a capture holds, in the order in which it was written.
+/// What a file holds, in the order in which it was written.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     Input(Input),
@@ -20,7 +20,7 @@ pub enum Item {
     Unknown(Unknown),
 }
 
-/// Reads a capture.
+/// Reads a file.
 pub struct Reader<R> {
     frames: Frames<R>,
     decompressor: zstd::bulk::Decompressor<'static>,
@@ -30,11 +30,11 @@ pub struct Reader<R> {
     version: Version,
     beginning: Option<Beginning>,
     /// What was met while looking for the beginning.
-    early: VecDeque<Met>,
+    early: VecDeque<Step>,
 }
 
 /// A step through the frames.
-enum Met {
+enum Step {
     Segment(Header),
     Item(Item),
     Nothing,
@@ -59,11 +59,11 @@ impl<R: Read> Reader<R> {
         loop {
             let met = reader.step()?;
             let (found, over) = match met {
-                Met::Nothing => (reader.beginning.is_some(), false),
-                Met::Segment(_) | Met::Over => (false, true),
-                Met::Item(_) => (false, false),
+                Step::Nothing => (reader.beginning.is_some(), false),
+                Step::Segment(_) | Step::Over => (false, true),
+                Step::Item(_) => (false, false),
             };
-            if !matches!(met, Met::Nothing) {
+            if !matches!(met, Step::Nothing) {
                 reader.early.push_back(met);
             }
             if found || over || reader.early.len() > 16 {
@@ -106,10 +106,10 @@ impl<R: Read> Reader<R> {
                 None => self.step()?,
             };
             match met {
-                Met::Segment(header) => self.segment = Some(header),
-                Met::Item(item) => return Ok(Some(item)),
-                Met::Nothing => {}
-                Met::Over => return Ok(None),
+                Step::Segment(header) => self.segment = Some(header),
+                Step::Item(item) => return Ok(Some(item)),
+                Step::Nothing => {}
+                Step::Over => return Ok(None),
             }
         }
     }
@@ -131,7 +131,7 @@ impl<R: Read> Reader<R> {
     /// As [`Reader::next_item`].
     pub fn check(mut self, mut each: impl FnMut(Damage)) -> Result<(), ReadError> {
         for met in self.early {
-            if let Met::Item(Item::Damage(damage)) = met {
+            if let Step::Item(Item::Damage(damage)) = met {
                 each(damage);
             }
         }
@@ -144,11 +144,11 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn step(&mut self) -> Result<Met, ReadError> {
+    fn step(&mut self) -> Result<Step, ReadError> {
         let header = match self.frames.next()? {
             Next::Frame(header) => header,
-            Next::Damage(damage) => return Ok(Met::Item(Item::Damage(damage))),
-            Next::Over => return Ok(Met::Over),
+            Next::Damage(damage) => return Ok(Step::Item(Item::Damage(damage))),
+            Next::Over => return Ok(Step::Over),
         };
         self.version = self.version.max(header.version);
         let readable = header.flags & flag::MUST_KNOW & !flag::ZSTD == 0;
@@ -157,11 +157,11 @@ impl<R: Read> Reader<R> {
                 if self.beginning.is_none() {
                     self.beginning = serde_json::from_slice(self.frames.payload()).ok();
                 }
-                Met::Nothing
+                Step::Nothing
             }
             kind::SEGMENT if readable => self.open(header),
-            kind::END if readable => Met::Nothing,
-            kind => Met::Item(Item::Unknown(Unknown {
+            kind::END if readable => Step::Nothing,
+            kind => Step::Item(Item::Unknown(Unknown {
                 frame: true,
                 kind,
                 length: (HEADER as u64) + u64::from(header.stored),
@@ -172,7 +172,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Decompresses a segment.
-    fn open(&mut self, header: Header) -> Met {
+    fn open(&mut self, header: Header) -> Step {
         let Reader {
             frames,
             decompressor,
@@ -193,15 +193,15 @@ impl<R: Read> Reader<R> {
             }
         });
         match filled {
-            Ok(()) => Met::Segment(header),
+            Ok(()) => Step::Segment(header),
             Err(()) => {
-                let damage = inside(
+                let damage = damage_in(
                     &header,
                     self.frames.offset(),
                     header.records,
                     Cause::Undecodable,
                 );
-                Met::Item(Item::Damage(damage))
+                Step::Item(Item::Damage(damage))
             }
         }
     }
@@ -226,15 +226,17 @@ fn item<R: Read>(record: Record, header: &Header, frames: &Frames<R>, version: V
             records: 1,
             version,
         }),
-        Record::Incomplete => Item::Damage(inside(header, frames.offset(), 1, Cause::Incomplete)),
+        Record::Incomplete => {
+            Item::Damage(damage_in(header, frames.offset(), 1, Cause::Incomplete))
+        }
         Record::Malformed { left } => {
-            Item::Damage(inside(header, frames.offset(), left, Cause::Undecodable))
+            Item::Damage(damage_in(header, frames.offset(), left, Cause::Undecodable))
         }
     }
 }
 
 /// Damage that shows only in a segment whose frame is sound.
-fn inside(header: &Header, offset: u64, records: u32, cause: Cause) -> Damage {
+fn damage_in(header: &Header, offset: u64, records: u32, cause: Cause) -> Damage {
     let times = header.times();
     Damage {
         cause,

@@ -1,7 +1,7 @@
-//! Records of a segment, one by one.
+//! Reads the records of segments, one by one, and joins those that come in fragments.
 
 use super::{
-    hot::{HotDecoder, tag},
+    compact::{CompactDecoder, tag},
     inputs, kinds,
     segment::MAX_RECORD,
     wire::Cursor,
@@ -17,7 +17,7 @@ pub(super) enum Record {
         kind: u8,
         length: usize,
     },
-    /// The last part of a record whose other parts are missing.
+    /// The last fragment of a record of which other fragments are missing.
     Incomplete,
     /// From here on the segment makes no sense; `left` records should have come.
     Malformed {
@@ -25,9 +25,9 @@ pub(super) enum Record {
     },
 }
 
-/// A record that comes in parts.
+/// The fragments of a record that came so far.
 #[derive(Debug)]
-struct Parts {
+struct Fragments {
     kind: u8,
     total: usize,
     bytes: Vec<u8>,
@@ -40,8 +40,10 @@ pub(super) struct Records {
     position: usize,
     /// Records that the segment still should have.
     left: u32,
-    hot: HotDecoder,
-    parts: Option<Parts>,
+    compact: CompactDecoder,
+    /// Of the record that is being joined; it may have begun in a segment before.
+    fragments: Option<Fragments>,
+    /// The record that was joined last.
     whole: Vec<u8>,
 }
 
@@ -55,7 +57,7 @@ impl Records {
         self.raw.clear();
         self.position = 0;
         self.left = 0;
-        self.hot.clear();
+        self.compact.clear();
         if let Err(error) = fill(&mut self.raw) {
             self.raw.clear();
             return Err(error);
@@ -72,8 +74,8 @@ impl Records {
             let Some(tag) = from.byte() else {
                 return self.at_end();
             };
-            if tag & (tag::HOT | tag::LATER) == tag::HOT && self.left > 0 {
-                let Ok(event) = self.hot.decode(tag, &mut from) else {
+            if tag & (tag::COMPACT | tag::LATER) == tag::COMPACT && self.left > 0 {
+                let Ok(event) = self.compact.decode(tag, &mut from) else {
                     return self.malformed();
                 };
                 self.left -= 1;
@@ -93,22 +95,22 @@ impl Records {
             let end = self.raw.len() - from.len();
             let start = end - payload.len();
             self.position = end;
-            if tag == kinds::PART {
-                match self.part(start, end) {
-                    Some(Part::More) => continue,
-                    Some(Part::Whole(kind)) if self.left > 0 => {
+            if tag == kinds::FRAGMENT {
+                match self.fragment(start, end) {
+                    Some(Joined::More) => continue,
+                    Some(Joined::Whole(kind)) if self.left > 0 => {
                         self.left -= 1;
                         return Some(record(kind, &self.whole));
                     }
-                    Some(Part::Orphan) if self.left > 0 => {
+                    Some(Joined::Orphan) if self.left > 0 => {
                         self.left -= 1;
                         return Some(Record::Incomplete);
                     }
-                    _ => return self.malformed(),
+                    Some(Joined::Whole(_) | Joined::Orphan) | None => return self.malformed(),
                 }
             }
-            // Whatever came in parts before does not go on.
-            self.parts = None;
+            // Fragments follow each other: after another record nothing is joined to them.
+            self.fragments = None;
             if self.left == 0 {
                 return self.malformed();
             }
@@ -129,52 +131,54 @@ impl Records {
         Some(Record::Malformed { left })
     }
 
-    /// Takes the part in `start..end`: kind, length of the whole, offset, bytes. `None`
-    /// where it is none.
-    fn part(&mut self, start: usize, end: usize) -> Option<Part> {
+    /// Takes the fragment in `start..end`: kind, length of the whole, offset, bytes.
+    /// `None` where it is none.
+    fn fragment(&mut self, start: usize, end: usize) -> Option<Joined> {
         let mut from = Cursor::new(&self.raw[start..end]);
         let kind = from.byte()?;
         let total = usize::try_from(from.varint()?).ok()?;
         let offset = usize::try_from(from.varint()?).ok()?;
         let bytes = from.take(from.len())?;
         let behind = offset.checked_add(bytes.len())?;
-        if kind == kinds::PART || bytes.is_empty() || behind > total || total > MAX_RECORD {
+        if kind == kinds::FRAGMENT || bytes.is_empty() || behind > total || total > MAX_RECORD {
             return None;
         }
         if offset == 0 {
-            self.parts = Some(Parts {
+            self.fragments = Some(Fragments {
                 kind,
                 total,
                 bytes: Vec::new(),
             });
         }
-        let follows =
-            |parts: &Parts| (parts.kind, parts.total, parts.bytes.len()) == (kind, total, offset);
-        let Some(mut parts) = self.parts.take().filter(follows) else {
+        let follows = |before: &Fragments| {
+            (before.kind, before.total, before.bytes.len()) == (kind, total, offset)
+        };
+        let Some(mut fragments) = self.fragments.take().filter(follows) else {
             return Some(if behind == total {
-                Part::Orphan
+                Joined::Orphan
             } else {
-                Part::More
+                Joined::More
             });
         };
-        parts.bytes.extend(bytes);
+        fragments.bytes.extend(bytes);
         Some(if behind == total {
-            self.whole = parts.bytes;
-            Part::Whole(kind)
+            self.whole = fragments.bytes;
+            Joined::Whole(kind)
         } else {
-            self.parts = Some(parts);
-            Part::More
+            self.fragments = Some(fragments);
+            Joined::More
         })
     }
 }
 
-/// What a part made.
-enum Part {
-    /// Others follow, or others are missing and this is not the last one.
+/// What became of a record with one more fragment.
+enum Joined {
+    /// More fragments follow. Or some are missing, and this is not the last one: what is
+    /// missing is told once, with the last.
     More,
     /// A record of this kind is complete.
     Whole(u8),
-    /// The last part of a record whose other parts are missing.
+    /// This was the last fragment, and others are missing.
     Orphan,
 }
 

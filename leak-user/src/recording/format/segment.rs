@@ -1,11 +1,12 @@
 //! Segments: records, one behind the other, that are compressed together and need
-//! nothing from other segments. They can be kept in memory and written later.
+//! nothing from other segments. So they can be kept in memory and written later, also
+//! without those that came before them.
 
 use std::collections::VecDeque;
 
 use super::{
+    compact::CompactEncoder,
     frame::{MAX_RAW, flag},
-    hot::HotEncoder,
     inputs, kinds,
     wire::put,
 };
@@ -14,14 +15,14 @@ use crate::{analysis::Input, event::Event, model::time::Nanos};
 /// Bytes of records from which a segment is closed.
 const FULL: usize = 512 << 10;
 
-/// Most bytes of one part of a record that is too long for a segment.
-const PART: usize = 256 << 10;
+/// Most bytes of one fragment of a record that is too long for a segment.
+const FRAGMENT: usize = 256 << 10;
 
-/// Most bytes of a record, all its parts together.
+/// Most bytes of a record, all its fragments together.
 pub const MAX_RECORD: usize = 8 << 20;
 
 // What does not compress is stored as it is, and must fit a frame then.
-const _: () = assert!(FULL + PART + 1024 <= super::MAX_STORED as usize);
+const _: () = assert!(FULL + FRAGMENT + 1024 <= super::MAX_STORED as usize);
 
 /// A segment that is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,10 +64,10 @@ impl std::fmt::Display for TooLong {
 
 impl std::error::Error for TooLong {}
 
-/// Makes segments of records. What is full waits in [`Encoder::pop`].
+/// Makes segments of inputs. A segment that is full waits until [`Encoder::pop`] takes it.
 pub struct Encoder {
     compressor: zstd::bulk::Compressor<'static>,
-    hot: HotEncoder,
+    compact: CompactEncoder,
     raw: Vec<u8>,
     /// A record while it is encoded.
     record: Vec<u8>,
@@ -83,8 +84,8 @@ impl Encoder {
     pub fn new(level: i32) -> std::io::Result<Encoder> {
         Ok(Encoder {
             compressor: zstd::bulk::Compressor::new(level)?,
-            hot: HotEncoder::default(),
-            raw: Vec::with_capacity(FULL + PART),
+            compact: CompactEncoder::default(),
+            raw: Vec::with_capacity(FULL + FRAGMENT),
             record: Vec::new(),
             records: 0,
             times: None,
@@ -100,13 +101,13 @@ impl Encoder {
         match input {
             Input::Event(Event::Acquired(acquired)) => {
                 self.saw(acquired.time);
-                self.hot.acquired(&mut self.raw, acquired);
+                self.compact.acquired(&mut self.raw, acquired);
                 self.counted();
                 Ok(())
             }
             Input::Event(Event::Released(released)) => {
                 self.saw(released.time);
-                self.hot.released(&mut self.raw, released);
+                self.compact.released(&mut self.raw, released);
                 self.counted();
                 Ok(())
             }
@@ -138,24 +139,24 @@ impl Encoder {
         if let Some(time) = time {
             self.saw(time);
         }
-        if payload.len() <= PART {
+        if payload.len() <= FRAGMENT {
             self.framed(kind, payload);
             self.counted();
             return Ok(());
         }
-        for (number, part) in payload.chunks(PART).enumerate() {
+        for (number, fragment) in payload.chunks(FRAGMENT).enumerate() {
             if number > 0 {
                 self.flush();
             }
             let mut head = vec![kind];
             put(&mut head, payload.len() as u64);
-            put(&mut head, (number * PART) as u64);
-            self.raw.push(kinds::PART);
-            put(&mut self.raw, (head.len() + part.len()) as u64);
+            put(&mut head, (number * FRAGMENT) as u64);
+            self.raw.push(kinds::FRAGMENT);
+            put(&mut self.raw, (head.len() + fragment.len()) as u64);
             self.raw.extend(head);
-            self.raw.extend(part);
+            self.raw.extend(fragment);
         }
-        // The record is where its last part is.
+        // The record counts where its last fragment is.
         self.counted();
         Ok(())
     }
@@ -173,7 +174,7 @@ impl Encoder {
 
     fn counted(&mut self) {
         self.records += 1;
-        if self.raw.len() >= FULL || self.hot.is_full() {
+        if self.raw.len() >= FULL || self.compact.is_full() {
             self.flush();
         }
     }
@@ -183,11 +184,11 @@ impl Encoder {
         if self.raw.is_empty() {
             return;
         }
-        let raw = u32::try_from(self.raw.len()).expect("FULL and PART bound it");
-        debug_assert!(raw <= MAX_RAW, "FULL and PART bound it");
+        let raw = u32::try_from(self.raw.len()).expect("FULL and FRAGMENT bound it");
+        debug_assert!(raw <= MAX_RAW, "FULL and FRAGMENT bound it");
         let (flags, stored) = match self.compressor.compress(&self.raw) {
             Ok(stored) if stored.len() < self.raw.len() => (flag::ZSTD, stored),
-            // Without memory for zstd, or where nothing is won.
+            // zstd has no memory, or compressing wins nothing.
             _ => (0, self.raw.clone()),
         };
         let (earliest, latest) = self.times.take().unwrap_or_default();
@@ -200,7 +201,7 @@ impl Encoder {
             stored,
         });
         self.raw.clear();
-        self.hot.clear();
+        self.compact.clear();
         self.records = 0;
     }
 

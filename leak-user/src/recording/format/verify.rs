@@ -1,4 +1,4 @@
-//! Whether a capture is as it was written.
+//! Whether a file is as it was written: frames and their chain. Records are not decoded.
 
 use std::io::Read;
 
@@ -24,16 +24,17 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Whether nothing was altered, removed, added or reordered since the capture, by
-    /// anyone who did not rewrite all of it: that only a comparison of
-    /// [`Verified::chain`] with a value kept elsewhere shows.
+    /// Whether nothing was altered, removed, added or reordered since the file was
+    /// written. It does not show that someone rewrote the whole file with a chain of its
+    /// own: for that, compare [`Verified::chain`] with the value that was printed when
+    /// the recording ended.
     #[must_use]
     pub fn intact(&self) -> bool {
         self.damaged == 0
     }
 }
 
-/// Checks all frames of a capture.
+/// Checks all frames of a file.
 ///
 /// # Errors
 /// The source cannot be read, has no intact frame, or is of a newer major version.

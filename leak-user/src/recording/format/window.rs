@@ -1,4 +1,4 @@
-//! A part of a file in memory: what is read ahead of the place where the reader is.
+//! The stretch of a file that is in memory: what is read ahead of where the reader is.
 
 use std::io::{self, Read};
 

@@ -1,4 +1,4 @@
-//! Numbers in records: LEB128 varints, zigzag for differences.
+//! Numbers in records: LEB128 varints, and zigzag for differences, which may be negative.
 
 /// Appends a varint: seven bits a byte, the lowest first, the upper bit set where
 /// more follow.

@@ -1,11 +1,11 @@
-//! Writes a capture: each frame in one call, so that what was written is readable
-//! whenever the writer is killed.
+//! Writes a file: each frame in one call, so that all of them can be read whenever the
+//! writer is killed.
 
 use std::io::{self, Write};
 
 use super::{
-    frame::{Chain, HEADER, Header, MAX_STORED, Version, capture_id, kind},
-    index::{Entry, IndexBuilder},
+    frame::{Chain, HEADER, Header, MAX_STORED, Version, file_id, kind},
+    index::{IndexBuilder, IndexEntry},
     segment::{Encoder, Segment, TooLong},
 };
 use crate::{
@@ -13,13 +13,14 @@ use crate::{
     model::time::Nanos,
 };
 
-/// Level of zstd: the fastest, which wins most of what there is to win.
+/// Level of zstd: the fastest. It already wins most of what there is to win.
 pub const LEVEL: i32 = 1;
 
 /// Why something was not written.
 #[derive(Debug)]
 pub enum WriteError {
-    /// The sink failed. The segment is lost, which a reader will see; writing may go on.
+    /// The sink failed. The segment is lost, and a reader will see that it is missing;
+    /// writing may go on.
     Io(io::Error),
     /// The record is too long. Nothing was written.
     TooLong(TooLong),
@@ -65,13 +66,13 @@ pub struct Finished {
     pub chain: Chain,
 }
 
-/// Writes a capture.
+/// Writes a file.
 pub struct Writer<W> {
     sink: W,
     encoder: Encoder,
     /// A frame before it is written.
     frame: Vec<u8>,
-    capture: [u8; 8],
+    file: [u8; 8],
     sequence: u64,
     records: u64,
     /// Where in the sink the next byte goes, and the end of the last frame that was
@@ -83,7 +84,7 @@ pub struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a capture. `beginning` is written twice, so that no single damage takes
+    /// Begins a file. `beginning` is written twice, so that no single damage takes
     /// it away.
     ///
     /// # Errors
@@ -99,7 +100,7 @@ impl<W: Write> Writer<W> {
             sink,
             encoder: Encoder::new(LEVEL)?,
             frame: Vec::new(),
-            capture: capture_id(&beginning),
+            file: file_id(&beginning),
             sequence: 0,
             records: 0,
             position: 0,
@@ -112,7 +113,7 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    /// Writes an input, sooner or later.
+    /// Writes an input, once its segment is full or flushed.
     ///
     /// # Errors
     /// The input is too long, or the sink fails.
@@ -142,7 +143,7 @@ impl<W: Write> Writer<W> {
         Ok(self.frame(kind::SEGMENT, segment)?)
     }
 
-    /// Ends the capture.
+    /// Ends the file.
     ///
     /// # Errors
     /// The sink fails.
@@ -161,8 +162,8 @@ impl<W: Write> Writer<W> {
         Ok((self.sink, finished))
     }
 
-    /// Bytes written so far, up to the end of the last whole frame: what may be cut off
-    /// behind it is what a failed call left.
+    /// Bytes written so far, up to the end of the last whole frame. Where a call failed
+    /// there may be a piece of a frame behind it, which can be cut off.
     pub fn bytes(&self) -> u64 {
         self.whole
     }
@@ -189,7 +190,7 @@ impl<W: Write> Writer<W> {
             records: segment.records,
             sequence: self.sequence,
             first_record: self.records,
-            capture: self.capture,
+            file: self.file,
             earliest: segment.earliest,
             latest: segment.latest,
             chain: Chain::default(),
@@ -201,7 +202,7 @@ impl<W: Write> Writer<W> {
         self.frame.extend(&segment.stored);
         debug_assert_eq!(self.frame.len(), HEADER + segment.stored.len());
         if kind == kind::SEGMENT {
-            self.index.add(Entry {
+            self.index.add(IndexEntry {
                 offset: self.position,
                 sequence: self.sequence,
                 first_record: self.records,

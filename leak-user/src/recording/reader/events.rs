@@ -1,17 +1,21 @@
-//! The single events of a recording as rows, one after the other: nothing of them is
-//! kept, whatever the recording's length.
+//! The events of a recording as rows, one after the other. No event is kept, so memory
+//! does not grow with the recording.
 
 use std::{collections::VecDeque, io::Read};
 
-use super::{MAX_NAMED, Part, Query, ReplayError, Source, nanos, open};
-use crate::model::missing::Missing;
+use leak_common::Class;
+
+use super::{
+    Query, QueryError, Source,
+    missed::MAX_NAMED,
+    parts::{self, Part},
+};
 use crate::{
     analysis::{Beginning, Input},
     event::{Event, row::EventRow},
-    model::{report::Host, time::Nanos},
+    model::{missing::Missing, report::Host},
     recording::format::Item,
 };
-use leak_common::Class;
 
 /// Reads the events of a recording, which may be in several files.
 pub struct Events<'a, R: Read> {
@@ -25,17 +29,12 @@ impl<'a, R: Read> Events<'a, R> {
     /// Opens the files.
     ///
     /// # Errors
-    /// See [`ReplayError`].
-    pub fn new(sources: Vec<Source<R>>, query: &'a Query) -> Result<Events<'a, R>, ReplayError> {
-        let parts = open(sources)?;
+    /// See [`QueryError`].
+    pub fn new(sources: Vec<Source<R>>, query: &'a Query) -> Result<Events<'a, R>, QueryError> {
+        let parts = parts::open(sources)?;
         let beginning = parts.iter().find_map(|part| part.beginning.as_ref());
         if let Some(beginning) = beginning {
-            let time = |moment: Option<_>| moment.map(|moment| nanos(moment, beginning));
-            if let (Some(from), Some(to)) = (time(query.from), time(query.to))
-                && from >= to
-            {
-                return Err(ReplayError::Times("--from is not before --to".to_owned()));
-            }
+            query.check_times(beginning)?;
         }
         Ok(Events {
             host: beginning.map(|one| one.host.clone()).unwrap_or_default(),
@@ -61,10 +60,10 @@ impl<'a, R: Read> Events<'a, R> {
     ///
     /// # Errors
     /// A file cannot be read.
-    pub fn next_row(&mut self) -> Result<Option<EventRow>, ReplayError> {
+    pub fn next_row(&mut self) -> Result<Option<EventRow>, QueryError> {
         let unknown = Beginning::default();
         while let Some(part) = self.parts.front_mut() {
-            let item = part.reader.next_item().map_err(|error| ReplayError::Read {
+            let item = part.reader.next_item().map_err(|error| QueryError::Read {
                 name: part.name.clone(),
                 error,
             })?;
@@ -106,8 +105,8 @@ fn row(input: &Input, beginning: &Beginning, query: &Query) -> Option<EventRow> 
             return None;
         }
     };
-    let bound = |moment: Option<_>, none: Nanos| moment.map_or(none, |m| nanos(m, beginning));
-    if time < bound(query.from, 0) || time > bound(query.to, Nanos::MAX) || !of_kind {
+    let earliest = query.earliest(beginning).unwrap_or(0);
+    if !(earliest..=query.latest(beginning)).contains(&time) || !of_kind {
         return None;
     }
     let of = |pid: &u32| query.pids.is_empty() || query.pids.contains(pid);

@@ -11,10 +11,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use super::Plan;
+use super::Options;
 use crate::model::{escape::escape_bytes, file_name::expand};
 
-/// Where a capture is written.
+/// An open file of a recording.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) file: File,
@@ -45,17 +45,17 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(plan: &Plan) -> Files {
+    pub(super) fn new(options: &Options) -> Files {
         Files {
-            pattern: plan.path.clone(),
-            host: plan.host.clone(),
-            rotates: plan.rotate.is_some(),
-            keep: plan.keep.and_then(|keep| usize::try_from(keep).ok()),
+            pattern: options.path.clone(),
+            host: options.host.clone(),
+            rotates: options.rotate.is_some(),
+            keep: options.keep.and_then(|keep| usize::try_from(keep).ok()),
             made: VecDeque::new(),
         }
     }
 
-    /// Fails where no file can be made, before there is anything to write.
+    /// Fails where no file can be made: it is better to know before the trace begins.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let path = self.path_now();
         if path == Path::new("-") {

@@ -1,8 +1,10 @@
-//! Records inputs into a file, on a thread of its own: the trace hands them over in
-//! batches and never waits long. What does not find room is counted, and is then
-//! compared with `/proc` like everything that was lost.
+//! Writes a recording beside a trace, on a thread of its own: the trace hands inputs
+//! over in batches and never waits long. Inputs that find no room are counted; the trace
+//! then compares all processes with `/proc`, as after any other loss. What to tell a
+//! recording, and when a trigger fires, is left to the trace.
 
 mod files;
+mod options;
 mod past;
 mod sink;
 #[cfg(test)]
@@ -25,11 +27,11 @@ use std::{
 
 use crate::{
     analysis::{Beginning, Input},
-    cli::Part,
     event::Event,
     recording::format::{Chain, WriteError},
 };
-pub use trigger::{Trigger, Triggers, triggers};
+pub use options::{Options, PartLimit};
+pub use trigger::{Trigger, Triggers};
 
 use files::Files;
 use sink::Sink;
@@ -44,38 +46,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// Inputs that must not be lost (sites, stacks, names) and wait for room.
 const MAX_KEPT: usize = 64 * BATCH;
 
-/// What a killed recording may lack at its end.
+/// Between two flushes: what a killed recording may lack at its end.
 const FLUSH: Duration = Duration::from_millis(500);
-
-/// What to record, and where.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// `-` is standard output; `%h`, `%p` and `%t` are filled in.
-    pub path: PathBuf,
-    /// Of this host.
-    pub host: String,
-    /// Bytes from which a recording ends.
-    pub max_size: Option<u64>,
-    /// When a new file is begun.
-    pub rotate: Option<Part>,
-    /// Files kept of a rotation.
-    pub keep: Option<u32>,
-    /// Bytes of the past kept in memory until [`Recorder::fire`]; `None`: all is
-    /// written at once.
-    pub past: Option<u64>,
-    /// Command lines are left out.
-    pub redact: bool,
-}
-
-impl Plan {
-    /// Fails where no file can be made, before there is anything to write.
-    ///
-    /// # Errors
-    /// The directory does not exist, or is not writable.
-    pub fn check(&self) -> anyhow::Result<()> {
-        Files::new(self).check()
-    }
-}
 
 /// What was recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,7 +60,7 @@ pub struct Summary {
     pub bytes: u64,
     /// The chain's last value of the last file.
     pub chain: Option<Chain>,
-    /// It was ended for its size.
+    /// It was ended because it had its size.
     pub is_full: bool,
     /// Why the recording ended before the trace.
     pub error: Option<String>,
@@ -98,7 +70,7 @@ enum Message {
     Inputs(Vec<Input>),
     /// A new part begins, with the state there is.
     Part(Box<Beginning>, Vec<Input>),
-    /// The trigger fired.
+    /// A trigger fired: the past is written.
     Fire,
 }
 
@@ -106,11 +78,11 @@ enum Message {
 #[derive(Debug, Default)]
 struct Shared {
     wants_part: AtomicBool,
-    /// Parts that were begun.
+    /// Parts that the thread has begun.
     parts: AtomicU32,
     is_full: AtomicBool,
     has_failed: AtomicBool,
-    /// Inputs that no capture takes.
+    /// Inputs that are too long for a record.
     too_long: AtomicU64,
     bytes: AtomicU64,
     summary: Mutex<Summary>,
@@ -132,10 +104,10 @@ impl Recorder {
     ///
     /// # Errors
     /// The file cannot be made, or the thread not started.
-    pub fn start(plan: Plan, beginning: &Beginning) -> anyhow::Result<Recorder> {
+    pub fn start(options: Options, beginning: &Beginning) -> anyhow::Result<Recorder> {
         let (queue, messages) = sync_channel(QUEUE);
         let shared = Arc::<Shared>::default();
-        let sink = Sink::begin(plan.clone(), Files::new(&plan), beginning)?;
+        let sink = Sink::begin(options.clone(), Files::new(&options), beginning)?;
         let own = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("recording".to_owned())
@@ -150,7 +122,7 @@ impl Recorder {
         })
     }
 
-    /// Takes an input. It is on its way when [`Recorder::send`] was called.
+    /// Takes an input. [`Recorder::send`] hands it over.
     pub fn take(&mut self, input: Input) {
         self.batch.push(input);
     }
@@ -161,9 +133,9 @@ impl Recorder {
         self.batch.len() >= BATCH
     }
 
-    /// Hands over what was taken. Returns how many inputs were lost for want of room:
-    /// the recording says so at that place, and whoever takes the same inputs has to
-    /// take [`Input::Lost`] too.
+    /// Hands over what was taken. Returns how many inputs were lost because there was no
+    /// room. The recording has an [`Input::Lost`] in their place: an analysis that took
+    /// the same inputs has to take that one too, or both come to different reports.
     pub fn send(&mut self) -> u64 {
         if self.batch.is_empty() {
             return 0;
@@ -194,7 +166,7 @@ impl Recorder {
         loop {
             match queue.try_send(message) {
                 Ok(()) => return None,
-                // The thread ends early only if the allocator does.
+                // The thread ends early only if it panics for lack of memory.
                 Err(TrySendError::Disconnected(_)) => return None,
                 Err(TrySendError::Full(back)) => {
                     if Instant::now() >= end {
@@ -216,7 +188,8 @@ impl Recorder {
     /// Whether a new part is to begin: [`Recorder::part`].
     #[must_use]
     pub fn wants_part(&self) -> bool {
-        // Of a part that is on its way nothing is known yet.
+        // While a part is on its way to the thread, the flag is about the part before: it
+        // would ask for the same part again.
         self.shared.parts.load(Acquire) == self.parts && self.shared.wants_part.load(Relaxed)
     }
 
@@ -274,7 +247,7 @@ impl Recorder {
             let _ = queue.send(Message::Inputs(batch));
         }
         if let Some(thread) = self.thread.take() {
-            // It panics only if the allocator does.
+            // It panics only for lack of memory.
             let _ = thread.join();
         }
         let summary = self.shared.summary.lock();
@@ -286,19 +259,46 @@ impl Recorder {
     }
 }
 
-/// Whether what follows makes no sense without this.
+/// Whether an input is kept where there is no room. An acquisition that is lost is found
+/// again in `/proc`, and a count is told anew; but a site, a name or the state at a
+/// beginning is told once, and what follows makes no sense without it.
 fn must_stay(input: &Input) -> bool {
     match input {
-        Input::Event(event) => !matches!(
-            event,
-            Event::Acquired(_) | Event::Released(_) | Event::RangeReleased(_) | Event::Remapped(_)
-        ),
+        Input::Event(event) => match event {
+            Event::Acquired(_)
+            | Event::Released(_)
+            | Event::RangeReleased(_)
+            | Event::Remapped(_) => false,
+            Event::Site(_)
+            | Event::Forked(_)
+            | Event::Executed(_)
+            | Event::Exited { .. }
+            | Event::Uncovered { .. } => true,
+        },
         Input::Counted { .. } => false,
-        _ => true,
+        Input::Restored(_)
+        | Input::Baseline(_)
+        | Input::Compared { .. }
+        | Input::Gone(_)
+        | Input::Lost(_)
+        | Input::Horizon(_)
+        | Input::Sample(_)
+        | Input::Facts(..)
+        | Input::Stack { .. }
+        | Input::Described { .. }
+        | Input::Observed(_)
+        | Input::Shared { .. }
+        | Input::Failed(_)
+        | Input::Notice(_)
+        | Input::FirstFailure(_)
+        | Input::Limits(..)
+        | Input::SharedLimits(_)
+        | Input::Health(_)
+        | Input::Ended { .. } => true,
     }
 }
 
-/// The thread.
+/// What the thread does until the trace ends.
 fn write(mut sink: Sink, messages: &Receiver<Message>, shared: &Shared) {
     let mut flushed = Instant::now();
     loop {
@@ -334,8 +334,8 @@ fn write(mut sink: Sink, messages: &Receiver<Message>, shared: &Shared) {
         .unwrap_or_else(PoisonError::into_inner) = summary;
 }
 
-/// Only a failing sink is an end: a record too long is one record less. Returns whether
-/// it was short enough.
+/// Sorts errors: where writing fails the recording ends, but a record that is too long
+/// is one record less. Returns whether it was short enough.
 fn io_only(result: Result<(), WriteError>) -> std::io::Result<bool> {
     match result {
         Ok(()) => Ok(true),

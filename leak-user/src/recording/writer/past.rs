@@ -1,5 +1,6 @@
-//! The past in memory, until a trigger asks for it: stretches of compressed segments,
-//! each of which begins with the state there was, so that the oldest can go.
+//! The past in memory, until a trigger fires: parts of compressed segments. Each part
+//! begins with the state of that moment, so the oldest can be dropped when memory is
+//! full, and what is left can still be read.
 
 use std::collections::VecDeque;
 
@@ -8,22 +9,23 @@ use crate::{
     recording::format::{Encoder, LEVEL, Segment, WriteError, Writer},
 };
 
-/// A new stretch begins when one has this share of the memory.
+/// A new part begins when one has this share of the memory: an eighth.
 const SHARE: u64 = 8;
 
-struct Stretch {
+/// A part of the recording that would be written.
+struct Part {
     beginning: Beginning,
-    /// The state it begins with, and what followed.
+    /// The state that it begins with, and what followed.
     state: Vec<Segment>,
     segments: Vec<Segment>,
     bytes: u64,
 }
 
-/// What happened lately.
+/// What happened lately, as much as memory is given for.
 pub(super) struct Past {
     encoder: Encoder,
-    stretches: VecDeque<Stretch>,
-    /// What comes is the state that the last stretch begins with.
+    parts: VecDeque<Part>,
+    /// What comes is the state that the last part begins with.
     in_state: bool,
     limit: u64,
     bytes: u64,
@@ -33,7 +35,7 @@ impl Past {
     pub(super) fn new(limit: u64, beginning: &Beginning) -> std::io::Result<Past> {
         let mut past = Past {
             encoder: Encoder::new(LEVEL)?,
-            stretches: VecDeque::new(),
+            parts: VecDeque::new(),
             in_state: false,
             limit,
             bytes: 0,
@@ -43,7 +45,7 @@ impl Past {
     }
 
     fn begin(&mut self, beginning: &Beginning) {
-        self.stretches.push_back(Stretch {
+        self.parts.push_back(Part {
             beginning: beginning.clone(),
             state: Vec::new(),
             segments: Vec::new(),
@@ -62,19 +64,19 @@ impl Past {
         self.collect();
     }
 
-    /// Begins a stretch: the state it begins with comes next.
+    /// Begins a part: the state that it begins with comes next.
     pub(super) fn begin_part(&mut self, beginning: &Beginning) {
         self.flush();
         self.begin(beginning);
         self.in_state = true;
     }
 
-    /// The state is complete. Drops old stretches for which there is no room.
+    /// The state is complete. Drops the oldest parts, for which there is no room.
     pub(super) fn end_state(&mut self) {
         self.flush();
         self.in_state = false;
-        while self.bytes > self.limit && self.stretches.len() > 1 {
-            if let Some(oldest) = self.stretches.pop_front() {
+        while self.bytes > self.limit && self.parts.len() > 1 {
+            if let Some(oldest) = self.parts.pop_front() {
                 self.bytes -= oldest.bytes;
             }
         }
@@ -82,23 +84,23 @@ impl Past {
 
     fn collect(&mut self) {
         while let Some(segment) = self.encoder.pop() {
-            let Some(stretch) = self.stretches.back_mut() else {
+            let Some(part) = self.parts.back_mut() else {
                 return;
             };
             let bytes = segment.bytes() as u64;
-            stretch.bytes += bytes;
+            part.bytes += bytes;
             self.bytes += bytes;
             match self.in_state {
-                true => stretch.state.push(segment),
-                false => stretch.segments.push(segment),
+                true => part.state.push(segment),
+                false => part.segments.push(segment),
             }
         }
     }
 
     /// Whether it is time for [`Past::begin_part`].
     pub(super) fn wants_part(&self) -> bool {
-        self.stretches.back().is_some_and(|stretch| {
-            let happened: usize = stretch.segments.iter().map(Segment::bytes).sum();
+        self.parts.back().is_some_and(|part| {
+            let happened: usize = part.segments.iter().map(Segment::bytes).sum();
             happened as u64 > self.limit / SHARE
         })
     }
@@ -107,20 +109,21 @@ impl Past {
         self.bytes
     }
 
-    /// How the oldest stretch began.
+    /// How the oldest part began.
     pub(super) fn beginning(&self) -> Option<&Beginning> {
-        self.stretches.front().map(|stretch| &stretch.beginning)
+        self.parts.front().map(|part| &part.beginning)
     }
 
-    /// Writes all of it: the state of the oldest stretch, and what happened since.
+    /// Writes all of it: the state of the oldest part, and what happened since. The
+    /// states of later parts say nothing new then.
     pub(super) fn write<W: std::io::Write>(
         mut self,
         writer: &mut Writer<W>,
     ) -> Result<(), WriteError> {
         self.flush();
-        for (number, stretch) in self.stretches.iter().enumerate() {
-            let state = stretch.state.iter().filter(|_| number == 0);
-            for segment in state.chain(&stretch.segments) {
+        for (number, part) in self.parts.iter().enumerate() {
+            let state = part.state.iter().filter(|_| number == 0);
+            for segment in state.chain(&part.segments) {
                 writer.append(segment)?;
             }
         }

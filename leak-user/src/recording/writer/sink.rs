@@ -3,17 +3,18 @@
 use std::{io, path::PathBuf, time::Instant};
 
 use super::{
-    Plan, Summary,
+    Options, PartLimit, Summary,
     files::{Files, Opened, shown},
     io_only,
     past::Past,
 };
 use crate::{
     analysis::{Beginning, Input},
-    cli::Part,
+    model::facts::Facts,
     recording::format::{Chain, Writer},
 };
 
+/// Where inputs go.
 enum Target {
     File(Box<Writer<Opened>>),
     Past(Box<Past>),
@@ -22,16 +23,16 @@ enum Target {
 }
 
 pub(super) struct Sink {
-    plan: Plan,
+    options: Options,
     files: Files,
     target: Target,
     /// When the part began.
     began: Instant,
     parts: u32,
     records: u64,
-    /// Inputs that no capture takes.
+    /// Inputs that are too long for a record.
     too_long: u64,
-    /// Bytes of the files before.
+    /// Bytes of the parts before.
     bytes: u64,
     path: Option<PathBuf>,
     chain: Option<Chain>,
@@ -39,10 +40,14 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    pub(super) fn begin(plan: Plan, files: Files, beginning: &Beginning) -> anyhow::Result<Sink> {
+    pub(super) fn begin(
+        options: Options,
+        files: Files,
+        beginning: &Beginning,
+    ) -> anyhow::Result<Sink> {
         let mut files = files;
         let mut path = None;
-        let target = match plan.past {
+        let target = match options.past {
             Some(limit) => {
                 files.check()?;
                 Target::Past(Box::new(Past::new(limit, beginning)?))
@@ -54,7 +59,7 @@ impl Sink {
             }
         };
         Ok(Sink {
-            plan,
+            options,
             files,
             target,
             began: Instant::now(),
@@ -76,12 +81,12 @@ impl Sink {
         Ok(())
     }
 
-    /// Inputs that no capture takes, so far.
+    /// Inputs that were too long for a record so far.
     pub(super) fn too_long(&self) -> u64 {
         self.too_long
     }
 
-    /// Writes an input. In the place of one that is too long goes word of a loss.
+    /// Writes an input, or [`Input::Lost`] in the place of one that is too long.
     fn input(&mut self, input: &Input) -> io::Result<()> {
         if !self.put(input)? {
             self.too_long += 1;
@@ -93,8 +98,8 @@ impl Sink {
     fn put(&mut self, input: &Input) -> io::Result<bool> {
         let redacted;
         let input = match input {
-            Input::Facts(..) if self.plan.redact => {
-                redacted = without_arguments(input);
+            Input::Facts(process, facts) if self.options.redact => {
+                redacted = Input::Facts(*process, without_arguments(facts));
                 &redacted
             }
             input => input,
@@ -187,8 +192,8 @@ impl Sink {
         }
     }
 
-    /// Takes note that writing failed: what was written stays, without the frame that
-    /// was cut off.
+    /// Takes note that writing failed. What was written stays, but for the frame that was
+    /// cut off.
     pub(super) fn fail(&mut self, error: &io::Error) {
         let kept = match std::mem::replace(&mut self.target, Target::Over) {
             Target::File(writer) => {
@@ -204,7 +209,10 @@ impl Sink {
             }
             Target::Past(_) | Target::Over => String::from("; what was written before is kept"),
         };
-        let path = self.path.clone().unwrap_or_else(|| self.plan.path.clone());
+        let path = self
+            .path
+            .clone()
+            .unwrap_or_else(|| self.options.path.clone());
         if self.error.is_none() {
             self.error = Some(format!(
                 "the recording ended early: cannot write {}: {error}{kept}",
@@ -222,21 +230,22 @@ impl Sink {
         }
     }
 
-    /// Whether the recording has its size. What ends it needs some room too.
+    /// Whether the recording has its size. Some room is left for what is written at its
+    /// end.
     pub(super) fn is_full(&self) -> bool {
         let reserve = |size: u64| size - (size / 8).min(4 << 20);
         matches!(self.target, Target::File(_))
             && self
-                .plan
+                .options
                 .max_size
                 .is_some_and(|size| self.bytes() >= reserve(size))
     }
 
     pub(super) fn wants_part(&self) -> bool {
-        match (&self.target, self.plan.rotate) {
+        match (&self.target, self.options.rotate) {
             (Target::Past(past), _) => past.wants_part(),
-            (Target::File(writer), Some(Part::Bytes(bytes))) => writer.bytes() >= bytes,
-            (Target::File(_), Some(Part::Age(age))) => self.began.elapsed() >= age,
+            (Target::File(writer), Some(PartLimit::Bytes(bytes))) => writer.bytes() >= bytes,
+            (Target::File(_), Some(PartLimit::Age(age))) => self.began.elapsed() >= age,
             (Target::File(_), None) | (Target::Over, _) => false,
         }
     }
@@ -258,13 +267,11 @@ impl Sink {
     }
 }
 
-fn without_arguments(input: &Input) -> Input {
-    match input {
-        Input::Facts(process, facts) => {
-            let mut facts = facts.clone();
-            facts.cmdline.clear();
-            Input::Facts(*process, facts)
-        }
-        input => input.clone(),
-    }
+/// What `--redact` leaves of a process: all but its command line. No other input has
+/// one.
+fn without_arguments(facts: &Facts) -> Box<Facts> {
+    Box::new(Facts {
+        cmdline: Vec::new(),
+        ..facts.clone()
+    })
 }

@@ -14,8 +14,8 @@ use crate::{
 const SECOND: u64 = 1_000_000_000;
 const PROCESS: ProcessId = ProcessId::new(7, 70);
 
-fn plan(path: &Path) -> Plan {
-    Plan {
+fn options(path: &Path) -> Options {
+    Options {
         path: path.to_owned(),
         host: "made-up".to_owned(),
         max_size: None,
@@ -82,7 +82,7 @@ fn a_full_queue_loses_what_it_counts_and_no_more_and_says_where() {
         .write(true)
         .open(&path)
         .unwrap();
-    let mut recorder = Recorder::start(plan(&path), &beginning()).unwrap();
+    let mut recorder = Recorder::start(options(&path), &beginning()).unwrap();
     let (mut taken, mut stacks, mut lost) = (0, 0, 0);
     while lost == 0 {
         assert!(taken < 4_000_000, "the queue takes whatever comes");
@@ -128,11 +128,11 @@ fn what_is_too_long_for_a_recording_is_lost_and_marked() {
     let directory = tempfile::tempdir().unwrap();
     for past in [None, Some(1 << 20)] {
         let path = directory.path().join("a.lkt");
-        let plan = Plan {
+        let options = Options {
             past,
-            ..plan(&path)
+            ..options(&path)
         };
-        let mut recorder = Recorder::start(plan, &beginning()).unwrap();
+        let mut recorder = Recorder::start(options, &beginning()).unwrap();
         let short = stack(1, "main".to_owned());
         let state = vec![
             stack(2, "x".repeat(2 << 20)),

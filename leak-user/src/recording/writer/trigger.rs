@@ -1,12 +1,13 @@
-//! What makes a recording write its past: `nofile>80%`, `findings`, `EMFILE`, several
-//! separated by `|`.
+//! What makes a recording write its past: `nofile>80%`, `findings` or `EMFILE`, or
+//! several of these separated by `|`. This is their text; whether one fires the trace
+//! sees.
 
 use crate::model::refusal::Refusal;
 
 /// One reason to write the past.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// A process uses more than this share of a limit.
+    /// A process uses more than `percent` of a limit.
     Limit { resource: String, percent: u32 },
     /// There is a finding that is a leak.
     Findings,
@@ -18,7 +19,8 @@ pub enum Trigger {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Triggers(pub Vec<Trigger>);
 
-/// The limits of processes that a trigger can name.
+/// The limits that a trigger can name: those that the report has for a process, by the
+/// same names.
 const LIMITS: &[&str] = &[
     "nofile",
     "max_map_count",
@@ -40,11 +42,17 @@ impl std::fmt::Display for Trigger {
     }
 }
 
-pub fn triggers(text: &str) -> Result<Triggers, String> {
-    text.split('|')
-        .map(trigger)
-        .collect::<Result<_, _>>()
-        .map(Triggers)
+impl Triggers {
+    /// Reads them from the command line.
+    ///
+    /// # Errors
+    /// One of them is no trigger; the message says what to write.
+    pub fn parse(text: &str) -> Result<Triggers, String> {
+        text.split('|')
+            .map(trigger)
+            .collect::<Result<_, _>>()
+            .map(Triggers)
+    }
 }
 
 fn trigger(text: &str) -> Result<Trigger, String> {
@@ -96,7 +104,7 @@ mod tests {
     #[test]
     fn triggers_are_read_and_written_alike() {
         let text = "nofile>80%|findings|EMFILE|pids>1%";
-        let read = triggers(" nofile > 80% |findings| EMFILE|pids>1%");
+        let read = Triggers::parse(" nofile > 80% |findings| EMFILE|pids>1%");
         let written = read.map(|triggers| {
             let words: Vec<String> = triggers.0.iter().map(Trigger::to_string).collect();
             words.join("|")
@@ -117,7 +125,7 @@ mod tests {
             ("nofile>100%", "write 1% to 99%"),
             ("nofile>-5%", "write 1% to 99%"),
         ] {
-            let error = triggers(text).expect_err(text);
+            let error = Triggers::parse(text).expect_err(text);
             assert!(error.contains(message), "{text}: {error}");
         }
     }

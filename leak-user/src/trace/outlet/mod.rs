@@ -37,10 +37,10 @@ impl Outlet {
     /// Begins to record as well.
     pub(super) fn record(
         &mut self,
-        plan: &writer::Plan,
+        options: &writer::Options,
         triggers: &[Trigger],
     ) -> anyhow::Result<()> {
-        let recording = Recording::start(plan, triggers, self.analysis.beginning())?;
+        let recording = Recording::start(options, triggers, self.analysis.beginning())?;
         self.recording = Some(recording);
         Ok(())
     }

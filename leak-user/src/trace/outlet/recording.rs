@@ -4,7 +4,7 @@ use crate::{
     analysis::{Analysis, Beginning, Input},
     kernel::monotonic_now,
     model::{report::Verdict, time::Nanos},
-    recording::writer::{Plan, Recorder, Summary, Trigger},
+    recording::writer::{Options, Recorder, Summary, Trigger},
 };
 
 /// Resources described in an interval at most, beside those of chosen processes.
@@ -22,12 +22,12 @@ pub(super) struct Recording {
 
 impl Recording {
     pub(super) fn start(
-        plan: &Plan,
+        options: &Options,
         triggers: &[Trigger],
         beginning: &Beginning,
     ) -> anyhow::Result<Recording> {
         Ok(Recording {
-            recorder: Recorder::start(plan.clone(), beginning)?,
+            recorder: Recorder::start(options.clone(), beginning)?,
             triggers: triggers.to_vec(),
             judged: monotonic_now(),
             described: 0,

@@ -3,13 +3,13 @@
 
 use proptest::{collection::vec, prelude::*};
 
-use super::made::{Read, beginning, capture, churn, read};
+use super::made::{Read, beginning, churn, read, recording};
 use crate::{analysis::Input, recording::format::verify};
 
-/// A capture of some KiB, and what is in it.
+/// A recording of some KiB, and what is in it.
 fn small() -> (Vec<Input>, Vec<u8>) {
     let events = churn(120);
-    let bytes = capture(&events, 30);
+    let bytes = recording(&events, 30);
     assert!((2 << 10..8 << 10).contains(&bytes.len()), "{}", bytes.len());
     (events, bytes)
 }

@@ -7,7 +7,7 @@ use crate::{
     analysis::Input,
     recording::format::{
         Cause, Encoder, MAX_RAW, ReadError, Version,
-        frame::{Chain, HEADER, Header, MARKER, capture_id, kind},
+        frame::{Chain, HEADER, Header, MARKER, file_id, kind},
         fuzz, kinds, verify,
         wire::put,
     },
@@ -81,25 +81,25 @@ fn a_file_of_nothing_but_headers_is_read_in_time() {
     header.raw = 1 << 20;
     // Checked in full, this would be 20,000 times a MiB.
     let bytes = header.encode().repeat(20_000);
-    assert!(matches!(read(&bytes), Err(ReadError::NotACapture)));
+    assert!(matches!(read(&bytes), Err(ReadError::NotARecording)));
 }
 
 #[test]
-fn what_is_no_capture_is_said_to_be_none() {
+fn what_is_no_recording_is_said_to_be_none() {
     for bytes in [b"".as_slice(), b"{\"schema\":1}", &[0; 5000]] {
-        assert!(matches!(read(bytes), Err(ReadError::NotACapture)));
-        assert!(matches!(verify(bytes), Err(ReadError::NotACapture)));
+        assert!(matches!(read(bytes), Err(ReadError::NotARecording)));
+        assert!(matches!(verify(bytes), Err(ReadError::NotARecording)));
     }
     // Endless, too.
     let endless = std::io::repeat(7);
-    assert!(matches!(verify(endless), Err(ReadError::NotACapture)));
+    assert!(matches!(verify(endless), Err(ReadError::NotARecording)));
 }
 
 /// Makes frames one by one.
 struct Frames {
     version: Version,
     bytes: Vec<u8>,
-    capture: [u8; 8],
+    file: [u8; 8],
     chain: Chain,
     sequence: u64,
     records: u64,
@@ -110,7 +110,7 @@ impl Frames {
         let mut frames = Frames {
             version,
             bytes: Vec::new(),
-            capture: capture_id(beginning),
+            file: file_id(beginning),
             chain: Chain::default(),
             sequence: 0,
             records: 0,
@@ -130,7 +130,7 @@ impl Frames {
             records,
             sequence: self.sequence,
             first_record: self.records,
-            capture: self.capture,
+            file: self.file,
             earliest: 0,
             latest: 0,
             chain: self.chain,
@@ -215,7 +215,7 @@ fn a_newer_minor_version_is_read_as_far_as_it_is_known() {
     assert_eq!(verified.version, newer);
 }
 
-/// A capture of three segments, and where their frames begin.
+/// A recording of three segments, and where their frames begin.
 fn three(inputs: &[Input]) -> (Vec<u8>, Vec<usize>) {
     let mut frames = Frames::new(Version::CURRENT, b"{}");
     let mut starts = Vec::new();

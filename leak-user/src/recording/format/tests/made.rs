@@ -1,4 +1,4 @@
-//! Events and captures to test with.
+//! Inputs and recordings to test with.
 
 use leak_common::{
     Class, Handle, Kind, ProcessId,
@@ -24,7 +24,7 @@ use crate::{
     recording::format::{Damage, Item, ReadError, Reader, Unknown, Writer},
 };
 
-/// What captures here begin with.
+/// What recordings here begin with.
 pub(super) fn beginning() -> Beginning {
     Beginning {
         version: "0.1.0".into(),
@@ -45,8 +45,8 @@ pub(super) fn beginning() -> Beginning {
     }
 }
 
-/// A capture of `inputs`, a segment closed behind each of `flushes` many.
-pub(super) fn capture(inputs: &[Input], flushes: usize) -> Vec<u8> {
+/// The file of a recording of `inputs`; after every `flushes` inputs a segment is closed.
+pub(super) fn recording(inputs: &[Input], flushes: usize) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), &beginning()).unwrap();
     for (number, input) in inputs.iter().enumerate() {
         writer.input(input).unwrap();

@@ -1,4 +1,4 @@
-//! What a capture keeps, and what becomes of it when it is damaged.
+//! What a recording keeps, and what becomes of it when its file is damaged.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod damaged;

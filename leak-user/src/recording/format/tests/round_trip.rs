@@ -2,7 +2,7 @@
 
 use proptest::{collection::vec, prelude::*};
 
-use super::made::{Read, beginning, capture, churn, input, read};
+use super::made::{Read, beginning, churn, input, read, recording};
 use crate::recording::format::{Index, Reader, Version, Writer, verify};
 
 proptest! {
@@ -15,14 +15,14 @@ proptest! {
             inputs: inputs.clone(),
             ..Read::default()
         };
-        prop_assert_eq!(read(&capture(&inputs, flushes)).unwrap(), expected);
+        prop_assert_eq!(read(&recording(&inputs, flushes)).unwrap(), expected);
     }
 }
 
 #[test]
 fn many_segments_are_read_in_their_order() {
     let events = churn(200_000);
-    let bytes = capture(&events, usize::MAX);
+    let bytes = recording(&events, usize::MAX);
     let read = read(&bytes).unwrap();
     assert_eq!(read.inputs.len(), events.len());
     assert!(read.inputs == events);
@@ -54,7 +54,7 @@ fn a_writer_that_is_killed_loses_what_was_not_flushed() {
 #[test]
 fn the_end_tells_where_segments_are() {
     let events = churn(100);
-    let bytes = capture(&events, 20);
+    let bytes = recording(&events, 20);
     let index = Index::read(std::io::Cursor::new(&bytes)).unwrap().unwrap();
     assert_eq!(index.records, events.len() as u64);
     assert_eq!(index.chain, verify(&*bytes).unwrap().chain);
@@ -70,7 +70,7 @@ fn the_end_tells_where_segments_are() {
 #[test]
 fn a_reader_iterates() {
     let events = churn(10);
-    let bytes = capture(&events, 4);
+    let bytes = recording(&events, 4);
     let items: Result<Vec<_>, _> = Reader::new(&*bytes).unwrap().collect();
     assert_eq!(items.unwrap().len(), events.len());
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use leak_common::{Kind, ProcessId};
 
-use super::made::{Read, beginning, capture, churn, read};
+use super::made::{Read, beginning, churn, read, recording};
 use crate::{
     analysis::Input,
     ledger::Snapshot,
@@ -46,7 +46,7 @@ impl Write for Disk {
 #[test]
 fn what_a_full_disk_did_not_take_is_missing_and_nothing_else() {
     let inputs = churn(200);
-    let whole = capture(&inputs, 40);
+    let whole = recording(&inputs, 40);
     for full in (1000..whole.len() - 100).step_by(97) {
         let disk = Disk {
             full,
@@ -109,7 +109,7 @@ fn a_record_that_is_longer_than_a_segment_is_divided() {
         vec![long_input(90_000)],
     ]
     .concat();
-    let bytes = capture(&inputs, usize::MAX);
+    let bytes = recording(&inputs, usize::MAX);
     let found = read(&bytes).unwrap();
     assert!(found.inputs == inputs);
     assert_eq!(found.damages, []);
@@ -119,9 +119,9 @@ fn a_record_that_is_longer_than_a_segment_is_divided() {
 }
 
 #[test]
-fn a_long_record_without_one_of_its_parts_is_lost_alone() {
+fn a_long_record_without_one_of_its_fragments_is_lost_alone() {
     let inputs = [churn(3), vec![long_input(500_000)], churn(4)].concat();
-    let bytes = capture(&inputs, usize::MAX);
+    let bytes = recording(&inputs, usize::MAX);
     let starts: Vec<usize> = (0..bytes.len())
         .filter(|&at| bytes[at..].starts_with(b"\x89LEAK\r\n\x1a"))
         .collect();

@@ -1,20 +1,20 @@
-//! Acquisitions and releases, by far the most of what a capture of all events holds, in
-//! a few bytes each: who and where by number in the segment's own dictionaries, times
-//! as differences.
+//! Compact records: acquisitions and releases, by far the most of what a recording of
+//! all events holds, in a few bytes each. Who acquires and where is an entry of a
+//! dictionary, which is written once in a segment and then named by its number; times
+//! are differences from the one before.
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 
 use super::wire::{Cursor, put, unzigzag, zigzag};
-use crate::model::hash::Map;
 use crate::{
     event::{Acquired, Event, Released},
-    model::{site::SiteId, time::Nanos},
+    model::{hash::Map, site::SiteId, time::Nanos},
 };
 
 /// Bits of a record's first byte.
 pub(super) mod tag {
     /// Set in these records, clear in those that state their length.
-    pub(in crate::recording::format) const HOT: u8 = 0x80;
+    pub(in crate::recording::format) const COMPACT: u8 = 0x80;
     /// Of a later minor version: the length follows.
     pub(in crate::recording::format) const LATER: u8 = 0x40;
     /// A release, else an acquisition.
@@ -37,9 +37,9 @@ mod acquired {
 /// Most entries of a segment's dictionaries, both together.
 pub(super) const MAX_ENTRIES: usize = 1 << 16;
 
-/// What acquisitions of one site have in common.
+/// An entry of the dictionary of acquisitions: what those of one site have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Source {
+struct AcquisitionEntry {
     process: ProcessId,
     site: SiteId,
     /// A [`Kind`], unless it is one of a later version.
@@ -48,14 +48,14 @@ struct Source {
     flags: u8,
 }
 
-/// What releases in one process have in common.
+/// An entry of the dictionary of releases: what those in one process have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Place {
+struct ReleaseEntry {
     process: ProcessId,
     class: u8,
 }
 
-/// Time and handles that the next ones are told as differences from.
+/// The last time and handles: the next ones are written as differences from them.
 #[derive(Debug, Default)]
 struct Bases {
     time: Nanos,
@@ -113,25 +113,25 @@ fn handle(class: u8, value: u64) -> Handle {
     Handle(u64::from(class) << 56 | (value & ((1 << 56) - 1)))
 }
 
-/// Writes them, within one segment.
+/// Writes compact records, within one segment.
 #[derive(Debug, Default)]
-pub(super) struct HotEncoder {
-    sources: Map<Source, u32>,
-    places: Map<Place, u32>,
+pub(super) struct CompactEncoder {
+    acquisitions: Map<AcquisitionEntry, u32>,
+    releases: Map<ReleaseEntry, u32>,
     bases: Bases,
 }
 
-impl HotEncoder {
+impl CompactEncoder {
     /// Forgets everything: the next segment begins.
     pub(super) fn clear(&mut self) {
-        self.sources.clear();
-        self.places.clear();
+        self.acquisitions.clear();
+        self.releases.clear();
         self.bases = Bases::default();
     }
 
     /// Whether the dictionaries have no room for another entry.
     pub(super) fn is_full(&self) -> bool {
-        self.sources.len() + self.places.len() >= MAX_ENTRIES
+        self.acquisitions.len() + self.releases.len() >= MAX_ENTRIES
     }
 
     /// Appends an acquisition.
@@ -148,7 +148,7 @@ impl HotEncoder {
             maybe_existed,
         } = *event;
         let bit = |set: bool, bit: u8| if set { bit } else { 0 };
-        let source = Source {
+        let entry = AcquisitionEntry {
             process,
             site,
             kind: kind as u32,
@@ -158,17 +158,17 @@ impl HotEncoder {
                 | bit(maybe_existed, acquired::MAYBE_EXISTED),
         };
         let extra = bit(size != 0, tag::EXTRA);
-        if let Some(&number) = self.sources.get(&source) {
-            out.push(tag::HOT | extra);
+        if let Some(&number) = self.acquisitions.get(&entry) {
+            out.push(tag::COMPACT | extra);
             put(out, u64::from(number));
         } else {
-            out.push(tag::HOT | tag::NEW | extra);
-            out.extend(source.process.0.to_le_bytes());
-            out.extend(source.site.0.to_le_bytes());
-            put(out, u64::from(source.kind));
-            out.extend([source.class, source.flags]);
-            let number = self.sources.len() as u32;
-            self.sources.insert(source, number);
+            out.push(tag::COMPACT | tag::NEW | extra);
+            out.extend(entry.process.0.to_le_bytes());
+            out.extend(entry.site.0.to_le_bytes());
+            put(out, u64::from(entry.kind));
+            out.extend([entry.class, entry.flags]);
+            let number = self.acquisitions.len() as u32;
+            self.acquisitions.insert(entry, number);
         }
         self.bases.put_time(out, time);
         self.bases.put_handle(out, handle);
@@ -185,20 +185,20 @@ impl HotEncoder {
             handle,
             acquired,
         } = *event;
-        let place = Place {
+        let entry = ReleaseEntry {
             process,
             class: class_byte(handle),
         };
         let extra = if acquired.is_some() { tag::EXTRA } else { 0 };
-        if let Some(&number) = self.places.get(&place) {
-            out.push(tag::HOT | tag::RELEASED | extra);
+        if let Some(&number) = self.releases.get(&entry) {
+            out.push(tag::COMPACT | tag::RELEASED | extra);
             put(out, u64::from(number));
         } else {
-            out.push(tag::HOT | tag::RELEASED | tag::NEW | extra);
-            out.extend(place.process.0.to_le_bytes());
-            out.push(place.class);
-            let number = self.places.len() as u32;
-            self.places.insert(place, number);
+            out.push(tag::COMPACT | tag::RELEASED | tag::NEW | extra);
+            out.extend(entry.process.0.to_le_bytes());
+            out.push(entry.class);
+            let number = self.releases.len() as u32;
+            self.releases.insert(entry, number);
         }
         self.bases.put_time(out, time);
         self.bases.put_handle(out, handle);
@@ -208,11 +208,11 @@ impl HotEncoder {
     }
 }
 
-/// Reads them, within one segment.
+/// Reads compact records, within one segment.
 #[derive(Debug, Default)]
-pub(super) struct HotDecoder {
-    sources: Vec<Source>,
-    places: Vec<Place>,
+pub(super) struct CompactDecoder {
+    acquisitions: Vec<AcquisitionEntry>,
+    releases: Vec<ReleaseEntry>,
     bases: Bases,
 }
 
@@ -220,11 +220,11 @@ pub(super) struct HotDecoder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-impl HotDecoder {
+impl CompactDecoder {
     /// Forgets everything: the next segment begins.
     pub(super) fn clear(&mut self) {
-        self.sources.clear();
-        self.places.clear();
+        self.acquisitions.clear();
+        self.releases.clear();
         self.bases = Bases::default();
     }
 
@@ -249,40 +249,42 @@ impl HotDecoder {
 
     #[inline]
     fn acquired(&mut self, tag: u8, from: &mut Cursor<'_>) -> Option<Option<Acquired>> {
-        let source = if tag & tag::NEW != 0 {
-            self.new_source(from)?
+        let entry = if tag & tag::NEW != 0 {
+            self.new_acquisition_entry(from)?
         } else {
-            *self.sources.get(usize::try_from(from.varint()?).ok()?)?
+            *self
+                .acquisitions
+                .get(usize::try_from(from.varint()?).ok()?)?
         };
         let time = self.bases.time(from)?;
-        let handle = self.bases.handle(from, source.class)?;
+        let handle = self.bases.handle(from, entry.class)?;
         let size = if tag & tag::EXTRA != 0 {
             from.varint()?
         } else {
             0
         };
-        Some(Kind::from_wire(source.kind).map(|kind| Acquired {
+        Some(Kind::from_wire(entry.kind).map(|kind| Acquired {
             time,
-            process: source.process,
+            process: entry.process,
             kind,
             handle,
-            site: source.site,
+            site: entry.site,
             size,
-            close_on_exec: source.flags & acquired::CLOSE_ON_EXEC != 0,
-            kind_guessed: source.flags & acquired::KIND_GUESSED != 0,
-            maybe_existed: source.flags & acquired::MAYBE_EXISTED != 0,
+            close_on_exec: entry.flags & acquired::CLOSE_ON_EXEC != 0,
+            kind_guessed: entry.flags & acquired::KIND_GUESSED != 0,
+            maybe_existed: entry.flags & acquired::MAYBE_EXISTED != 0,
         }))
     }
 
     #[inline]
     fn released(&mut self, tag: u8, from: &mut Cursor<'_>) -> Option<Released> {
-        let place = if tag & tag::NEW != 0 {
-            self.new_place(from)?
+        let entry = if tag & tag::NEW != 0 {
+            self.new_release_entry(from)?
         } else {
-            *self.places.get(usize::try_from(from.varint()?).ok()?)?
+            *self.releases.get(usize::try_from(from.varint()?).ok()?)?
         };
         let time = self.bases.time(from)?;
-        let handle = self.bases.handle(from, place.class)?;
+        let handle = self.bases.handle(from, entry.class)?;
         let acquired = if tag & tag::EXTRA != 0 {
             Some(time.wrapping_sub(unzigzag(from.varint()?) as u64))
         } else {
@@ -290,38 +292,38 @@ impl HotDecoder {
         };
         Some(Released {
             time,
-            process: place.process,
+            process: entry.process,
             handle,
             acquired,
         })
     }
 
     #[cold]
-    fn new_source(&mut self, from: &mut Cursor<'_>) -> Option<Source> {
+    fn new_acquisition_entry(&mut self, from: &mut Cursor<'_>) -> Option<AcquisitionEntry> {
         self.room()?;
-        let source = Source {
+        let entry = AcquisitionEntry {
             process: ProcessId(u64::from_le_bytes(from.array()?)),
             site: SiteId(u64::from_le_bytes(from.array()?)),
             kind: u32::try_from(from.varint()?).ok()?,
             class: from.byte()?,
             flags: from.byte()?,
         };
-        self.sources.push(source);
-        Some(source)
+        self.acquisitions.push(entry);
+        Some(entry)
     }
 
     #[cold]
-    fn new_place(&mut self, from: &mut Cursor<'_>) -> Option<Place> {
+    fn new_release_entry(&mut self, from: &mut Cursor<'_>) -> Option<ReleaseEntry> {
         self.room()?;
-        let place = Place {
+        let entry = ReleaseEntry {
             process: ProcessId(u64::from_le_bytes(from.array()?)),
             class: from.byte()?,
         };
-        self.places.push(place);
-        Some(place)
+        self.releases.push(entry);
+        Some(entry)
     }
 
     fn room(&self) -> Option<()> {
-        (self.sources.len() + self.places.len() < MAX_ENTRIES).then_some(())
+        (self.acquisitions.len() + self.releases.len() < MAX_ENTRIES).then_some(())
     }
 }

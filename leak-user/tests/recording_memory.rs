@@ -1,5 +1,11 @@
-//! Reading a capture takes little memory, however long or hostile it is. A program of its own: it counts what all
-//! of it allocates.
+//! Reading a recording takes little memory, however long or hostile its file is.
+//!
+//! ```sh
+//! cargo test -p leak-user --test recording_memory
+//! ```
+//!
+//! A program of its own, with one test: its allocator counts what the whole program
+//! allocates.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -21,7 +27,8 @@ struct Counting;
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: all is left to the system's allocator.
+// SAFETY: each call goes to the system's allocator as it came, which keeps the contract;
+// counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let now = NOW.fetch_add(layout.size(), Relaxed) + layout.size();
@@ -61,8 +68,8 @@ fn read(file: impl Read) -> (u64, u64) {
     (inputs, damages)
 }
 
-/// A capture of this many releases.
-fn capture(count: u64) -> Vec<u8> {
+/// The file of a recording of `count` releases.
+fn recording(count: u64) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), &Beginning::default()).unwrap();
     for number in 0..count {
         // Noise does not compress.
@@ -80,12 +87,12 @@ fn capture(count: u64) -> Vec<u8> {
     writer.finish().unwrap().0
 }
 
-// One test, since the count is of the whole program.
+// One test, since a second one would allocate at the same time and be counted too.
 #[test]
 fn reading_takes_as_much_memory_for_a_long_or_hostile_file_as_for_a_short_one() {
     const FRAME: usize = (MAX_RAW + MAX_STORED) as usize;
 
-    let long = capture(600_000);
+    let long = recording(600_000);
     assert!(long.len() > 2 << 20);
     let taken = most(|| assert_eq!(read(&*long), (600_000, 0)));
     assert!(taken < FRAME / 2, "{taken} bytes for a long file");
@@ -99,7 +106,7 @@ fn reading_takes_as_much_memory_for_a_long_or_hostile_file_as_for_a_short_one() 
         assert!(taken < 2 * FRAME, "{taken} bytes for a segment that grows");
     }
 
-    // Records of every kind that state the greatest lengths there are.
+    // Records of every kind there can be, whose lengths are lies.
     for kind in 0..128 {
         for length in [u64::MAX, 1 << 40, 5 << 20, 100] {
             let mut segment = vec![kind];
