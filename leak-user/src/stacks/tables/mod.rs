@@ -34,7 +34,7 @@ use crate::{
     event::CodeMapped,
     kernel::TableMaps,
     proc::{Mapping, Proc},
-    stacks::{python::Interpreter, unwind::Code},
+    stacks::{python::Interpreter, unwind::Lookup},
 };
 
 /// Threads that build tables.
@@ -257,22 +257,22 @@ impl Tables {
 
     /// What there is at an offset in a file.
     #[must_use]
-    pub fn code(&self, key: FileKey, offset: u64) -> Code {
+    pub fn code(&self, key: FileKey, offset: u64) -> Lookup {
         lock(&self.shared.store).code(key, offset)
     }
 
     /// What there is at an address of a process with code in these places; of places
     /// that overlap the first counts.
     #[must_use]
-    pub fn code_at(&self, places: &[Place], address: u64) -> Code {
+    pub fn code_at(&self, places: &[Place], address: u64) -> Lookup {
         let place = places
             .iter()
             .find(|place| (place.start..place.end).contains(&address));
         match place {
-            None => Code::Nothing,
+            None => Lookup::Nothing,
             Some(place) => match place.file {
                 Some(file) => self.code(file, address - place.start + place.offset),
-                None => Code::Rule(Rule::CHECKED),
+                None => Lookup::Rule(Rule::CHECKED),
             },
         }
     }

@@ -19,7 +19,7 @@ use crate::{
     kernel::{TableMaps, monotonic_now},
     stacks::{
         python::Interpreter,
-        unwind::{Code, Table},
+        unwind::{Lookup, Table},
     },
 };
 
@@ -118,18 +118,18 @@ impl Store {
     }
 
     /// What there is at an offset in a file.
-    pub(super) fn code(&self, key: FileKey, offset: u64) -> Code {
+    pub(super) fn code(&self, key: FileKey, offset: u64) -> Lookup {
         if self.bare.contains(&key) {
-            return Code::Rule(Rule::CHECKED);
+            return Lookup::Rule(Rule::CHECKED);
         }
         let loaded = self.by_key.get(&key).and_then(|id| self.loaded.get(id));
         let Some(loaded) = loaded else {
-            return Code::NoTable;
+            return Lookup::NoTable;
         };
         let page = usize::try_from(offset / PAGE_BYTES).unwrap_or(usize::MAX);
         let page = page.checked_sub(loaded.code.first_page as usize);
         let Some(page) = page.filter(|page| *page < loaded.pages.len()) else {
-            return Code::Rule(Rule::CHECKED);
+            return Lookup::Rule(Rule::CHECKED);
         };
         let rows = self.maps.rows_of(loaded.pages.start + page);
         let within = (offset % PAGE_BYTES) as u16;
@@ -137,7 +137,7 @@ impl Store {
         let rule = after
             .checked_sub(1)
             .and_then(|row| self.maps.rule(rows[row].rule()));
-        Code::Rule(rule.unwrap_or(Rule::CHECKED))
+        Lookup::Rule(rule.unwrap_or(Rule::CHECKED))
     }
 
     /// The programs will ask for the file again.

@@ -2,7 +2,7 @@
 
 use leak_common::unwind::{PAGE_BITS, PAGE_BYTES};
 
-use super::table::TableError;
+use super::error::TableError;
 
 /// Most bytes of code (from the first to the last, in the file) of a table.
 const MAX_CODE_BYTES: u64 = 1 << 30;
@@ -10,6 +10,14 @@ const MAX_CODE_BYTES: u64 = 1 << 30;
 const MAX_CODE_SEGMENTS: usize = 64;
 /// Code is mapped by pages of at least this size.
 const MAPPED_BYTES: u64 = 4096;
+
+/// A stretch of code, in bytes from the first page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: u32,
+    /// First byte after it.
+    pub(super) end: u32,
+}
 
 /// A segment of a file.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +32,7 @@ pub(super) struct Segment {
 
 /// The executable segments, as places in the file.
 #[derive(Debug)]
-pub(super) struct Code {
+pub(super) struct CodeSegments {
     segments: Vec<Segment>,
     /// Place of the first page in the file.
     start: u64,
@@ -32,8 +40,8 @@ pub(super) struct Code {
     end: u64,
 }
 
-impl Code {
-    pub(super) fn new(segments: Vec<Segment>) -> Result<Code, TableError> {
+impl CodeSegments {
+    pub(super) fn new(segments: Vec<Segment>) -> Result<CodeSegments, TableError> {
         let start = segments.iter().map(|segment| segment.offset).min();
         let end = segments.iter().map(|segment| segment.offset + segment.size);
         let (Some(start), Some(end)) = (start, end.max()) else {
@@ -45,7 +53,7 @@ impl Code {
         if far || segments.len() > MAX_CODE_SEGMENTS {
             return Err(TableError::Spread);
         }
-        Ok(Code {
+        Ok(CodeSegments {
             segments,
             start,
             end,
@@ -105,7 +113,7 @@ mod tests {
             executable(0x5800, 0x1_5800, 0x100),
             executable(0x1234, 0x9234, 0x10),
         ];
-        let code = Code::new(segments).expect("close together");
+        let code = CodeSegments::new(segments).expect("close together");
         assert_eq!((code.first_page(), code.pages()), (8, 40));
         assert_eq!(code.place(0x9234), Some((0x234, 0x10)));
         assert_eq!(code.place(0x9243), Some((0x243, 1)));
@@ -117,10 +125,10 @@ mod tests {
     #[test]
     fn code_that_is_spread_far_is_refused() {
         let segments = vec![executable(0, 0, 64), executable(1 << 30, 0, 64)];
-        assert_eq!(Code::new(segments).err(), Some(TableError::Spread));
+        assert_eq!(CodeSegments::new(segments).err(), Some(TableError::Spread));
         let many = vec![executable(0, 0, 64); MAX_CODE_SEGMENTS + 1];
-        assert_eq!(Code::new(many).err(), Some(TableError::Spread));
+        assert_eq!(CodeSegments::new(many).err(), Some(TableError::Spread));
         let behind = vec![executable(1 << 44, 0, 64)];
-        assert_eq!(Code::new(behind).err(), Some(TableError::Spread));
+        assert_eq!(CodeSegments::new(behind).err(), Some(TableError::Spread));
     }
 }
