@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn descriptors_are_seen_when_the_first_thread_exited() {
         let proc = Proc::default();
-        let child = super::super::leaderless::Leaderless::start();
+        let child = super::super::first_thread_gone::FirstThreadGone::start();
         let pid = child.pid();
         assert_eq!(proc.descriptors_of(pid), Some(Vec::new()));
         assert!(proc.descriptors(pid).unwrap().contains(&(1, Kind::Pipe)));
@@ -368,7 +368,7 @@ mod tests {
         let count = proc.descriptors(pid).map(|list| list.len() as u64);
         assert_eq!(proc.count_descriptors(pid), count);
         let facts = proc.status_facts(pid).unwrap();
-        assert!(facts.exe.ends_with("/leaderless"), "{facts:?}");
+        assert!(facts.exe.ends_with("/first_thread_gone"), "{facts:?}");
         assert_eq!(facts.cmdline.len(), 1);
         child.kill();
         // A zombie as a whole: it has none, but they were not closed one by one.

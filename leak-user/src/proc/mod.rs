@@ -11,11 +11,12 @@ mod container;
 mod describe;
 mod descriptor;
 mod facts;
-mod host;
 #[cfg(test)]
-pub(crate) mod leaderless;
+pub(crate) mod first_thread_gone;
+mod host;
 mod limits;
 mod mapping;
+mod memory;
 mod process;
 mod shared;
 mod sharing;
@@ -35,7 +36,8 @@ pub use container::container_id;
 pub use descriptor::{Inode, classify};
 pub use limits::HostUse;
 use limits::user_scope;
-pub use mapping::Mapping;
+pub use mapping::{Mapping, VDSO};
+pub use memory::{Memory, ProcessMemory, own_vdso};
 pub use process::Stat;
 pub use shared::{BUDGET as SHARED_BUDGET, SharedUse};
 pub use sharing::Sharing;
@@ -86,6 +88,11 @@ impl Proc {
         let mut path = self.root.join(pid.to_string());
         path.push(name);
         path
+    }
+
+    /// The link to the program that a process runs.
+    pub(crate) fn program(&self, pid: u32) -> PathBuf {
+        self.of(self.memory_of(pid), "exe")
     }
 
     /// The beginning of a process's file as text.

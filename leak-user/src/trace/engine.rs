@@ -22,10 +22,7 @@ use crate::{
         time::Nanos,
     },
     proc::{Proc, SHARED_BUDGET, SharedUse},
-    stacks::{
-        symbolize::{Mapped, Symbolizer},
-        tables::Tables,
-    },
+    stacks::{MappedCode, symbolize::Symbolizer, tables::Tables},
 };
 
 /// A running trace.
@@ -267,7 +264,7 @@ impl Engine {
         match &mut event {
             Event::Executed(executed) => {
                 command::since_let_go(executed, self.let_go);
-                self.stacks.places.forget(executed.process);
+                self.stacks.mapped.forget(executed.process);
             }
             Event::Acquired(acquired) => {
                 self.acquired(*acquired);
@@ -286,10 +283,10 @@ impl Engine {
             Event::Exited { time, process } => {
                 self.exited.insert(*process, *time);
             }
-            Event::Forked(forked) => self.stacks.places.forked(forked.parent, forked.child),
+            Event::Forked(forked) => self.stacks.mapped.forked(forked.parent, forked.child),
             Event::CodeMapped(mapped) => {
                 self.tables.want(mapped);
-                self.stacks.places.mapped(mapped);
+                self.stacks.mapped.mapped(mapped);
                 self.learn_mapped(mapped);
                 return;
             }
@@ -303,10 +300,10 @@ impl Engine {
             }
             Event::Interpreted(walked) => {
                 self.stacks.interpreted(walked.site, &walked.frames);
-                if let Some(interpreter) = self.tables.interpreter(walked.layout) {
+                if let Some(runtime) = self.tables.runtime(walked.layout) {
                     let pid = walked.process.pid();
                     self.interpreted
-                        .take(walked.site, pid, interpreter, &walked.frames);
+                        .take(walked.site, pid, runtime, &walked.frames);
                 }
                 return;
             }
@@ -360,20 +357,18 @@ impl Engine {
     /// Takes note of code that a process has just mapped.
     fn learn_mapped(&mut self, mapped: &CodeMapped) {
         let generation = self.generation(mapped.process);
-        let region = Mapped {
-            time: mapped.time,
-            start: mapped.start,
-            end: mapped.end,
-            offset: mapped.offset,
-            device: mapped.file.device,
-            inode: mapped.file.inode,
-        };
+        let process = (mapped.process, generation);
         let open = || {
             self.files_left = self.files_left.checked_sub(1)?;
             self.tables.open(mapped).ok()
         };
-        self.symbolizer
-            .mapped(&self.proc, mapped.process, generation, &region, open);
+        self.symbolizer.mapped(
+            &self.proc,
+            process,
+            mapped.time,
+            &MappedCode::from(mapped),
+            open,
+        );
     }
 
     /// Looks at the code of a site's process.
@@ -486,7 +481,7 @@ impl Engine {
             self.exited.remove(&process);
             self.learned.remove(&process);
             self.seen_in_proc.remove(&process);
-            self.stacks.places.forget(process);
+            self.stacks.mapped.forget(process);
             // The ledger remembers a bounded number of those that left something.
             let kept = self.ledger().knows(process);
             for site in self.kernel_sites.remove(&process).unwrap_or_default() {

@@ -17,10 +17,7 @@ use crate::{
     event::{Event, Site, Unfinished},
     ledger::SiteKey,
     model::{hash::Map, site::SiteId, time::Nanos},
-    stacks::{
-        tables::{Place, Places},
-        unwind::finish,
-    },
+    stacks::{MappedCode, tables::CodeByProcess, unwind::finish},
 };
 
 /// Stacks that wait at most: some 16 KiB each.
@@ -36,7 +33,7 @@ const MAX_INTERPRETED: usize = 64;
 #[derive(Debug)]
 struct Waiting {
     stack: Box<Unfinished>,
-    places: Vec<Place>,
+    code: Vec<MappedCode>,
     python: Box<[PythonFrame]>,
 }
 
@@ -47,7 +44,7 @@ pub(super) struct Stacks {
     /// From sites of one unfinished stack to the site of the finished one.
     aliases: Map<SiteId, SiteId>,
     /// Where processes have mapped code since the trace began.
-    pub(super) places: Places,
+    pub(super) mapped: CodeByProcess,
     interpreted: VecDeque<(SiteId, Box<[PythonFrame]>)>,
     pub(super) ends: EndChanges,
 }
@@ -102,19 +99,14 @@ impl Stacks {
 impl Engine {
     /// Takes an unfinished stack, while its process may still be there.
     pub(super) fn unfinished(&mut self, stack: &Unfinished) {
-        let mut places = vec![Place {
-            start: stack.start,
-            end: stack.end,
-            offset: stack.offset,
-            file: Some(stack.file),
-        }];
-        places.extend(self.stacks.places.of(stack.process));
+        let mut code = vec![MappedCode::from(stack)];
+        code.extend(self.stacks.mapped.of(stack.process));
         if self.proc.identity(stack.process.pid()) == Some(stack.process) {
-            places.extend(self.tables.places(stack.process.pid()));
+            code.extend(self.tables.mapped_code(stack.process.pid()));
         }
         let waiting = Waiting {
             stack: Box::new(stack.clone()),
-            places,
+            code,
             python: self.stacks.take_interpreted(stack.site),
         };
         if self.try_to_finish(&waiting) {
@@ -148,7 +140,7 @@ impl Engine {
         };
         let mut frames = record.frames.to_vec();
         let (tid, promoted, before) = (record.tid, record.promoted, record.end);
-        let code = |address| self.tables.code_at(&waiting.places, address);
+        let code = |address| self.tables.code_at(&waiting.code, address);
         let (callers, end) = finish(stack.last, frames.len(), &stack.memory, code);
         if end == StackEnd::NoTable {
             return false;

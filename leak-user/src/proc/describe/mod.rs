@@ -233,9 +233,9 @@ fn describe_file(link: &Link) -> Description {
 
 /// The mapping that an address lies in, and those behind it; none where nothing is mapped.
 fn from_address(mappings: &[Mapping], address: u64) -> &[Mapping] {
-    let index = mappings.partition_point(|mapping| mapping.end <= address);
+    let index = mappings.partition_point(|mapping| mapping.range.end <= address);
     match &mappings[index..] {
-        from @ [first, ..] if first.start <= address => from,
+        from @ [first, ..] if first.range.start <= address => from,
         _ => &[],
     }
 }
@@ -244,7 +244,7 @@ fn from_address(mappings: &[Mapping], address: u64) -> &[Mapping] {
 /// thread's stack begins so.
 fn describe_mapping(from: &[Mapping]) -> Option<Description> {
     let (mapping, guard) = match from {
-        [first, second, ..] if first.guards(second) => (second, first.end - first.start),
+        [first, second, ..] if first.guards(second) => (second, first.range.length()),
         [first, ..] => (first, 0),
         [] => return None,
     };

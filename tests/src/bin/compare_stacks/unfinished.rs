@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use leak_common::wire::StackEnd;
 use leak_user::event::Registers;
-use leak_user::stacks::tables::{Place, Places, Tables};
+use leak_user::stacks::MappedCode;
+use leak_user::stacks::tables::{CodeByProcess, Tables};
 use leak_user::stacks::unwind::finish;
 
 use crate::processes::{Process, Reference};
@@ -25,7 +26,7 @@ pub(crate) struct Unfinished {
     pub(crate) snapshot: Snapshot,
     pub(crate) reference: Reference,
     pub(crate) process: Rc<Process>,
-    places: Vec<Place>,
+    code: Vec<MappedCode>,
     since: Instant,
 }
 
@@ -33,7 +34,7 @@ pub(crate) struct Unfinished {
 #[derive(Default)]
 pub(crate) struct Waiting {
     stacks: VecDeque<Unfinished>,
-    pub(crate) places: Places,
+    pub(crate) mapped: CodeByProcess,
     looked: Option<Instant>,
 }
 
@@ -49,13 +50,13 @@ impl Waiting {
         if self.stacks.len() >= MAX_WAITING {
             return false;
         }
-        let mut places: Vec<Place> = self.places.of(snapshot.process).collect();
-        places.extend(tables.places(snapshot.process.pid()));
+        let mut code: Vec<MappedCode> = self.mapped.of(snapshot.process).collect();
+        code.extend(tables.mapped_code(snapshot.process.pid()));
         self.stacks.push_back(Unfinished {
             snapshot: snapshot.clone(),
             reference,
             process,
-            places,
+            code,
             since: Instant::now(),
         });
         true
@@ -98,7 +99,7 @@ impl Unfinished {
             link: Some(snapshot.link),
             after_call: true,
         };
-        let code = |address| tables.code_at(&self.places, address);
+        let code = |address| tables.code_at(&self.code, address);
         let (callers, end) = finish(registers, 1, &snapshot.memory, code);
         if end == StackEnd::NoTable {
             return false;

@@ -9,14 +9,14 @@
 use std::{
     fs::File,
     io::{self, Read, Write},
-    os::{
-        fd::{AsRawFd, FromRawFd},
-        unix::fs::FileExt,
-    },
+    os::{fd::AsRawFd, unix::fs::FileExt},
     path::PathBuf,
 };
 
-use super::elf::{Elf, Section, u32_at, u64_at};
+use super::{
+    elf::{Elf, Section, u32_at, u64_at},
+    memory_file::memory_file,
+};
 
 /// Sections that hold symbols.
 const SYMBOLS: &[&str] = &[".symtab", ".strtab", ".dynsym", ".dynstr"];
@@ -45,20 +45,20 @@ const ALIGNMENT: u64 = 16;
 
 /// The copy, in a file without a name.
 #[derive(Debug)]
-pub(super) struct Image {
+pub(super) struct SymbolCopy {
     file: File,
     /// Bytes of memory it takes.
     pub(super) bytes: u64,
     pub(super) has_dwarf: bool,
 }
 
-impl Image {
+impl SymbolCopy {
     /// Copies the symbols of `file`, and its DWARF if all that fits `limit` bytes.
     ///
     /// # Errors
     /// Where the file cannot be read, ends early or has too many symbols.
-    pub(super) fn copy(file: &File, elf: &Elf, limit: u64) -> io::Result<Image> {
-        let mut copy = Copy::new(limit)?;
+    pub(super) fn copy(file: &File, elf: &Elf, limit: u64) -> io::Result<SymbolCopy> {
+        let mut copy = Draft::new(limit)?;
         for section in present(elf, SYMBOLS) {
             copy.add(file, section)?;
         }
@@ -85,24 +85,17 @@ fn present<'a>(elf: &'a Elf, names: &'a [&str]) -> impl Iterator<Item = &'a Sect
 }
 
 /// A copy in the making.
-struct Copy {
+struct Draft {
     file: File,
     limit: u64,
     end: u64,
     headers: Vec<Section>,
 }
 
-impl Copy {
-    fn new(limit: u64) -> io::Result<Copy> {
-        // SAFETY: a constant string that ends in a zero byte.
-        let descriptor =
-            unsafe { libc::memfd_create(c"leaktrace-symbols".as_ptr(), libc::MFD_CLOEXEC) };
-        if descriptor < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Copy {
-            // SAFETY: the kernel just made this descriptor, nobody else has it.
-            file: unsafe { File::from_raw_fd(descriptor) },
+impl Draft {
+    fn new(limit: u64) -> io::Result<Draft> {
+        Ok(Draft {
+            file: memory_file(c"leaktrace-symbols")?,
             limit,
             end: 64,
             headers: Vec::new(),
@@ -114,7 +107,7 @@ impl Copy {
         let size = match section.flags & SHF_COMPRESSED {
             0 => {
                 self.fits(offset, section.size)?;
-                let mut source = Range::new(from, section.offset, section.size);
+                let mut source = FileRange::new(from, section.offset, section.size);
                 self.write(&mut source, offset, section.size)?
             }
             _ => self.expand(from, section, offset)?,
@@ -139,7 +132,7 @@ impl Copy {
         self.fits(offset, size)?;
         let start = section.offset.saturating_add(COMPRESSION_HEADER);
         let packed = section.size.saturating_sub(COMPRESSION_HEADER);
-        let packed = io::BufReader::with_capacity(1 << 16, Range::new(from, start, packed));
+        let packed = io::BufReader::with_capacity(1 << 16, FileRange::new(from, start, packed));
         match kind {
             1 => self.write(&mut flate2::bufread::ZlibDecoder::new(packed), offset, size),
             2 => self.write(&mut zstd::Decoder::with_buffer(packed)?, offset, size),
@@ -175,7 +168,7 @@ impl Copy {
     }
 
     /// Writes section names and headers, and the file's header before all.
-    fn finish(mut self, elf: &Elf, has_dwarf: bool) -> io::Result<Image> {
+    fn finish(mut self, elf: &Elf, has_dwarf: bool) -> io::Result<SymbolCopy> {
         let mut names = vec![0];
         let mut table = vec![0; 64];
         for section in &self.headers {
@@ -210,7 +203,7 @@ impl Copy {
         // Whatever was dropped lies behind, or is a hole already.
         self.file.set_len(self.end)?;
         self.file.flush()?;
-        Ok(Image {
+        Ok(SymbolCopy {
             file: self.file,
             bytes: self.end,
             has_dwarf,
@@ -234,15 +227,15 @@ fn section_header(section: &Section, name: u32) -> Vec<u8> {
 }
 
 /// Reads a range of a file without moving its position, which others share.
-struct Range<'a> {
+struct FileRange<'a> {
     file: &'a File,
     at: u64,
     end: u64,
 }
 
-impl<'a> Range<'a> {
-    fn new(file: &'a File, start: u64, size: u64) -> Range<'a> {
-        Range {
+impl<'a> FileRange<'a> {
+    fn new(file: &'a File, start: u64, size: u64) -> FileRange<'a> {
+        FileRange {
             file,
             at: start,
             end: start.saturating_add(size),
@@ -250,7 +243,7 @@ impl<'a> Range<'a> {
     }
 }
 
-impl Read for Range<'_> {
+impl Read for FileRange<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
         let length = left.min(buffer.len());
@@ -274,9 +267,9 @@ mod tests {
     #[test]
     fn a_copy_has_the_listed_sections_byte_for_byte() {
         let (file, elf) = own_program();
-        let image = Image::copy(&file, &elf, 1 << 30).unwrap();
-        assert!(image.has_dwarf);
-        let copied = Elf::read(&image.file).unwrap();
+        let copy = SymbolCopy::copy(&file, &elf, 1 << 30).unwrap();
+        assert!(copy.has_dwarf);
+        let copied = Elf::read(&copy.file).unwrap();
         for name in [".symtab", ".strtab", ".debug_info", ".debug_line"] {
             let bytes = |file: &File, section: &Section| {
                 let mut bytes = vec![0; section.size as usize];
@@ -285,12 +278,12 @@ mod tests {
             };
             let original = bytes(&file, elf.section(name).unwrap());
             assert!(
-                original == bytes(&image.file, copied.section(name).unwrap()),
+                original == bytes(&copy.file, copied.section(name).unwrap()),
                 "{name}"
             );
         }
         assert_eq!(copied.section(".text"), None);
-        assert_eq!(image.bytes, image.file.metadata().unwrap().len());
+        assert_eq!(copy.bytes, copy.file.metadata().unwrap().len());
     }
 
     #[test]
@@ -299,9 +292,9 @@ mod tests {
         let symbols: u64 = present(&elf, SYMBOLS)
             .map(|section| section.size + 64)
             .sum();
-        let image = Image::copy(&file, &elf, symbols + 4096).unwrap();
-        assert!(!image.has_dwarf && image.bytes <= symbols + 8192);
-        assert!(Image::copy(&file, &elf, 4096).is_err());
+        let copy = SymbolCopy::copy(&file, &elf, symbols + 4096).unwrap();
+        assert!(!copy.has_dwarf && copy.bytes <= symbols + 8192);
+        assert!(SymbolCopy::copy(&file, &elf, 4096).is_err());
     }
 
     #[test]
@@ -311,11 +304,11 @@ mod tests {
         for section in &mut elf.sections {
             section.offset = length - 1;
         }
-        assert!(Image::copy(&file, &elf, 1 << 30).is_err());
+        assert!(SymbolCopy::copy(&file, &elf, 1 << 30).is_err());
         for section in &mut elf.sections {
             section.offset = u64::MAX - 1;
             section.flags |= SHF_COMPRESSED;
         }
-        assert!(Image::copy(&file, &elf, 1 << 30).is_err());
+        assert!(SymbolCopy::copy(&file, &elf, 1 << 30).is_err());
     }
 }

@@ -1,6 +1,7 @@
-//! Code objects and the strings they refer to, in a process's memory.
+//! CodeObject objects and the strings they refer to, in a process's memory.
 
-use super::{LineTable, NameLayout, lines, memory::Memory};
+use super::{LineTable, NameLayout, line_table};
+use crate::{proc::Memory, stacks::runtimes::Name};
 
 /// `PyObject`: its type.
 const OBJECT_TYPE: u64 = 8;
@@ -23,16 +24,6 @@ const MAX_LINE_TABLE: u64 = 1 << 18;
 /// No code object has an instruction beyond, in bytes.
 const MAX_CODE: i64 = 1 << 24;
 
-/// What a place in Python code is called. Written by the traced process: untrusted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PythonName {
-    /// With classes and functions around it from 3.11 on (`__qualname__`).
-    pub function: String,
-    /// As the code was compiled with: often no absolute path, or no path at all.
-    pub file: String,
-    pub line: Option<u32>,
-}
-
 /// What tells whether there is still the same code object at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
@@ -44,7 +35,7 @@ pub(super) struct Head {
 
 /// A code object's names.
 #[derive(Debug)]
-pub(super) struct Code {
+pub(super) struct CodeObject {
     pub(super) head: Head,
     function: String,
     file: String,
@@ -71,25 +62,29 @@ impl Head {
     }
 }
 
-impl Code {
+impl CodeObject {
     /// Reads what `head` refers to.
-    pub(super) fn read(memory: &impl Memory, layout: &NameLayout, head: Head) -> Option<Code> {
-        Some(Code {
+    pub(super) fn read(
+        memory: &impl Memory,
+        layout: &NameLayout,
+        head: Head,
+    ) -> Option<CodeObject> {
+        Some(CodeObject {
             head,
             function: string(memory, layout, head.function)?,
             file: string(memory, layout, head.file)?,
-            lines: line_table(memory, head.lines),
+            lines: read_lines(memory, head.lines),
         })
     }
 
     /// Names a place in this code, whose object is at `address`.
-    pub(super) fn name(&self, layout: &NameLayout, address: u64, place: u64) -> PythonName {
+    pub(super) fn name(&self, layout: &NameLayout, address: u64, place: u64) -> Name {
         let first = self.head.first_line;
         let line = self.lines.as_ref().and_then(|table| {
             let offset = offset(layout, address, place)?;
-            lines::line(layout.lines, table, first, offset)
+            line_table::line(layout.lines, table, first, offset)
         });
-        PythonName {
+        Name {
             function: self.function.clone(),
             file: self.file.clone(),
             line,
@@ -98,7 +93,7 @@ impl Code {
 
     /// Bytes that this takes.
     pub(super) fn size(&self) -> usize {
-        size_of::<Code>()
+        size_of::<CodeObject>()
             + self.function.len()
             + self.file.len()
             + self.lines.as_ref().map_or(0, Vec::len)
@@ -125,7 +120,7 @@ fn is_code(memory: &impl Memory, kind: u64) -> bool {
         .is_some_and(|address| memory.read(address, &mut name) && &name == b"code\0")
 }
 
-fn line_table(memory: &impl Memory, address: u64) -> Option<Vec<u8>> {
+fn read_lines(memory: &impl Memory, address: u64) -> Option<Vec<u8>> {
     let length = memory.word(address.wrapping_add(LENGTH))?;
     if length > MAX_LINE_TABLE {
         return None;

@@ -1,11 +1,10 @@
 //! Finds an interpreter in a file.
 
 use super::{
-    Interpreter,
-    elf::{Elf, Stands, Symbol, Table},
-    eval,
+    Interpreter, eval,
     layout::{self, minor_of},
 };
+use crate::stacks::runtimes::elf::{Elf, Stands, Symbol, Table};
 
 /// Finds the interpreter of CPython in an ELF file, if there is one whose layout is
 /// known: 3.9 to 3.14 for 64-bit little-endian machines, with a global lock.
@@ -40,7 +39,7 @@ pub fn detect(elf: &[u8]) -> Option<Interpreter> {
             .iter()
             .filter_map(|range| {
                 let start = elf.file_offset(range.start)?;
-                Some(start..start.checked_add(range.end - range.start)?)
+                Some(start..start.checked_add(range.length())?)
             })
             .collect(),
     })

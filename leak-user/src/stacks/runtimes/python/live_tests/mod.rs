@@ -20,7 +20,11 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-use super::{Interpreter, Memory, Names, ProcessMemory, PythonName, detect, entries};
+use super::{Interpreter, Names, detect, function_frames};
+use crate::{
+    proc::{Memory, ProcessMemory},
+    stacks::runtimes::Name,
+};
 
 const SCRIPT: &str = include_str!("stacks.py");
 /// How often the script stops.
@@ -30,7 +34,7 @@ const MAX_FRAMES: usize = 256;
 /// A stack as the script tells it.
 struct Told {
     thread: u64,
-    frames: Vec<PythonName>,
+    frames: Vec<Name>,
 }
 
 /// The script in an interpreter.
@@ -63,7 +67,7 @@ impl Victim {
                 let [function, file, line] = line.split('\t').collect::<Vec<_>>()[..] else {
                     panic!("not a frame: {line}");
                 };
-                PythonName {
+                Name {
                     function: function.into(),
                     file: file.into(),
                     line: Some(line.parse().expect("a line")),
@@ -194,7 +198,7 @@ fn interpreters() -> BTreeMap<String, PathBuf> {
 }
 
 /// A name as it is kept: not of any length.
-fn cut(mut name: PythonName) -> PythonName {
+fn cut(mut name: Name) -> Name {
     if name.file.chars().count() > 1024 {
         name.file = name.file.chars().take(1024).chain(['…']).collect();
     }
@@ -238,10 +242,10 @@ impl Known {
         let memory = ProcessMemory(self.victim.child.id());
         let layout = &self.interpreter.layout;
         let innermost = current_frame(&memory, layout, self.runtime, id)?;
-        Some(entries(layout, &walk(&memory, layout, innermost)?))
+        Some(function_frames(layout, &walk(&memory, layout, innermost)?))
     }
 
-    fn name(&mut self, frame: PythonFrame) -> Option<PythonName> {
+    fn name(&mut self, frame: PythonFrame) -> Option<Name> {
         let pid = self.victim.child.id();
         self.names.resolve(pid, &self.interpreter.names, frame)
     }
@@ -289,7 +293,7 @@ fn frames_equal_what_the_interpreter_tells(python: &Path, version: &str) {
 
 /// Python functions called by Python's sort and map were entered by native code, as
 /// were the outermost ones; ones called by Python functions were not, from 3.11 on.
-fn check_entries(minor: u8, frames: &[PythonFrame], names: &[PythonName]) {
+fn check_entries(minor: u8, frames: &[PythonFrame], names: &[Name]) {
     let entered = |frame: &PythonFrame| frame.place & PythonFrame::ENTRY != 0;
     assert!(frames.last().is_some_and(entered), "the outermost one");
     for (frame, name) in frames.iter().zip(names).rev().skip(1) {

@@ -5,13 +5,19 @@ use std::collections::HashMap;
 use leak_common::unwind::PythonFrame;
 
 use super::{
-    NameLayout, PythonName,
-    code::{Code, Head},
-    memory::{Memory, ProcessMemory},
+    NameLayout,
+    code_object::{CodeObject, Head},
+};
+use crate::{
+    proc::{Memory, ProcessMemory},
+    stacks::runtimes::{Name, budget::Budgeted},
 };
 
 /// Most bytes of names and line tables that are kept.
 const MAX_BYTES: usize = 8 << 20;
+/// Most bytes that are read for one frame. The parts of a code object have bounds of their
+/// own, which add up to about half of this.
+const MAX_READ: usize = 1 << 19;
 /// A code object's address is a multiple of this; from 3.14 on the interpreter marks
 /// references in the bits below.
 const ALIGNMENT: u64 = 8;
@@ -19,7 +25,7 @@ const ALIGNMENT: u64 = 8;
 /// Names of code objects, by process.
 #[derive(Debug, Default)]
 pub struct Names {
-    codes: HashMap<(u32, u64), Code>,
+    codes: HashMap<(u32, u64), CodeObject>,
     bytes: usize,
 }
 
@@ -27,13 +33,9 @@ impl Names {
     /// Names a frame of the process `pid` by what is in its memory now, or by what was
     /// there before if it can no longer be read. `None` if neither tells: the process
     /// ended, or there is no code object at the frame's address any more.
-    pub fn resolve(
-        &mut self,
-        pid: u32,
-        layout: &NameLayout,
-        frame: PythonFrame,
-    ) -> Option<PythonName> {
-        self.resolve_in(&ProcessMemory(pid), pid, layout, frame)
+    pub fn resolve(&mut self, pid: u32, layout: &NameLayout, frame: PythonFrame) -> Option<Name> {
+        let memory = Budgeted::new(ProcessMemory(pid), MAX_READ);
+        self.resolve_in(&memory, pid, layout, frame)
     }
 
     /// Like [`Names::resolve`], from other memory than a process's.
@@ -43,7 +45,7 @@ impl Names {
         pid: u32,
         layout: &NameLayout,
         frame: PythonFrame,
-    ) -> Option<PythonName> {
+    ) -> Option<Name> {
         let address = frame.code & !(ALIGNMENT - 1);
         let place = frame.place & !PythonFrame::ENTRY;
         let key = (pid, address);
@@ -51,7 +53,7 @@ impl Names {
             && self.codes.get(&key).is_none_or(|code| code.head != head)
         {
             self.remove(key);
-            self.insert(key, Code::read(memory, layout, head)?);
+            self.insert(key, CodeObject::read(memory, layout, head)?);
         }
         let code = self.codes.get(&key)?;
         Some(code.name(layout, address, place))
@@ -60,10 +62,10 @@ impl Names {
     /// Forgets a process that ended or runs another program now.
     pub fn forget(&mut self, pid: u32) {
         self.codes.retain(|(owner, _), _| *owner != pid);
-        self.bytes = self.codes.values().map(Code::size).sum();
+        self.bytes = self.codes.values().map(CodeObject::size).sum();
     }
 
-    fn insert(&mut self, key: (u32, u64), code: Code) {
+    fn insert(&mut self, key: (u32, u64), code: CodeObject) {
         self.bytes += code.size();
         if self.bytes > MAX_BYTES {
             // What is needed again is read again.
@@ -86,7 +88,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::stacks::python::LineTable;
+    use crate::stacks::runtimes::python::LineTable;
 
     const LAYOUT: NameLayout = NameLayout {
         lines: LineTable::Increments,
@@ -157,13 +159,13 @@ mod tests {
             image
         }
 
-        fn name(&self) -> Option<PythonName> {
+        fn name(&self) -> Option<Name> {
             Names::default().resolve_in(self, 1, &LAYOUT, FRAME)
         }
     }
 
-    fn name(function: &str) -> Option<PythonName> {
-        Some(PythonName {
+    fn name(function: &str) -> Option<Name> {
+        Some(Name {
             function: function.into(),
             file: "a.py".into(),
             line: Some(32),
@@ -243,7 +245,7 @@ mod tests {
         assert!(names.bytes <= MAX_BYTES);
         assert_eq!(
             names.bytes,
-            names.codes.values().map(Code::size).sum::<usize>()
+            names.codes.values().map(CodeObject::size).sum::<usize>()
         );
         assert!(names.codes.len() > 1000);
     }

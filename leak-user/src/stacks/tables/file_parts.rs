@@ -1,7 +1,7 @@
 //! The parts of an ELF file that tables are built from, in memory. Files are not
 //! mapped: one that is truncated meanwhile would end this process.
 
-use std::{fs::File, io, ops::Deref, os::unix::fs::FileExt as _, ptr::NonNull};
+use std::{fs::File, ops::Deref, os::unix::fs::FileExt as _, ptr::NonNull};
 
 use object::{
     LittleEndian,
@@ -36,37 +36,37 @@ const PARTS: [&[u8]; 12] = [
 
 /// A file in memory. What was not read is zero, and takes no room.
 #[derive(Debug)]
-pub(super) struct Image {
+pub(super) struct FileParts {
     start: NonNull<u8>,
     length: usize,
 }
 
 // SAFETY: memory of its own.
-unsafe impl Send for Image {}
+unsafe impl Send for FileParts {}
 // SAFETY: it is not written after it was made.
-unsafe impl Sync for Image {}
+unsafe impl Sync for FileParts {}
 
-impl std::panic::RefUnwindSafe for Image {}
+impl std::panic::RefUnwindSafe for FileParts {}
 
-impl Image {
+impl FileParts {
     /// Reads what matters of a file; `None` where that can not be had.
-    pub(super) fn read(file: &File) -> Option<Image> {
+    pub(super) fn read(file: &File) -> Option<FileParts> {
         let size = file.metadata().ok()?.len();
         let mut magic = [0; 4];
         file.read_exact_at(&mut magic, 0).ok()?;
         if magic != elf::ELFMAG || size > MAX_FILE {
             return None;
         }
-        let mut image = Image::new(usize::try_from(size).ok()?)?;
+        let mut parts = FileParts::new(usize::try_from(size).ok()?)?;
         if size <= WHOLE {
-            image.take(file, 0, size)?;
+            parts.take(file, 0, size)?;
         } else {
-            image.take_parts(file)?;
+            parts.take_parts(file)?;
         }
-        Some(image)
+        Some(parts)
     }
 
-    fn new(length: usize) -> Option<Image> {
+    fn new(length: usize) -> Option<FileParts> {
         // SAFETY: new memory, which is only committed where it is written.
         let start = unsafe {
             libc::mmap(
@@ -81,7 +81,7 @@ impl Image {
         if start == libc::MAP_FAILED {
             return None;
         }
-        Some(Image {
+        Some(FileParts {
             start: NonNull::new(start.cast())?,
             length,
         })
@@ -168,7 +168,7 @@ impl Image {
     }
 }
 
-impl Deref for Image {
+impl Deref for FileParts {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -177,29 +177,9 @@ impl Deref for Image {
     }
 }
 
-impl Drop for Image {
+impl Drop for FileParts {
     fn drop(&mut self) {
         // SAFETY: mapped in `new`, and nothing points there any more.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.length.max(1)) };
     }
-}
-
-/// The code that the kernel maps into every process (vdso(7)), from this one.
-pub(super) fn vdso() -> Option<Vec<u8>> {
-    // SAFETY: a number in, a number out.
-    let start = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let mapping = maps
-        .lines()
-        .filter_map(crate::proc::Mapping::parse)
-        .find(|mapping| mapping.path == "[vdso]" && mapping.start == start)?;
-    let length = usize::try_from(mapping.end - mapping.start).ok()?;
-    let mut image = vec![0; length];
-    let memory = File::open("/proc/self/mem").ok()?;
-    read_all(&memory, &mut image, mapping.start).ok()?;
-    Some(image)
-}
-
-fn read_all(memory: &File, into: &mut [u8], at: u64) -> io::Result<()> {
-    memory.read_exact_at(into, at)
 }

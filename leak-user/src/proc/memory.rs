@@ -1,4 +1,6 @@
-//! Memory of another process: untrusted, and gone when the process ends.
+//! Memory of processes: untrusted, and gone when the process ends.
+
+use super::{Proc, VDSO};
 
 /// What can be read by address.
 pub trait Memory {
@@ -45,6 +47,28 @@ impl Memory for ProcessMemory {
     }
 }
 
+/// Most bytes of the vDSO that are believed; it has two pages.
+const MAX_VDSO: u64 = 1 << 20;
+
+/// The code that the kernel maps into every process (vdso(7)), as this process has it. `None`
+/// where it has none.
+#[must_use]
+pub fn own_vdso() -> Option<&'static [u8]> {
+    let mappings = Proc::default().mappings(std::process::id())?;
+    let mapping = mappings.iter().find(|mapping| mapping.path == VDSO)?;
+    // SAFETY: it takes a number and has no preconditions.
+    let start = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
+    let length = mapping.range.length();
+    if start == 0 || start != mapping.range.start || length > MAX_VDSO {
+        return None;
+    }
+    let start: *const u8 = std::ptr::with_exposed_provenance(start as usize);
+    // SAFETY: two sources of the kernel agree that it begins there, and one says that so many
+    // bytes are mapped. It stays there, readable and unchanged, as long as this process lives:
+    // nothing here unmaps it.
+    Some(unsafe { std::slice::from_raw_parts(start, length as usize) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +82,13 @@ mod tests {
         assert_eq!(memory.word(0), None);
         assert_eq!(memory.word(u64::MAX - 3), None);
         assert_eq!(ProcessMemory(u32::MAX).word(address), None);
+    }
+
+    #[test]
+    fn the_kernels_own_code_is_an_elf_file() {
+        assert_eq!(
+            own_vdso().and_then(|bytes| bytes.get(..4)),
+            Some(&b"\x7fELF"[..])
+        );
     }
 }

@@ -4,37 +4,41 @@
 //! it; in others it is the code with an unwind entry of its own, and no name, that the
 //! function jumps to under a condition, which no function does to another.
 
-use std::{collections::HashSet, ops::Range};
+use std::collections::HashSet;
 
 use gimli::{BaseAddresses, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, UnwindSection};
 use object::elf::EM_X86_64;
 
-use super::elf::{Elf, Stands, Table};
+use crate::{
+    model::address::AddressRange,
+    stacks::runtimes::elf::{Elf, Stands, Table},
+};
 
-const NAME: &[u8] = b"_PyEval_EvalFrameDefault";
+/// What the function is called.
+pub(super) const NAME: &str = "_PyEval_EvalFrameDefault";
 /// Most parts that are believed.
 const MAX_PARTS: usize = 8;
 /// No part is larger, in bytes: the function has about 50 KiB.
 const MAX_PART: u64 = 1 << 20;
 
 /// Addresses of the parts, the main one first. Empty if it has no symbol.
-pub(super) fn find(elf: &Elf<'_>) -> Vec<Range<u64>> {
+pub(super) fn find(elf: &Elf<'_>) -> Vec<AddressRange> {
     let mut parts = named_parts(elf, Table::Full);
     if parts.is_empty() {
         parts = named_parts(elf, Table::Dynamic);
     }
     if let [main] = &parts[..] {
-        let more = unnamed_parts(elf, main);
+        let more = unnamed_parts(elf, *main);
         parts.extend(more);
     }
     parts
 }
 
 /// The parts that symbols tell, the main one first.
-fn named_parts(elf: &Elf<'_>, table: Table) -> Vec<Range<u64>> {
+fn named_parts(elf: &Elf<'_>, table: Table) -> Vec<AddressRange> {
     let mut parts = Vec::new();
     for symbol in elf.symbols(table, Stands::Code) {
-        let Some(suffix) = symbol.name.strip_prefix(NAME) else {
+        let Some(suffix) = symbol.name.strip_prefix(NAME.as_bytes()) else {
             continue;
         };
         if !(suffix.is_empty() || suffix.starts_with(b".")) || symbol.size > MAX_PART {
@@ -44,7 +48,7 @@ fn named_parts(elf: &Elf<'_>, table: Table) -> Vec<Range<u64>> {
             continue;
         };
         if parts.len() < MAX_PARTS {
-            parts.push((suffix.len(), symbol.address..end));
+            parts.push((suffix.len(), (symbol.address..end).into()));
         }
     }
     parts.sort_by_key(|(suffix, _)| *suffix);
@@ -55,8 +59,8 @@ fn named_parts(elf: &Elf<'_>, table: Table) -> Vec<Range<u64>> {
 }
 
 /// The parts that conditional jumps of the main one lead to.
-fn unnamed_parts(elf: &Elf<'_>, main: &Range<u64>) -> Vec<Range<u64>> {
-    let mut parts: Vec<Range<u64>> = Vec::new();
+fn unnamed_parts(elf: &Elf<'_>, main: AddressRange) -> Vec<AddressRange> {
+    let mut parts: Vec<AddressRange> = Vec::new();
     if elf.machine != EM_X86_64 {
         return parts;
     }
@@ -70,9 +74,9 @@ fn unnamed_parts(elf: &Elf<'_>, main: &Range<u64>) -> Vec<Range<u64>> {
         .symbols(Table::Dynamic, Stands::Code)
         .map(|symbol| symbol.address)
         .collect();
-    let code = &code[..code.len().min((main.end - main.start) as usize)];
+    let code = &code[..code.len().min(main.length() as usize)];
     for target in conditional_jumps(code, main.start) {
-        if main.contains(&target) || parts.iter().any(|part| part.contains(&target)) {
+        if main.contains(target) || parts.iter().any(|part| part.contains(target)) {
             continue;
         }
         // The bytes of other instructions look like a jump at times: few of these lead
@@ -80,7 +84,7 @@ fn unnamed_parts(elf: &Elf<'_>, main: &Range<u64>) -> Vec<Range<u64>> {
         let Some(part) = entries.around(target) else {
             continue;
         };
-        if part.end - part.start <= MAX_PART && !named.contains(&part.start) {
+        if part.length() <= MAX_PART && !named.contains(&part.start) {
             parts.push(part);
         }
         if parts.len() == MAX_PARTS {
@@ -132,7 +136,7 @@ impl<'a> UnwindEntries<'a> {
     }
 
     /// The code that one entry with this address in it stands for.
-    fn around(&self, address: u64) -> Option<Range<u64>> {
+    fn around(&self, address: u64) -> Option<AddressRange> {
         let entry = self
             .header
             .table()?
@@ -144,7 +148,7 @@ impl<'a> UnwindEntries<'a> {
             )
             .ok()?;
         let start = entry.initial_address();
-        Some(start..start.checked_add(entry.len())?)
+        Some((start..start.checked_add(entry.len())?).into())
     }
 }
 

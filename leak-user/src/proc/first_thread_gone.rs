@@ -29,18 +29,18 @@ int main(void) {
 }
 "#;
 
-pub(crate) struct Leaderless {
+pub(crate) struct FirstThreadGone {
     child: Child,
     /// Of an instruction in the function `spin`.
     pub(crate) address: u64,
     _directory: TempDir,
 }
 
-impl Leaderless {
-    pub(crate) fn start() -> Leaderless {
+impl FirstThreadGone {
+    pub(crate) fn start() -> FirstThreadGone {
         let directory = tempfile::tempdir().expect("a directory");
-        let source = directory.path().join("leaderless.c");
-        let program = directory.path().join("leaderless");
+        let source = directory.path().join("first_thread_gone.c");
+        let program = directory.path().join("first_thread_gone");
         std::fs::write(&source, PROGRAM).expect("the source is written");
         let mut compile = Command::new("gcc");
         compile.args(["-pthread", "-O1", "-o"]);
@@ -54,7 +54,7 @@ impl Leaderless {
         let output = child.stdout.as_mut().expect("it has a pipe");
         BufReader::new(output).read_line(&mut line).expect("a line");
         let digits = line.trim().trim_start_matches("0x");
-        let started = Leaderless {
+        let started = FirstThreadGone {
             address: u64::from_str_radix(digits, 16).expect("an address"),
             child,
             _directory: directory,
@@ -89,7 +89,7 @@ impl Leaderless {
     }
 }
 
-impl Drop for Leaderless {
+impl Drop for FirstThreadGone {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -3,7 +3,34 @@
 
 use leak_common::{config::ABSENT, unwind::PythonLayout};
 
-use super::{LineTable, NameLayout};
+/// Byte offsets in code objects, strings and bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NameLayout {
+    /// How places in the code are turned into lines.
+    pub lines: LineTable,
+    /// `PyCodeObject`: the file's name, the function's, the line table, the first line,
+    /// and the instructions (absent where a place is an index).
+    pub code_file: u32,
+    pub code_function: u32,
+    pub code_lines: u32,
+    pub code_first_line: u32,
+    pub code_instructions: u32,
+    /// Where the characters of a string begin if all are ASCII, and if not.
+    pub ascii_characters: u32,
+    pub other_characters: u32,
+}
+
+/// The forms of a code object's line table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LineTable {
+    /// `co_lnotab`; a place is a number of bytes (to 3.9).
+    Increments,
+    /// `co_linetable` of PEP 626; a place is a number of instructions (3.10).
+    Ranges,
+    /// `co_linetable` of PEP 657; a place is the address of the last instruction
+    /// (3.11 on).
+    Locations,
+}
 
 /// Owner of a frame that marks an entry from native code (3.12 on).
 const OWNED_BY_NATIVE: u32 = 3;

@@ -1,19 +1,21 @@
-//! A piece of a process's memory with code, and when it is known to have lain there.
+//! A mapping with code, what backs it, and when it is known to have been there.
 
 use std::rc::Rc;
 
 use super::modules::{Key, ModuleId};
-use crate::{model::time::Nanos, proc::Mapping};
+use crate::{
+    model::{address::AddressRange, time::Nanos},
+    proc::Mapping,
+};
 
 /// An executable mapping.
 #[derive(Clone, Debug)]
-pub(super) struct Region {
-    pub(super) start: u64,
-    pub(super) end: u64,
+pub(super) struct SeenMapping {
+    pub(super) range: AddressRange,
     /// Offset in the file.
     pub(super) offset: u64,
     pub(super) file: Key,
-    pub(super) place: Place,
+    pub(super) backing: Backing,
     /// When it was seen first and last.
     pub(super) first: Nanos,
     pub(super) last: Nanos,
@@ -21,9 +23,9 @@ pub(super) struct Region {
     pub(super) told: bool,
 }
 
-/// What is mapped.
+/// What the code of a mapping comes from.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(super) enum Backing {
     /// The module is `None` where the file could not be opened.
     File {
         module: Option<ModuleId>,
@@ -45,26 +47,25 @@ pub(super) fn path_of(mapped: &str) -> &str {
     mapped.strip_suffix(" (deleted)").unwrap_or(mapped)
 }
 
-impl Region {
+impl SeenMapping {
     /// What a process has mapped now.
-    pub(super) fn new(mapping: &Mapping, module: Option<ModuleId>, now: Nanos) -> Region {
-        let place = match mapping.path.as_bytes().first() {
-            Some(b'/') => Place::File {
+    pub(super) fn new(mapping: &Mapping, module: Option<ModuleId>, now: Nanos) -> SeenMapping {
+        let backing = match mapping.path.as_bytes().first() {
+            Some(b'/') => Backing::File {
                 module,
                 path: path_of(&mapping.path).into(),
             },
-            Some(b'[') if !mapping.may_be_from_mmap() => Place::Kernel {
+            Some(b'[') if !mapping.may_be_from_mmap() => Backing::Kernel {
                 module,
                 name: mapping.path.as_str().into(),
             },
-            _ => Place::Anonymous,
+            _ => Backing::Anonymous,
         };
-        Region {
-            start: mapping.start,
-            end: mapping.end,
+        SeenMapping {
+            range: mapping.range,
             offset: mapping.offset,
             file: (mapping.device, mapping.inode),
-            place,
+            backing,
             first: now,
             last: now,
             told: false,
@@ -72,45 +73,45 @@ impl Region {
     }
 
     pub(super) fn contains(&self, address: u64) -> bool {
-        (self.start..self.end).contains(&address)
+        self.range.contains(address)
     }
 
-    /// Whether all of another region lies in this one.
-    pub(super) fn covers(&self, other: &Region) -> bool {
-        self.start <= other.start && other.end <= self.end
+    /// Whether all of another mapping lies in this one.
+    pub(super) fn covers(&self, other: &SeenMapping) -> bool {
+        self.range.covers(other.range)
     }
 
     /// Offset in the file of what lies at an address.
     pub(super) fn file_offset(&self, address: u64) -> u64 {
-        let within = address.wrapping_sub(self.start);
+        let within = address.wrapping_sub(self.range.start);
         self.offset.wrapping_add(within)
     }
 
     /// Whether both have the same code at the same addresses.
-    pub(super) fn is_same_code(&self, other: &Region) -> bool {
-        let base = |region: &Region| region.start.wrapping_sub(region.offset);
+    pub(super) fn is_same_code(&self, other: &SeenMapping) -> bool {
+        let base = |mapping: &SeenMapping| mapping.range.start.wrapping_sub(mapping.offset);
         let aligned = base(self) == base(other);
-        match (&self.place, &other.place) {
-            (Place::Anonymous, Place::Anonymous) => true,
-            (Place::Kernel { name, .. }, Place::Kernel { name: other, .. }) => name == other,
+        match (&self.backing, &other.backing) {
+            (Backing::Anonymous, Backing::Anonymous) => true,
+            (Backing::Kernel { name, .. }, Backing::Kernel { name: other, .. }) => name == other,
             // The kernel may tell of another device than it shows (overlayfs).
             (
-                Place::File { path, .. },
-                Place::File {
+                Backing::File { path, .. },
+                Backing::File {
                     path: other_path, ..
                 },
             ) => {
                 let same_device = self.file.0 == other.file.0 || path == other_path;
                 aligned && same_device && self.file.1 == other.file.1
             }
-            (Place::Unknown, Place::File { .. } | Place::Unknown)
-            | (Place::File { .. }, Place::Unknown) => aligned && self.file.1 == other.file.1,
+            (Backing::Unknown, Backing::File { .. } | Backing::Unknown)
+            | (Backing::File { .. }, Backing::Unknown) => aligned && self.file.1 == other.file.1,
             _ => false,
         }
     }
 
     /// Takes over from when on the same code is known to lie there.
-    pub(super) fn continues(&mut self, earlier: &Region) {
+    pub(super) fn continues(&mut self, earlier: &SeenMapping) {
         if earlier.covers(self) && earlier.first <= self.first {
             self.first = earlier.first;
             self.told = earlier.told;
@@ -120,10 +121,10 @@ impl Region {
     /// Whether a perf map may name what lies there. Some programs map the code
     /// they make from a file in memory.
     pub(super) fn may_be_generated(&self) -> bool {
-        match &self.place {
-            Place::Anonymous => true,
-            Place::File { path, .. } => path.starts_with("/memfd:") || path.starts_with("/dev/"),
-            Place::Kernel { .. } | Place::Unknown => false,
+        match &self.backing {
+            Backing::Anonymous => true,
+            Backing::File { path, .. } => path.starts_with("/memfd:") || path.starts_with("/dev/"),
+            Backing::Kernel { .. } | Backing::Unknown => false,
         }
     }
 }
