@@ -63,7 +63,7 @@ pub fn own_vdso() -> Option<&'static [u8]> {
         return None;
     }
     let start: *const u8 = std::ptr::with_exposed_provenance(start as usize);
-    // SAFETY: two sources of the kernel agree that it begins there, and one says that so many
+    // SAFETY: two sources of the kernel agree that it begins there, and one says how many
     // bytes are mapped. It stays there, readable and unchanged, as long as this process lives:
     // nothing here unmaps it.
     Some(unsafe { std::slice::from_raw_parts(start, length as usize) })

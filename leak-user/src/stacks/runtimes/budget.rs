@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use crate::proc::Memory;
 
-/// Memory of which only so many bytes can be read.
+/// Memory of which no more bytes can be read than a budget allows.
 pub(super) struct Budgeted<M> {
     memory: M,
     left: Cell<usize>,

@@ -1,6 +1,7 @@
-//! Which instruction a frame's address stands for. An address that a call returns
-//! to lies behind the call; one at which a function was entered, or a signal came
-//! in, is itself that of the instruction. The code there tells them apart.
+//! Which instruction a frame's address stands for. An address that a call returns to lies
+//! behind the call, so the instruction is the one before it. Where a function was entered, or
+//! a signal came in, the address is that of the instruction itself. The code around the
+//! address tells these cases apart.
 
 use std::{fs::File, os::unix::fs::FileExt};
 

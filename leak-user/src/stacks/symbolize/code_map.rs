@@ -1,4 +1,5 @@
-//! Where a process's code lay in its memory, and what lay there before.
+//! Which code lay where in a process's memory, and when: stacks are named later than they are
+//! taken, and by then another library may lie at the same address.
 
 use std::{ops::Range, rc::Rc};
 
@@ -12,25 +13,25 @@ use crate::model::time::Nanos;
 /// Most executable mappings kept of a process.
 pub(super) const MAX_MAPPINGS: usize = 16_384;
 
-/// Most of those kept that something else was mapped over.
+/// Most mappings kept of those that something else was mapped over.
 const MAX_REPLACED: usize = 128;
 
 /// All executable mappings of a process, and those that were there before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CodeMap {
-    /// What was seen last at each address; by address.
+    /// What was seen last at each address, in the order of addresses.
     mappings: Vec<SeenMapping>,
-    /// What was seen earlier where something else was later; by the time it was seen
-    /// first.
+    /// What was seen at an address where something else was seen later, in the order in which
+    /// it was seen first.
     replaced: Vec<SeenMapping>,
     pub(super) perf_map: Option<Rc<PerfMap>>,
     pub(super) used: u64,
-    /// There is code that nothing is known of.
+    /// The process maps code whose file is not known.
     pub(super) stale: bool,
 }
 
 impl CodeMap {
-    /// Of mappings in the order of their addresses.
+    /// The map with these mappings, which are in the order of their addresses.
     pub(super) fn new(mappings: Vec<SeenMapping>) -> CodeMap {
         CodeMap {
             mappings,
@@ -38,7 +39,7 @@ impl CodeMap {
         }
     }
 
-    /// Of a process of which nothing was seen.
+    /// The map of a process whose mappings were never read.
     pub(super) fn unseen() -> CodeMap {
         CodeMap {
             stale: true,
@@ -46,16 +47,18 @@ impl CodeMap {
         }
     }
 
-    /// Whether a perf code_map may name any of it.
+    /// Whether a perf map may name any of it.
     pub(super) fn may_be_generated(&self) -> bool {
         self.mappings.iter().any(SeenMapping::may_be_generated)
     }
 
     /// The mapping that an address lay in at a time, as far as that is known.
     ///
-    /// What was found by looking was there already when a stack came in that made
-    /// one look: between two looks the later one is right. What the kernel told of
-    /// has lain there exactly since then.
+    /// Mappings are read because a stack came in whose addresses were not known. So what was
+    /// read was there a little before already, and of two readings the later one is right for
+    /// the time between them. Example: A was read at 10, B at 20: a stack of 15 is in B. Of what
+    /// the kernel told, the time is exact: A was read at 10, the kernel told of B at 20: a
+    /// stack of 15 is in A.
     pub(super) fn mapping(&self, address: u64, time: Nanos) -> Option<&SeenMapping> {
         let earlier = self.replaced.iter();
         let earlier = earlier.filter(|mapping| mapping.contains(address));
@@ -92,8 +95,8 @@ impl CodeMap {
         }
     }
 
-    /// Keeps what an earlier code_map has that is not there now: stacks from before
-    /// a library was unloaded still have its addresses.
+    /// Keeps what an earlier map of the same process has that is not there now: stacks from
+    /// before a library was unloaded still have its addresses.
     pub(super) fn keep_earlier(&mut self, earlier: CodeMap) {
         self.replaced = earlier.replaced;
         let mut gone = Vec::new();
@@ -147,7 +150,7 @@ impl CodeMap {
                 continue;
             }
             if old.first <= new.first {
-                // There before and after: twice.
+                // It was there before and after the new one: it is kept once for each time.
                 self.replace(SeenMapping {
                     last: new.first,
                     ..old.clone()
@@ -176,7 +179,7 @@ impl CodeMap {
         start..end.max(start)
     }
 
-    /// Keeps a mapping as one that something else was seen at later.
+    /// Keeps a mapping whose addresses have something else by now.
     fn replace(&mut self, old: SeenMapping) {
         let later = |one: &SeenMapping| one.first <= old.first;
         let index = self.replaced.partition_point(later);

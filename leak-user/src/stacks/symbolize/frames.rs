@@ -14,7 +14,7 @@ pub(super) fn before(address: u64) -> u64 {
     address.saturating_sub(1)
 }
 
-/// A frame of which nothing is known.
+/// A frame with nothing but its address.
 pub(super) fn bare(address: u64) -> Frame {
     Frame {
         address: format!("{address:#x}"),

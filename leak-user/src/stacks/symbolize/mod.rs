@@ -1,8 +1,7 @@
 //! Names for addresses: function, file, line, and what was inlined.
 //!
-//! A process is learned while it lives: where its code lies, and which files it
-//! came from, which are then kept open. From that its stacks are symbolized, also
-//! after its end. Nothing a process can put into a file makes this panic, wait
+//! A process is learned while it lives: where its code lies, and from which files it came.
+//! Those files are kept open, so that stacks are named also after the process's end. Nothing a process can put into a file makes this panic, wait
 //! or take memory without bound; it can only give itself wrong names.
 
 mod call_site;
@@ -110,10 +109,10 @@ impl Symbolizer {
         }
     }
 
-    /// Takes a code_map of a living process's code and pins its files; again to
-    /// take in what was mapped since. `now` is in nanoseconds of `CLOCK_MONOTONIC`.
-    /// False where the process is gone. Costs about a tenth of a millisecond, and
-    /// the reading of a perf code_map that grew.
+    /// Reads where the code of a living process lies, and pins its files. Called again, it
+    /// takes in what was mapped since. `now` is in nanoseconds of `CLOCK_MONOTONIC`. False
+    /// where the process is gone. Costs about a tenth of a millisecond, and the time to read a
+    /// perf map that grew.
     pub fn learn(
         &mut self,
         proc: &Proc,

@@ -8,7 +8,7 @@ use crate::{
     proc::Mapping,
 };
 
-/// An executable mapping.
+/// An executable mapping, and when it was there.
 #[derive(Clone, Debug)]
 pub(super) struct SeenMapping {
     pub(super) range: AddressRange,

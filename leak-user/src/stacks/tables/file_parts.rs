@@ -1,5 +1,5 @@
-//! The parts of an ELF file that tables are built from, in memory. Files are not
-//! mapped: one that is truncated meanwhile would end this process.
+//! The parts of an ELF file that tables are built from, in memory. Files are read, not mapped:
+//! if a mapped file is truncated, the next access ends this process (SIGBUS).
 
 use std::{fs::File, ops::Deref, os::unix::fs::FileExt as _, ptr::NonNull};
 
@@ -41,7 +41,7 @@ pub(super) struct FileParts {
     length: usize,
 }
 
-// SAFETY: memory of its own.
+// SAFETY: the memory belongs to this value alone, whichever thread has it.
 unsafe impl Send for FileParts {}
 // SAFETY: it is not written after it was made.
 unsafe impl Sync for FileParts {}
@@ -49,7 +49,7 @@ unsafe impl Sync for FileParts {}
 impl std::panic::RefUnwindSafe for FileParts {}
 
 impl FileParts {
-    /// Reads what matters of a file; `None` where that can not be had.
+    /// Reads the parts of a file; `None` where it is no ELF file or cannot be read.
     pub(super) fn read(file: &File) -> Option<FileParts> {
         let size = file.metadata().ok()?.len();
         let mut magic = [0; 4];

@@ -1,10 +1,10 @@
-//! Keeps the programs' unwind tables: for the code that processes map now, for what
-//! they are likely to map next, and for whatever a stack met that was not there.
+//! Keeps the unwind tables in the maps of the programs: for the code that processes map now,
+//! for code that they are likely to map next, and for code that a stack met without a table.
 //!
 //! Threads of low priority (`worker`) read files (`file_parts`), build their tables
 //! ([`crate::stacks::unwind`]) and place them (`store`, in free `room`); `host` and `needed`
-//! know where code lies that no stack met yet. Tables belong to files, whoever maps them; what was not used for
-//! longest makes room.
+//! know where code lies that no stack met yet. A table belongs to a file, and serves all
+//! processes that map the file. Tables that were not used for longest make room (`evict`).
 
 mod code_by_process;
 mod evict;
@@ -142,7 +142,7 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Code is there without tables.
+    /// Has the table of code built that a stack met without one.
     pub fn want(&self, wanted: &CodeMapped) {
         if !wanted.wanted || wanted.file == FileKey::VDSO {
             return;
@@ -157,8 +157,8 @@ impl Tables {
                 key: Some(wanted.file),
                 urgency: Urgency::Met,
             }),
-            // The process ended, or has something else there by now: whoever maps the
-            // file next asks for it.
+            // The process ended, or has something else there by now: the next process that
+            // maps the file asks for it.
             Err(error) => {
                 tracing::debug!(pid = wanted.process.pid(), %error, "cannot open mapped code");
                 lock(&self.shared.store).forget(wanted.file);

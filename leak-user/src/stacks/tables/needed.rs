@@ -1,6 +1,6 @@
-//! The libraries that a program will load, found before it does: as the dynamic
-//! linker finds them (ld.so(8)), but for its cache, the directories in which are
-//! read from its configuration.
+//! The libraries that a program will load, found before it loads them. They are looked for as
+//! the dynamic linker does (ld.so(8)), with one difference: instead of its cache, the
+//! directories in its configuration are searched.
 
 use std::{
     collections::{HashSet, VecDeque},

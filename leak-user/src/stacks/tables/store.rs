@@ -28,7 +28,7 @@ pub(super) enum Urgency {
     Met,
     /// A process maps it, or will soon.
     Mapped,
-    /// It is installed on the host. Never makes others go.
+    /// It is installed on the host. No other table makes room for it.
     Idle,
 }
 
@@ -42,7 +42,8 @@ pub(super) struct Loaded {
     pub(super) rows: Vec<Range<usize>>,
     pub(super) pages: Range<usize>,
     code: FileCode,
-    /// When it was placed: a later use is one.
+    /// When it was placed. That counts as a use to the programs, so only a later time says
+    /// that a stack used it.
     pub(super) placed: u64,
 }
 
@@ -65,7 +66,7 @@ pub(super) struct Store {
     next: u64,
     pub(super) evicted: u64,
     without: u64,
-    /// Files without tables.
+    /// Files that have no tables.
     bare: HashSet<FileKey>,
 }
 
@@ -110,7 +111,7 @@ impl Store {
         self.runtimes.get(index).cloned()
     }
 
-    /// What there is at an offset in a file.
+    /// What is known of an offset in a file.
     pub(super) fn code(&self, key: FileKey, offset: u64) -> Lookup {
         if self.bare.contains(&key) {
             return Lookup::Rule(Rule::CHECKED);
@@ -140,7 +141,7 @@ impl Store {
         }
     }
 
-    /// There is nothing to be had from a file.
+    /// Takes note that a file has no tables.
     pub(super) fn has_none(&mut self, key: FileKey) {
         self.without += 1;
         if self.bare.len() >= FILE_ENTRIES as usize {
@@ -181,7 +182,7 @@ impl Store {
             ..code
         };
         if let Err(error) = self.maps.set_file(key, code) {
-            tracing::debug!(inode = key.inode, %error, "a file can not be made known");
+            tracing::debug!(inode = key.inode, %error, "a file cannot be made known");
         }
     }
 

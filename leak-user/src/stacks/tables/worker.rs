@@ -177,7 +177,7 @@ impl Shared {
             lock(&self.store).has_none(key);
             return;
         };
-        // Its readers are careful; one that is not must not end the trace.
+        // The file is untrusted: a defect in what reads it must not end the trace.
         let built = std::panic::catch_unwind(|| {
             let table = unwind::build(&parts);
             (table, Runtime::detect(&parts))
@@ -212,7 +212,7 @@ impl Shared {
     }
 }
 
-/// The traced host comes first.
+/// Lets the programs of the traced host run before this thread.
 fn lower_priority() {
     // SAFETY: gettid(2) and setpriority(2) take numbers; on Linux the priority is
     // the thread's.

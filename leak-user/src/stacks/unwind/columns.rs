@@ -16,7 +16,7 @@ pub(super) type Reader<'a> = EndianSlice<'a, LittleEndian>;
 /// Most states that `DW_CFA_remember_state` can stack. Compilers use one or two.
 const MAX_REMEMBERED: usize = 16;
 
-/// The instructions can not be run.
+/// The instructions cannot be run.
 #[derive(Debug)]
 pub(super) struct Malformed;
 

@@ -1,5 +1,6 @@
-//! Finishes a walk that the programs had to leave: the same steps, in the memory they
-//! sent. `leak-ebpf/src/stack/walk.rs` is the other half.
+//! Finishes the walk of a stack that the programs had to stop because a table was missing. The
+//! steps are the same, in the memory that the programs sent along. The programs' half is
+//! `leak-ebpf/src/stack/walk.rs`.
 
 use leak_common::{
     limits::MAX_FRAMES,

@@ -98,7 +98,7 @@ impl<'f> Functions<'f> {
     /// Adds the functions of a section whose beginning is not `covered`.
     ///
     /// Entries are walked by their length: gimli's own iterator ends with the first
-    /// entry that it can not read.
+    /// entry that it cannot read.
     pub(super) fn collect<'a, S: UnwindSection<Reader<'a>>>(
         &mut self,
         section: &S,

@@ -36,7 +36,7 @@ pub struct Statistics {
     pub frame_bytes: u64,
     /// Functions with call frame information.
     pub functions: u32,
-    /// Functions whose information can not be read: nothing is known of them.
+    /// Functions whose information cannot be read: nothing is known of them.
     pub malformed: u32,
     /// Rows that are beyond what a [`Rule`] can say: nothing is known there.
     pub unsupported: u32,

@@ -8,7 +8,11 @@ use std::{
 use super::{is_over, limit_of};
 use crate::{
     model::report::SharedLimit,
-    proc::{Proc, read_number, read_text},
+    proc::{
+        Proc,
+        cgroup::{cached_in, group_limit},
+        read_number,
+    },
 };
 
 /// Directories visited, and groups with a limit that are kept.
@@ -136,27 +140,8 @@ impl Group {
     }
 }
 
-/// "max", or in version 1 a number near 2^63, is no limit.
 fn limit_at(directory: &Path, files: Files) -> Option<u64> {
-    read_number(&directory.join(files.limit)).filter(|limit| *limit < 1 << 62)
-}
-
-/// Bytes of what a group uses that the kernel gives back when asked.
-pub(in crate::proc) fn cached_in(group: &Path) -> u64 {
-    let text = read_text(&group.join("memory.stat"), 64 << 10).unwrap_or_default();
-    cached(&text)
-}
-
-/// Bytes of the page cache, which do not fill a group up: the kernel takes them back.
-fn cached(stat: &str) -> u64 {
-    let value = |name: &str| -> Option<u64> {
-        let mut lines = stat.lines();
-        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
-    };
-    // Version 1 counts the groups below apart.
-    let with_below = |total, own| value(total).or_else(|| value(own)).unwrap_or(0);
-    with_below("total_inactive_file", "inactive_file")
-        + with_below("total_active_file", "active_file")
+    group_limit(&directory.join(files.limit))
 }
 
 #[cfg(test)]

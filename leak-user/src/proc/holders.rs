@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Proc, numbers_in, syscall};
+use super::{Proc, descriptor::asked::is_same_file, file_state::file_state, numbers_in};
 use crate::model::report::Holder;
 
 /// Processes named of one file.
@@ -47,7 +47,7 @@ impl Proc {
         let mut asked: Vec<Wanted> = Vec::new();
         for &(pid, descriptor) in wanted {
             let path = self.of(self.memory_of(pid), &format!("fd/{descriptor}"));
-            let state = syscall::file_state(&path).ok();
+            let state = file_state(&path).ok();
             if let Some(state) = state {
                 index.entry(state.identity).or_default().push(asked.len());
             }
@@ -81,7 +81,7 @@ impl Proc {
                 if Instant::now() >= deadline {
                     return false;
                 }
-                let Ok(state) = syscall::file_state(&directory.join(number.to_string())) else {
+                let Ok(state) = file_state(&directory.join(number.to_string())) else {
                     continue;
                 };
                 for &one in index.get(&state.identity).into_iter().flatten() {
@@ -112,7 +112,7 @@ impl Proc {
             .into_iter()
             .map(|(pid, numbers)| Holder {
                 pid,
-                comm: self.stat(pid).map(|stat| stat.comm).unwrap_or_default(),
+                comm: self.comm(pid),
                 handle: numbers
                     .first()
                     .map(|number| format!("fd {number}"))
@@ -133,7 +133,7 @@ impl Wanted {
         if (pid, number) == (self.pid, self.descriptor) {
             return;
         }
-        let same = syscall::is_same_file((self.pid, self.descriptor), (pid, number));
+        let same = is_same_file((self.pid, self.descriptor), (pid, number));
         if same.unwrap_or(self.is_socket) {
             self.found.entry(pid).or_default().push(number);
         }

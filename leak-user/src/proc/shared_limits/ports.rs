@@ -14,25 +14,25 @@ use crate::{
 };
 
 /// Name spaces that are read, and processes asked for theirs.
-const MAX_SPACES: usize = 16;
+const MAX_NAMESPACES: usize = 16;
 const MAX_ASKED: usize = 4_096;
 
 /// Bytes of a table of connections: some 150 each.
 const MAX_TABLE: u64 = 32 << 20;
 
-/// Destinations told of a name space, those with the most ports, from so many on.
+/// Of a name space, the destinations with the most ports are told, if they have this many.
 const DESTINATIONS: usize = 3;
 const LEAST_PORTS: u64 = 100;
 
-/// A table that took long is left alone for so many times that long.
+/// A table that was read is left alone for this many times as long as reading it took.
 const REST: u32 = 100;
 
 /// Network name spaces, by a process in each.
 #[derive(Debug, Default)]
-pub(super) struct Ports(BTreeMap<String, Space>);
+pub(super) struct Ports(BTreeMap<String, Namespace>);
 
 #[derive(Debug)]
-struct Space {
+struct Namespace {
     pid: u32,
     /// Not to be read again before.
     due: Option<Instant>,
@@ -46,7 +46,7 @@ impl Ports {
         };
         let mut found: BTreeMap<String, u32> = BTreeMap::new();
         for pid in pids.take(MAX_ASKED) {
-            if found.len() >= MAX_SPACES {
+            if found.len() >= MAX_NAMESPACES {
                 break;
             }
             if let Ok(name) = link_text(&proc.of(pid, "ns/net")) {
@@ -55,8 +55,8 @@ impl Ports {
         }
         self.0.retain(|name, _| found.contains_key(name));
         for (name, pid) in found {
-            let space = self.0.entry(name).or_insert(Space { pid, due: None });
-            space.pid = pid;
+            let namespace = self.0.entry(name).or_insert(Namespace { pid, due: None });
+            namespace.pid = pid;
         }
     }
 
@@ -71,13 +71,13 @@ impl Ports {
             return;
         };
         let size = u64::from(last - first) + 1;
-        for (name, space) in &mut self.0 {
+        for (name, namespace) in &mut self.0 {
             let begun = Instant::now();
-            let rests = end.is_some() && space.due.is_some_and(|due| begun < due);
+            let rests = end.is_some() && namespace.due.is_some_and(|due| begun < due);
             if rests || is_over(end) {
                 continue;
             }
-            for (peer, used) in proc.ports_of(space.pid, first, last) {
+            for (peer, used) in proc.ports_of(namespace.pid, first, last) {
                 limits.push(limit_of(
                     format!("{name} to {peer}"),
                     "ephemeral-ports",
@@ -85,7 +85,7 @@ impl Ports {
                     size,
                 ));
             }
-            space.due = Some(begun + begun.elapsed().max(Duration::from_micros(1)) * REST);
+            namespace.due = Some(begun + begun.elapsed().max(Duration::from_micros(1)) * REST);
         }
     }
 }
@@ -155,10 +155,10 @@ mod tests {
 
     use super::*;
 
-    fn process(root: &Path, pid: &str, space: &str, table: &str) {
+    fn process(root: &Path, pid: &str, namespace: &str, table: &str) {
         fs::create_dir_all(root.join(pid).join("ns")).unwrap();
         fs::create_dir_all(root.join(pid).join("net")).unwrap();
-        symlink(space, root.join(pid).join("ns/net")).unwrap();
+        symlink(namespace, root.join(pid).join("ns/net")).unwrap();
         fs::write(root.join(pid).join("net/tcp"), table).unwrap();
     }
 
@@ -202,7 +202,7 @@ mod tests {
         ports
             .0
             .values_mut()
-            .for_each(|space| space.due = Some(soon));
+            .for_each(|namespace| namespace.due = Some(soon));
         ports.read(&proc, Some(soon), &mut limits);
         assert_eq!(limits, []);
     }

@@ -1,10 +1,16 @@
 //! Open descriptors: their numbers and kinds.
 
+pub(super) mod asked;
+
 use std::path::Path;
 
 use leak_common::Kind;
 
-use super::{Proc, link_text, numbers_in, syscall};
+use super::{
+    Proc,
+    file_state::{file_state, is_on_file_system},
+    link_text, numbers_in,
+};
 
 /// `mqueue` file systems (include/uapi/linux/magic.h).
 const MQUEUE_MAGIC: u32 = 0x1980_0202;
@@ -70,7 +76,7 @@ fn anonymous(name: &str) -> Kind {
 
 /// Asks what the inode behind a link in `/proc/PID/fd` is.
 fn inode_behind(descriptor: &Path, link: &str) -> Inode {
-    let Ok(state) = syscall::file_state(descriptor) else {
+    let Ok(state) = file_state(descriptor) else {
         return Inode::File;
     };
     match state.mode & libc::S_IFMT {
@@ -80,7 +86,7 @@ fn inode_behind(descriptor: &Path, link: &str) -> Inode {
         libc::S_IFREG
             if state.unnamed_device
                 && link.rfind('/') == Some(0)
-                && syscall::is_on_file_system(descriptor, MQUEUE_MAGIC) =>
+                && is_on_file_system(descriptor, MQUEUE_MAGIC) =>
         {
             Inode::MessageQueue
         }

@@ -8,10 +8,9 @@ mod users;
 
 use std::time::{Duration, Instant};
 
-use super::{Proc, read_number};
+use super::Proc;
 use crate::model::report::SharedLimit;
 use groups::Groups;
-pub(super) use groups::cached_in;
 use ports::Ports;
 use users::Users;
 
@@ -19,7 +18,7 @@ use users::Users;
 /// tasks of users.
 pub const BUDGET: Duration = Duration::from_millis(1);
 
-/// Control groups and name spaces are looked for again after so many readings.
+/// Control groups and name spaces are looked for again after this number of readings.
 const LOOK_AGAIN: u32 = 60;
 
 /// Reads shared limits, again and again.
@@ -57,11 +56,10 @@ fn is_over(end: Option<Instant>) -> bool {
 
 impl Proc {
     fn host_limits(&self) -> Vec<SharedLimit> {
-        let sys = |name: &str| read_number(&self.root.join("sys").join(name));
         let tasks = self.host_tasks();
         let found = [
-            ("threads-max", tasks, sys("kernel/threads-max")),
-            ("pid_max", tasks, sys("kernel/pid_max")),
+            ("threads-max", tasks, self.sysctl("kernel/threads-max")),
+            ("pid_max", tasks, self.sysctl("kernel/pid_max")),
             ("file-max", self.host_files(), self.file_max()),
         ];
         let known = found.into_iter().filter_map(|(resource, used, limit)| {
