@@ -40,8 +40,8 @@
 //! * [`ledger`]: what is outstanding, per process. [`judge`]: verdicts, one rule per file.
 //! * [`analysis`]: drives both, live or from a recording, and makes the report of what it is told.
 //! * [`recording::format`]: the file of a recording.
-//! * [`stacks::unwind`]: unwind tables from ELF files. [`stacks::tables`]: which files have them, and where. [`stacks::python`]: CPython's frames
-//!   and names.
+//! * [`stacks::unwind`]: unwind tables from ELF files. [`stacks::tables`]: which files have them, and where.
+//!   [`stacks::runtimes`]: frames and names of interpreters, a folder for each.
 //! * [`stacks::symbolize`]: names for addresses, also after a process's end. [`proc`]: everything read from `/proc`, over a
 //!   root path.
 //! * [`recording::writer`]: writes captures beside a trace. [`recording::reader`]: reads them into a report.

@@ -25,6 +25,12 @@ impl AddressRange {
         self.start <= address && address < self.end
     }
 
+    /// Whether all of another range lies in it.
+    #[must_use]
+    pub const fn covers(self, other: AddressRange) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
     /// What both have; empty where they have nothing in common.
     #[must_use]
     pub fn intersection(self, other: AddressRange) -> AddressRange {
@@ -55,6 +61,7 @@ mod tests {
         assert_eq!(range.length(), 10);
         assert_eq!(range.intersection((15..30).into()), (15..20).into());
         assert!(range.intersection((20..30).into()).is_empty());
+        assert!(range.covers((12..20).into()) && !range.covers((12..21).into()));
         assert_eq!(AddressRange { start: 5, end: 2 }.length(), 0);
     }
 }

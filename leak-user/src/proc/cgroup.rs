@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Proc, read_number, read_text};
+use super::{Proc, SHORT, field, read_number, read_text};
 
 /// Most control groups visited, and most bytes read of one's members.
 const MAX_GROUPS: usize = 100_000;
@@ -103,9 +103,11 @@ fn collect(mount: &Path, path: &str, files: [&str; 2], limits: &mut Vec<GroupLim
     }
     for path in path.ancestors() {
         let group = mount.join(path);
-        // "max", or in version 1 a number near 2^63, is no limit.
-        let limit = read_number(&group.join(files[0])).filter(|limit| *limit < 1 << 62);
-        if let (Some(limit), Some(used)) = (limit, read_number(&group.join(files[1]))) {
+        let (limit, used) = (
+            group_limit(&group.join(files[0])),
+            read_number(&group.join(files[1])),
+        );
+        if let (Some(limit), Some(used)) = (limit, used) {
             limits.push(GroupLimit {
                 group,
                 scope: format!("/{}", path.display()),
@@ -114,6 +116,25 @@ fn collect(mount: &Path, path: &str, files: [&str; 2], limits: &mut Vec<GroupLim
             });
         }
     }
+}
+
+/// The limit in a file of a control group. "max", or in version 1 a number near 2^63, is none.
+pub(super) fn group_limit(file: &Path) -> Option<u64> {
+    read_number(file).filter(|limit| *limit < 1 << 62)
+}
+
+/// Bytes of the page cache among what a group uses. They do not fill the group up: the kernel
+/// takes them back when it needs them.
+pub(super) fn cached_in(group: &Path) -> u64 {
+    cached(&read_text(&group.join("memory.stat"), SHORT).unwrap_or_default())
+}
+
+fn cached(stat: &str) -> u64 {
+    let value = |name| field(stat, name)?.parse::<u64>().ok();
+    // Version 1 counts the groups below apart.
+    let with_below = |total, own| value(total).or_else(|| value(own)).unwrap_or(0);
+    with_below("total_inactive_file ", "inactive_file ")
+        + with_below("total_active_file ", "active_file ")
 }
 
 #[cfg(test)]

@@ -1,7 +1,26 @@
-//! What a report says about the host.
+//! The host: what it is, and what all its processes use together.
 
-use super::{Proc, read_text};
+use std::collections::HashMap;
+
+use super::{Proc, numbers_in, read_number, read_text};
 use crate::model::report::Host;
+
+/// What all processes of the host use together. Taken once for a report: the
+/// users' tasks are counted by asking every process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostUse {
+    /// Processes and threads of the host.
+    pub tasks: u64,
+    /// The same by real user.
+    pub tasks_of_user: HashMap<u32, u64>,
+    /// Open files of the host (not descriptors: duplicates are one).
+    pub files: u64,
+    /// `kernel.threads-max`, `kernel.pid_max`, `fs.file-max`, `vm.max_map_count`.
+    pub threads_max: Option<u64>,
+    pub pid_max: Option<u64>,
+    pub file_max: Option<u64>,
+    pub max_map_count: Option<u64>,
+}
 
 impl Proc {
     /// Name, kernel and boot of this host; fields that cannot be read are empty.
@@ -17,6 +36,49 @@ impl Proc {
             arch: std::env::consts::ARCH.to_owned(),
             boot_id: read("random/boot_id"),
         }
+    }
+
+    /// A number below `/proc/sys`, by its path there.
+    pub(super) fn sysctl(&self, path: &str) -> Option<u64> {
+        read_number(&self.root.join("sys").join(path))
+    }
+
+    /// Counts what the host uses.
+    #[must_use]
+    pub fn host_use(&self) -> HostUse {
+        let mut tasks_of_user = HashMap::new();
+        if let Ok(pids) = numbers_in(&self.root) {
+            for (user, tasks) in pids.filter_map(|pid| self.tasks_of(pid)) {
+                *tasks_of_user.entry(user).or_insert(0) += tasks;
+            }
+        }
+        HostUse {
+            tasks: self.host_tasks().unwrap_or(0),
+            tasks_of_user,
+            files: self.host_files().unwrap_or(0),
+            threads_max: self.sysctl("kernel/threads-max"),
+            pid_max: self.sysctl("kernel/pid_max"),
+            file_max: self.file_max(),
+            max_map_count: self.sysctl("vm/max_map_count"),
+        }
+    }
+
+    /// `fs.file-max`; the usual value of today means "no limit".
+    pub(super) fn file_max(&self) -> Option<u64> {
+        self.sysctl("fs/file-max").filter(|max| *max < 1 << 62)
+    }
+
+    /// All tasks, from the fourth field of loadavg: `RUNNABLE/ALL`.
+    pub(super) fn host_tasks(&self) -> Option<u64> {
+        let text = read_text(&self.root.join("loadavg"), 256)?;
+        let (_, all) = text.split_ascii_whitespace().nth(3)?.split_once('/')?;
+        all.parse().ok()
+    }
+
+    /// Open files, from the first field of file-nr.
+    pub(super) fn host_files(&self) -> Option<u64> {
+        let text = read_text(&self.root.join("sys/fs/file-nr"), 256)?;
+        text.split_ascii_whitespace().next()?.parse().ok()
     }
 }
 

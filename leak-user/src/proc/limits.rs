@@ -1,28 +1,9 @@
 //! The limits that a process runs into, and how much of each is used.
 
-use std::collections::HashMap;
-
 use procfs::{FromRead, process::LimitValue};
 
-use super::{Proc, SHORT, numbers_in, read_number, read_start, read_text, shared::cached_in};
+use super::{HostUse, Proc, SHORT, bytes_field, cgroup::cached_in, field, read_start};
 use crate::model::report::Limit;
-
-/// What all processes of the host use together. Taken once for a report: the
-/// users' tasks are counted by asking every process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostUse {
-    /// Processes and threads of the host.
-    pub tasks: u64,
-    /// The same by real user.
-    pub tasks_of_user: HashMap<u32, u64>,
-    /// Open files of the host (not descriptors: duplicates are one).
-    pub files: u64,
-    /// `kernel.threads-max`, `kernel.pid_max`, `fs.file-max`, `vm.max_map_count`.
-    pub threads_max: Option<u64>,
-    pub pid_max: Option<u64>,
-    pub file_max: Option<u64>,
-    pub max_map_count: Option<u64>,
-}
 
 /// Soft limits of a process, in descriptors, tasks and bytes; `None` is unlimited.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,44 +16,6 @@ pub(super) struct SoftLimits {
 }
 
 impl Proc {
-    /// Counts what the host uses.
-    #[must_use]
-    pub fn host_use(&self) -> HostUse {
-        let mut tasks_of_user = HashMap::new();
-        if let Ok(pids) = numbers_in(&self.root) {
-            for (user, tasks) in pids.filter_map(|pid| self.tasks_of(pid)) {
-                *tasks_of_user.entry(user).or_insert(0) += tasks;
-            }
-        }
-        let sys = |name: &str| read_number(&self.root.join("sys").join(name));
-        HostUse {
-            tasks: self.host_tasks().unwrap_or(0),
-            tasks_of_user,
-            files: self.host_files().unwrap_or(0),
-            threads_max: sys("kernel/threads-max"),
-            pid_max: sys("kernel/pid_max"),
-            file_max: self.file_max(),
-            max_map_count: sys("vm/max_map_count"),
-        }
-    }
-
-    /// `fs.file-max`; the usual value of today means "no limit".
-    pub(super) fn file_max(&self) -> Option<u64> {
-        read_number(&self.root.join("sys/fs/file-max")).filter(|max| *max < 1 << 62)
-    }
-
-    /// All tasks, from the fourth field of loadavg: `RUNNABLE/ALL`.
-    pub(super) fn host_tasks(&self) -> Option<u64> {
-        let text = read_text(&self.root.join("loadavg"), 256)?;
-        let (_, all) = text.split_ascii_whitespace().nth(3)?.split_once('/')?;
-        all.parse().ok()
-    }
-
-    pub(super) fn host_files(&self) -> Option<u64> {
-        let text = read_text(&self.root.join("sys/fs/file-nr"), 256)?;
-        text.split_ascii_whitespace().next()?.parse().ok()
-    }
-
     /// The limits of a process, without an exhaustion time: `nofile`,
     /// `max_map_count`, `as` (bytes), `nproc` (per user; root is exempt), `pids` and `memory`
     /// (bytes) of its control group, and the host's `threads-max`, `pid_max` and
@@ -108,7 +51,7 @@ impl Proc {
             host.max_map_count,
         );
         if address_space.is_some() {
-            add("as", "", self.space(pid), address_space);
+            add("as", "", self.address_space_bytes(pid), address_space);
         }
         if user != 0 {
             let used = host.tasks_of_user.get(&user).copied();
@@ -131,11 +74,11 @@ impl Proc {
     /// The limits on a process's mappings: their number, and the size of all (`as`).
     #[must_use]
     pub fn space_limits(&self, pid: u32) -> Vec<Limit> {
-        let most = read_number(&self.root.join("sys/vm/max_map_count"));
+        let most = self.sysctl("vm/max_map_count");
         let size = self.soft_limits(pid).address_space;
         let found = [
             ("max_map_count", self.count_mappings(pid), most),
-            ("as", self.space(pid), size),
+            ("as", self.address_space_bytes(pid), size),
         ];
         let known = found.into_iter().filter_map(|(resource, used, soft)| {
             Some(Limit {
@@ -155,31 +98,22 @@ impl Proc {
     }
 
     /// Bytes of a process's address space.
-    fn space(&self, pid: u32) -> Option<u64> {
-        let status = self.text_of(pid, "status")?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmSize:"))?;
-        let kibibytes: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
-        kibibytes.checked_mul(1024)
+    fn address_space_bytes(&self, pid: u32) -> Option<u64> {
+        bytes_field(&self.text_of(pid, "status")?, "VmSize:")
     }
 
     /// A process's real user, and how many tasks of that user it is.
     pub(super) fn tasks_of(&self, pid: u32) -> Option<(u32, u64)> {
         let status = self.text_of(pid, "status")?;
-        let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
-        let user = field("Uid:")?.split_ascii_whitespace().next()?;
-        let tasks = field("Threads:")?.trim();
-        Some((user.parse().ok()?, tasks.parse().ok()?))
+        let tasks = field(&status, "Threads:")?.parse().ok()?;
+        Some((real_user_in(&status)?, tasks))
     }
 
     pub(super) fn real_user(&self, pid: u32) -> Option<u32> {
-        let status = self.text_of(pid, "status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-        line.split_ascii_whitespace().next()?.parse().ok()
+        real_user_in(&self.text_of(pid, "status")?)
     }
 
-    /// Soft limits of a process; none where they can not be read.
+    /// Soft limits of a process; none where they cannot be read.
     pub(super) fn soft_limits(&self, pid: u32) -> SoftLimits {
         let bytes = read_start(&self.of(pid, "limits"), SHORT).unwrap_or_default();
         let Ok(limits) = procfs::process::Limits::from_read(bytes.as_slice()) else {
@@ -198,6 +132,15 @@ impl Proc {
     }
 }
 
+/// Of the four in `status` the first one: real, effective, saved, of the file system.
+fn real_user_in(status: &str) -> Option<u32> {
+    field(status, "Uid:")?
+        .split_ascii_whitespace()
+        .next()?
+        .parse()
+        .ok()
+}
+
 /// What tells a user's limits from others'.
 pub(super) fn user_scope(user: u32) -> String {
     format!("user:{user}")
@@ -206,6 +149,8 @@ pub(super) fn user_scope(user: u32) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]

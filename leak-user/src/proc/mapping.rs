@@ -7,18 +7,19 @@ use std::{
 };
 
 use super::{Proc, into_text, open_regular};
+use crate::model::address::AddressRange;
 
 /// Most mappings taken of one process: a multiple of the usual
 /// `vm.max_map_count` of 65530.
 const MAX_MAPPINGS: usize = 1 << 20;
 
+/// The path of the mapping with the code that the kernel gives every process (vdso(7)).
+pub const VDSO: &str = "[vdso]";
+
 /// One line of `/proc/PID/maps`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
-    /// First address.
-    pub start: u64,
-    /// First address behind it.
-    pub end: u64,
+    pub range: AddressRange,
     /// `r`, `w`, `x` and `p` (private) or `s` (shared), `-` for what is missing.
     pub permissions: [u8; 4],
     /// Offset in the file, bytes.
@@ -47,8 +48,10 @@ impl Mapping {
         let (major, minor) = field().split_once(':')?;
         let inode = field().parse().ok()?;
         Some(Mapping {
-            start: u64::from_str_radix(start, 16).ok()?,
-            end: u64::from_str_radix(end, 16).ok()?,
+            range: AddressRange {
+                start: u64::from_str_radix(start, 16).ok()?,
+                end: u64::from_str_radix(end, 16).ok()?,
+            },
             permissions,
             offset,
             device: (
@@ -80,7 +83,7 @@ impl Mapping {
     pub(super) fn guards(&self, next: &Mapping) -> bool {
         let anonymous = self.path.is_empty() && next.path.is_empty();
         let forbidden = |mapping: &Mapping| mapping.permissions.starts_with(b"---");
-        anonymous && self.end == next.start && forbidden(self) && !forbidden(next)
+        anonymous && self.range.end == next.range.start && forbidden(self) && !forbidden(next)
     }
 
     /// The permissions as the kernel writes them.
@@ -106,12 +109,13 @@ impl Proc {
     /// # Errors
     /// It is not a regular file, the process is gone, or this one may not
     /// (`CAP_CHECKPOINT_RESTORE`).
-    pub(crate) fn open_mapped(&self, pid: u32, start: u64, end: u64) -> io::Result<File> {
-        open_regular(&self.mapped_file(pid, start, end))
+    pub(crate) fn open_mapped(&self, pid: u32, range: AddressRange) -> io::Result<File> {
+        open_regular(&self.mapped_file(pid, range))
     }
 
     /// The link to the file of a mapping.
-    pub(crate) fn mapped_file(&self, pid: u32, start: u64, end: u64) -> PathBuf {
+    pub(crate) fn mapped_file(&self, pid: u32, range: AddressRange) -> PathBuf {
+        let AddressRange { start, end } = range;
         self.of(self.memory_of(pid), &format!("map_files/{start:x}-{end:x}"))
     }
 
@@ -121,7 +125,7 @@ impl Proc {
         let mut ranges = Vec::new();
         self.each_mapping(pid, |mapping| {
             if mapping.may_be_from_mmap() {
-                ranges.push((mapping.start, mapping.end));
+                ranges.push((mapping.range.start, mapping.range.end));
             }
         })?;
         Some(ranges)
@@ -181,7 +185,7 @@ mod tests {
     fn a_line_is_read_whole() {
         let line = "7f1000-7f3000 r-xp 00001000 fe:00 325843      /usr/lib/a b.so (deleted)";
         let mapping = Mapping::parse(line).unwrap();
-        assert_eq!((mapping.start, mapping.end), (0x7f_1000, 0x7f_3000));
+        assert_eq!(mapping.range, (0x7f_1000..0x7f_3000).into());
         assert_eq!(
             (mapping.offset, mapping.device, mapping.inode),
             (0x1000, (0xfe, 0), 325_843)
@@ -233,7 +237,7 @@ mod tests {
         let address = own_code_lies_in_an_executable_mapping as *const () as u64;
         let covering = mappings
             .iter()
-            .find(|mapping| (mapping.start..mapping.end).contains(&address));
+            .find(|mapping| mapping.range.contains(address));
         assert!(covering.unwrap().is_executable());
         assert_eq!(Proc::default().mappings(u32::MAX), None);
     }

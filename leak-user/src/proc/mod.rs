@@ -3,48 +3,55 @@
 //! Everything reads below a root path, so that tests can use a made-up tree.
 //! Processes come and go at any moment: a process that is gone is `None` or
 //! an empty list, never an error, and what it held until a moment ago may be
-//! missing from an answer. Every read is bounded. Pids are reused: whoever
-//! needs certainty compares [`Proc::identity`] before and after.
+//! missing from an answer. Every read is bounded. Pids are reused: a caller that
+//! must be certain compares [`Proc::identity`] before and after.
+//!
+//! Who is there: `process`, `facts`, `container`, `host`. What a process has: `descriptor`,
+//! `mapping`, `shm`, `memory`. What a single resource is: `describe`, with `socket`. Who else
+//! holds it: `holders`. Limits: `limits` of a process, `shared_limits` of many, `cgroup`.
+//! What ran out when a call failed: `shortage`. How files are read: `read`, `open`,
+//! `file_state`.
 
 mod cgroup;
 mod container;
 mod describe;
 mod descriptor;
 mod facts;
-mod host;
+mod file_state;
 #[cfg(test)]
-pub(crate) mod leaderless;
+pub(crate) mod first_thread_gone;
+mod holders;
+mod host;
 mod limits;
 mod mapping;
+mod memory;
+mod open;
 mod process;
-mod shared;
-mod sharing;
+mod read;
+mod shared_limits;
 mod shm;
 mod shortage;
 mod socket;
-mod syscall;
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 pub use cgroup::cgroup_members;
 pub use container::container_id;
 pub use descriptor::{Inode, classify};
-pub use limits::HostUse;
+pub use holders::Sharing;
+pub use host::HostUse;
 use limits::user_scope;
-pub use mapping::Mapping;
+pub use mapping::{Mapping, VDSO};
+pub use memory::{Memory, ProcessMemory, own_vdso};
+pub(crate) use open::{open_beneath, open_regular};
 pub use process::Stat;
-pub use shared::{BUDGET as SHARED_BUDGET, SharedUse};
-pub use sharing::Sharing;
+use read::{
+    SHORT, bytes_field, field, into_text, link_text, number_in_link, numbers_in, read_number,
+    read_start, read_text,
+};
+pub use shared_limits::{BUDGET as SHARED_BUDGET, SharedUse};
 pub use shm::ShmSegment;
 pub use shortage::{Refused, Shortage};
-pub(crate) use syscall::{open_beneath, open_regular};
-
-/// Bytes read of a file that the kernel keeps short (stat, status, limits, ...).
-const SHORT: u64 = 64 * 1024;
 
 /// A view of a `/proc` file system.
 #[derive(Clone, Debug)]
@@ -88,46 +95,13 @@ impl Proc {
         path
     }
 
+    /// The link to the program that a process runs.
+    pub(crate) fn program(&self, pid: u32) -> PathBuf {
+        self.of(self.memory_of(pid), "exe")
+    }
+
     /// The beginning of a process's file as text.
     pub(crate) fn text_of(&self, pid: u32, name: &str) -> Option<String> {
         read_text(&self.of(pid, name), SHORT)
     }
-}
-
-/// The first `limit` bytes of a file, `None` where it cannot be read.
-fn read_start(path: &Path, limit: u64) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).ok()?;
-    file.take(limit).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
-}
-
-/// The same as text; bytes that are not UTF-8 are replaced.
-fn read_text(path: &Path, limit: u64) -> Option<String> {
-    read_start(path, limit).map(into_text)
-}
-
-/// A whole file as one number.
-fn read_number(path: &Path) -> Option<u64> {
-    read_text(path, 64)?.trim().parse().ok()
-}
-
-/// Bytes as text, without a copy where they are UTF-8.
-fn into_text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-/// The target of a symbolic link as text.
-fn link_text(path: &Path) -> io::Result<String> {
-    use std::os::unix::ffi::OsStringExt;
-    let target = std::fs::read_link(path)?;
-    Ok(into_text(target.into_os_string().into_vec()))
-}
-
-/// The names in a directory that are numbers. Entries that vanish are left out.
-fn numbers_in(directory: &Path) -> io::Result<impl Iterator<Item = u32> + use<>> {
-    Ok(std::fs::read_dir(directory)?
-        .map_while(Result::ok)
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
 }

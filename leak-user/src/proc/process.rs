@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use leak_common::ProcessId;
 
-use super::{Proc, numbers_in};
+use super::{Proc, numbers_in, read_text};
 
 /// Threads that are asked whether they still have their process's memory. Those that
 /// exited are soon gone, but for the first one.
@@ -95,6 +95,11 @@ impl Proc {
         self.stat(pid).map(|stat| stat.id)
     }
 
+    /// The name of a process; empty where it is gone.
+    pub(super) fn comm(&self, pid: u32) -> String {
+        self.stat(pid).map(|stat| stat.comm).unwrap_or_default()
+    }
+
     /// The threads of a process, the first one included.
     #[must_use]
     pub fn threads(&self, pid: u32) -> Vec<ProcessId> {
@@ -122,7 +127,7 @@ impl Proc {
 
     /// The same; `None` where all of it exited.
     pub(super) fn thread_with_memory(&self, pid: u32) -> Option<u32> {
-        // Where it cannot be asked, whoever reads on will see.
+        // Where it cannot be asked, the caller's next read of it tells.
         if self.has_memory(pid, "statm").unwrap_or(true) {
             return Some(pid);
         }
@@ -150,10 +155,8 @@ impl Proc {
     pub fn children(&self, pid: u32) -> Vec<ProcessId> {
         let listed = numbers_in(&self.of(pid, "task")).ok().and_then(|tids| {
             // A child belongs to the thread that made it.
-            tids.map(|tid| {
-                super::read_text(&self.of(pid, &format!("task/{tid}/children")), 1 << 20)
-            })
-            .collect::<Option<Vec<String>>>()
+            tids.map(|tid| read_text(&self.of(pid, &format!("task/{tid}/children")), 1 << 20))
+                .collect::<Option<Vec<String>>>()
         });
         let Some(lists) = listed else {
             return self.children_by_parent(pid);

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read},
 };
 
-use super::{Proc, link_text};
+use super::{Proc, link_text, number_in_link};
 
 /// Most bytes read of the table: 32768 segments (`SHMMNI`) fit.
 const MAX_TABLE: u64 = 16 << 20;
@@ -61,7 +61,7 @@ impl Proc {
     #[must_use]
     pub fn ipc_namespace(&self, pid: u32) -> Option<u32> {
         let link = link_text(&self.of(pid, "ns/ipc")).ok()?;
-        link.strip_prefix("ipc:[")?.strip_suffix(']')?.parse().ok()
+        number_in_link(&link, "ipc")?.try_into().ok()
     }
 }
 

@@ -8,7 +8,13 @@ use std::{collections::HashMap, path::PathBuf};
 
 use leak_common::{Class, Handle, Kind};
 
-use super::{Mapping, Proc, link_text, read_text, socket::Found, syscall};
+use super::{
+    Mapping, Proc,
+    descriptor::asked::{other_end_closed, socket_protocol},
+    file_state::file_state,
+    link_text, number_in_link, read_text,
+    socket::Found,
+};
 use crate::model::{facts::Description, report::Socket};
 
 /// Most bytes read of a descriptor's `fdinfo`: an epoll's lists all it watches.
@@ -42,7 +48,7 @@ impl Proc {
             .collect();
         let wanted: Vec<_> = links
             .values()
-            .filter_map(|link| Some((link.socket?, syscall::socket_protocol(&link.path))))
+            .filter_map(|link| Some((link.socket?, socket_protocol(&link.path))))
             .collect();
         let sockets = match wanted.as_slice() {
             [] => HashMap::new(),
@@ -87,13 +93,10 @@ impl Proc {
     fn link(&self, pid: u32, number: u32) -> Option<Link> {
         let path = self.of(pid, &format!("fd/{number}"));
         let target = link_text(&path).ok()?;
-        let socket = target
-            .strip_prefix("socket:[")
-            .and_then(|rest| rest.strip_suffix(']')?.parse().ok());
         Some(Link {
             path,
+            socket: number_in_link(&target, "socket"),
             target,
-            socket,
         })
     }
 
@@ -107,7 +110,7 @@ impl Proc {
         if let Some(found) = link.socket.and_then(|inode| sockets.get(&inode)) {
             let half_closed = found.socket.family == "unix"
                 && found.socket.state != "LISTEN"
-                && syscall::other_end_closed(pid, number) == Some(true);
+                && other_end_closed(pid, number) == Some(true);
             return Description {
                 half_closed,
                 ..describe_socket(found)
@@ -124,7 +127,7 @@ impl Proc {
         }
         if target.starts_with("pipe:") {
             let end = self.pipe_end(pid, number);
-            let half_closed = syscall::other_end_closed(pid, number) == Some(true);
+            let half_closed = other_end_closed(pid, number) == Some(true);
             let end = end.map_or_else(String::new, |end| format!(", {end} end"));
             let other = if half_closed {
                 ", the other is closed"
@@ -211,7 +214,7 @@ fn describe_socket(found: &Found) -> Description {
 }
 
 fn describe_file(link: &Link) -> Description {
-    let state = syscall::file_state(&link.path).ok();
+    let state = file_state(&link.path).ok();
     let size = state.map_or(0, |state| state.size);
     if let Some(name) = link.target.strip_prefix("/memfd:") {
         let name = name.strip_suffix(" (deleted)").unwrap_or(name);
@@ -233,9 +236,9 @@ fn describe_file(link: &Link) -> Description {
 
 /// The mapping that an address lies in, and those behind it; none where nothing is mapped.
 fn from_address(mappings: &[Mapping], address: u64) -> &[Mapping] {
-    let index = mappings.partition_point(|mapping| mapping.end <= address);
+    let index = mappings.partition_point(|mapping| mapping.range.end <= address);
     match &mappings[index..] {
-        from @ [first, ..] if first.start <= address => from,
+        from @ [first, ..] if first.range.start <= address => from,
         _ => &[],
     }
 }
@@ -244,7 +247,7 @@ fn from_address(mappings: &[Mapping], address: u64) -> &[Mapping] {
 /// thread's stack begins so.
 fn describe_mapping(from: &[Mapping]) -> Option<Description> {
     let (mapping, guard) = match from {
-        [first, second, ..] if first.guards(second) => (second, first.end - first.start),
+        [first, second, ..] if first.guards(second) => (second, first.range.length()),
         [first, ..] => (first, 0),
         [] => return None,
     };

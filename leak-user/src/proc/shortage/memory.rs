@@ -4,7 +4,7 @@
 use super::{Refused, Shortage, holder, most};
 use crate::{
     model::report::Holder,
-    proc::{Proc, SHORT, limits::SoftLimits, read_number, read_text},
+    proc::{Proc, SHORT, bytes_field, limits::SoftLimits, read_text},
 };
 
 impl Proc {
@@ -17,8 +17,8 @@ impl Proc {
         if matches!(call, "mmap" | "mremap" | "shmat") {
             let soft = self.soft_limits(pid);
             let status = self.text_of(pid, "status").unwrap_or_default();
-            let mapped = kib(&status, "VmSize:").unwrap_or(0);
-            let data = kib(&status, "VmData:").unwrap_or(0);
+            let mapped = bytes_field(&status, "VmSize:").unwrap_or(0);
+            let data = bytes_field(&status, "VmData:").unwrap_or(0);
             let exceeds = |used: u64, limit: Option<u64>| {
                 limit.filter(|limit| used.saturating_add(size) > *limit)
             };
@@ -37,7 +37,7 @@ impl Proc {
                 };
             }
             let mappings = self.count_mappings(pid).unwrap_or(0);
-            let most_mappings = self.sys_vm("max_map_count");
+            let most_mappings = self.sysctl("vm/max_map_count");
             // The vsyscall page is listed and not counted; a mapping may take two.
             if let Some(limit) = most_mappings.filter(|limit| mappings + 3 >= *limit) {
                 return Shortage {
@@ -73,8 +73,8 @@ impl Proc {
     ) -> String {
         let text = read_text(&self.root().join("meminfo"), SHORT);
         let info = text.unwrap_or_default();
-        let strict = self.sys_vm("overcommit_memory") == Some(2);
-        let committed = kib(&info, "Committed_AS:").zip(kib(&info, "CommitLimit:"));
+        let strict = self.sysctl("vm/overcommit_memory") == Some(2);
+        let committed = bytes_field(&info, "Committed_AS:").zip(bytes_field(&info, "CommitLimit:"));
         if let Some((used, limit)) = committed.filter(|(used, limit)| used + size > *limit)
             && strict
         {
@@ -83,8 +83,8 @@ impl Proc {
                  (vm.overcommit_memory is 2)"
             );
         }
-        let all = kib(&info, "MemTotal:").unwrap_or(u64::MAX) as u128
-            + kib(&info, "SwapTotal:").unwrap_or(0) as u128;
+        let all = bytes_field(&info, "MemTotal:").unwrap_or(u64::MAX) as u128
+            + bytes_field(&info, "SwapTotal:").unwrap_or(0) as u128;
         if u128::from(size) > all {
             return format!(
                 "{call} asked for {size} bytes, more than the host has memory, or the address \
@@ -111,20 +111,9 @@ impl Proc {
         let processes = self.processes().unwrap_or_default();
         let resident = processes.into_iter().filter_map(|stat| {
             let status = self.text_of(stat.id.pid(), "status")?;
-            let bytes = kib(&status, "VmRSS:")?;
+            let bytes = bytes_field(&status, "VmRSS:")?;
             Some(holder(stat.id.pid(), &stat.comm, "bytes", bytes))
         });
         most(resident)
     }
-
-    fn sys_vm(&self, name: &str) -> Option<u64> {
-        read_number(&self.root().join("sys/vm").join(name))
-    }
-}
-
-/// A field like `VmSize:     1024 kB`, in bytes.
-fn kib(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    let number: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
-    number.checked_mul(1024)
 }

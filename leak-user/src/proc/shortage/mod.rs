@@ -8,7 +8,7 @@ mod tests;
 
 use std::cmp::Reverse;
 
-use super::{Proc, read_number};
+use super::Proc;
 use crate::model::{refusal::Refusal, report::Holder};
 
 /// Holders that are named.
@@ -57,12 +57,12 @@ impl Proc {
             ("inotify_init" | "inotify_init1", false) => format!(
                 "the user reached the limit of {}inotify instances \
                  (fs.inotify.max_user_instances); every further inotify_init fails",
-                sysctl("inotify/max_user_instances")
+                sysctl("fs/inotify/max_user_instances")
             ),
             ("fanotify_init", false) => format!(
                 "the user reached the limit of {}fanotify groups (fs.fanotify.max_user_groups); \
                  every further fanotify_init fails",
-                sysctl("fanotify/max_user_groups")
+                sysctl("fs/fanotify/max_user_groups")
             ),
             ("mq_open", false) => "the user reached the limit of bytes in message queues \
                                    (RLIMIT_MSGQUEUE); every further mq_open fails"
@@ -89,7 +89,7 @@ impl Proc {
     }
 
     fn out_of_files(&self, Refused { call, .. }: Refused<'_>) -> Shortage {
-        let (used, max) = (self.host_files().unwrap_or(0), self.sysctl("file-max"));
+        let (used, max) = (self.host_files().unwrap_or(0), self.sysctl("fs/file-max"));
         let is_full = max.is_none_or(|max| used + max / 100 + 2 >= max);
         let meaning = if call.starts_with("pipe") && !is_full {
             "the user reached the limit of memory for pipes (fs.pipe-user-pages-hard); every \
@@ -111,14 +111,6 @@ impl Proc {
             meaning,
             holders: most(open),
         }
-    }
-
-    fn sysctl(&self, name: &str) -> Option<u64> {
-        read_number(&self.root().join("sys/fs").join(name))
-    }
-
-    fn comm(&self, pid: u32) -> String {
-        self.stat(pid).map(|stat| stat.comm).unwrap_or_default()
     }
 }
 

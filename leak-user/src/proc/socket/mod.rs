@@ -13,7 +13,7 @@ use std::{
 pub(super) use rows::address;
 use rows::{TABLES, Table};
 
-use super::{Proc, into_text, link_text, numbers_in};
+use super::{Proc, into_text, link_text, number_in_link, numbers_in};
 use crate::model::report::Socket;
 
 /// Most rows read of one table.
@@ -112,8 +112,7 @@ impl Proc {
         let numbers = numbers_in(&directory).into_iter().flatten();
         let of = |number: u32| {
             let link = link_text(&directory.join(number.to_string())).ok()?;
-            let inode = link.strip_prefix("socket:[")?.strip_suffix(']')?;
-            let peer = sockets.get(&inode.parse().ok()?)?;
+            let peer = sockets.get(&number_in_link(&link, "socket")?)?;
             Some((number, peer.as_str()))
         };
         numbers.filter_map(of).take(limit).collect()
@@ -123,7 +122,7 @@ impl Proc {
     #[must_use]
     pub fn network_namespace(&self, pid: u32) -> Option<u64> {
         let link = link_text(&self.of(pid, "ns/net")).ok()?;
-        link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+        number_in_link(&link, "net")
     }
 
     fn search(

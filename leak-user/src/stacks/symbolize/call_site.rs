@@ -1,12 +1,13 @@
-//! Which instruction a frame's address stands for. An address that a call returns
-//! to lies behind the call; one at which a function was entered, or a signal came
-//! in, is itself that of the instruction. The code there tells them apart.
+//! Which instruction a frame's address stands for. An address that a call returns to lies
+//! behind the call, so the instruction is the one before it. Where a function was entered, or
+//! a signal came in, the address is that of the instruction itself. The code around the
+//! address tells these cases apart.
 
 use std::{fs::File, os::unix::fs::FileExt};
 
 /// What lies around an address, where that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Code {
+pub(super) enum Surroundings {
     /// A system call ends there.
     AfterSystemCall,
     /// The code that returns from a signal handler begins there: the kernel made
@@ -17,7 +18,7 @@ pub(super) enum Code {
 
 /// How a frame came to be, as far as the frames before it tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(super) enum Role {
     /// Where the program was seen: behind a system call, or at the start of a
     /// function.
     Innermost,
@@ -27,15 +28,19 @@ pub(super) enum Kind {
     Interrupted,
 }
 
-impl Kind {
+impl Role {
     /// Whether the instruction begins at the address, and does not end there.
     /// `starts_function` says whether a function begins there, and is asked only
     /// where it matters.
-    pub(super) fn is_exact(self, code: Code, starts_function: impl FnOnce() -> bool) -> bool {
+    pub(super) fn is_exact(
+        self,
+        code: Surroundings,
+        starts_function: impl FnOnce() -> bool,
+    ) -> bool {
         match (self, code) {
-            (Kind::Interrupted, _) | (_, Code::SignalReturn) => true,
-            (Kind::Innermost, Code::Other) => starts_function(),
-            (Kind::Innermost, Code::AfterSystemCall) | (Kind::Caller, _) => false,
+            (Role::Interrupted, _) | (_, Surroundings::SignalReturn) => true,
+            (Role::Innermost, Surroundings::Other) => starts_function(),
+            (Role::Innermost, Surroundings::AfterSystemCall) | (Role::Caller, _) => false,
         }
     }
 }
@@ -56,15 +61,15 @@ const SYSTEM_CALLS: &[&[u8]] = &[&[0x01, 0, 0, 0xd4]];
 #[cfg(not(target_arch = "x86_64"))]
 const SIGNAL_RETURNS: &[&[u8]] = &[&[0x68, 0x11, 0x80, 0xd2, 0x01, 0, 0, 0xd4]];
 
-impl Code {
+impl Surroundings {
     /// Looks at the code at an offset of a file.
-    pub(super) fn at(file: &File, offset: u64) -> Code {
+    pub(super) fn at(file: &File, offset: u64) -> Surroundings {
         let mut after = [0; 9];
         // Also where the file ends there: the rest stays zero.
         let length = file.read_at(&mut after, offset).unwrap_or(0);
         let after = &after[..length];
         if SIGNAL_RETURNS.iter().any(|code| after.starts_with(code)) {
-            return Code::SignalReturn;
+            return Surroundings::SignalReturn;
         }
         let ends_before = |code: &&[u8]| {
             let mut before = [0; 4];
@@ -73,8 +78,8 @@ impl Code {
             start.is_some_and(|start| file.read_exact_at(before, start).is_ok()) && before == *code
         };
         match SYSTEM_CALLS.iter().any(ends_before) {
-            true => Code::AfterSystemCall,
-            false => Code::Other,
+            true => Surroundings::AfterSystemCall,
+            false => Surroundings::Other,
         }
     }
 }
@@ -91,30 +96,35 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"\x90\x0f\x05\x48\xc7\xc0\x0f\0\0\0\x0f\x05\xc3")
             .unwrap();
-        assert_eq!(Code::at(&file, 0), Code::Other);
-        assert_eq!(Code::at(&file, 1), Code::Other);
-        assert_eq!(Code::at(&file, 3), Code::SignalReturn);
-        assert_eq!(Code::at(&file, 12), Code::AfterSystemCall);
-        assert_eq!(Code::at(&file, 13), Code::Other);
-        assert_eq!(Code::at(&file, u64::MAX), Code::Other);
+        assert_eq!(Surroundings::at(&file, 0), Surroundings::Other);
+        assert_eq!(Surroundings::at(&file, 1), Surroundings::Other);
+        assert_eq!(Surroundings::at(&file, 3), Surroundings::SignalReturn);
+        assert_eq!(Surroundings::at(&file, 12), Surroundings::AfterSystemCall);
+        assert_eq!(Surroundings::at(&file, 13), Surroundings::Other);
+        assert_eq!(Surroundings::at(&file, u64::MAX), Surroundings::Other);
     }
 
     #[test]
     fn only_callers_and_system_calls_lie_before_their_address() {
-        for (kind, code, starts_function, exact) in [
-            (Kind::Innermost, Code::AfterSystemCall, true, false),
-            (Kind::Innermost, Code::Other, true, true),
-            (Kind::Innermost, Code::Other, false, false),
-            (Kind::Caller, Code::Other, true, false),
-            (Kind::Caller, Code::AfterSystemCall, true, false),
-            (Kind::Caller, Code::SignalReturn, false, true),
-            (Kind::Interrupted, Code::AfterSystemCall, false, true),
-            (Kind::Interrupted, Code::Other, false, true),
+        for (role, code, starts_function, exact) in [
+            (Role::Innermost, Surroundings::AfterSystemCall, true, false),
+            (Role::Innermost, Surroundings::Other, true, true),
+            (Role::Innermost, Surroundings::Other, false, false),
+            (Role::Caller, Surroundings::Other, true, false),
+            (Role::Caller, Surroundings::AfterSystemCall, true, false),
+            (Role::Caller, Surroundings::SignalReturn, false, true),
+            (
+                Role::Interrupted,
+                Surroundings::AfterSystemCall,
+                false,
+                true,
+            ),
+            (Role::Interrupted, Surroundings::Other, false, true),
         ] {
             assert_eq!(
-                kind.is_exact(code, || starts_function),
+                role.is_exact(code, || starts_function),
                 exact,
-                "{kind:?} {code:?}"
+                "{role:?} {code:?}"
             );
         }
     }

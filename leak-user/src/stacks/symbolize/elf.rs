@@ -1,5 +1,5 @@
 //! The headers of an ELF file, read with bounds. What they say is never trusted:
-//! the file belongs to whoever runs it, and may change while it is read.
+//! the file belongs to the user who runs it, and may change while it is read.
 
 use std::{fs::File, os::unix::fs::FileExt};
 

@@ -1,10 +1,10 @@
 //! What is shown of an address: a frame, and those of functions inlined there.
 
 use super::{
-    call_site::Kind,
+    call_site::Role,
     modules::{ModuleId, Modules},
     perf_map::PerfMap,
-    region::{Place, Region},
+    seen_mapping::{Backing, SeenMapping},
     symbols::Name,
 };
 use crate::model::report::Frame;
@@ -14,7 +14,7 @@ pub(super) fn before(address: u64) -> u64 {
     address.saturating_sub(1)
 }
 
-/// A frame of which nothing is known.
+/// A frame with nothing but its address.
 pub(super) fn bare(address: u64) -> Frame {
     Frame {
         address: format!("{address:#x}"),
@@ -28,36 +28,36 @@ pub(super) struct Found {
     pub(super) returns_from_signal: bool,
 }
 
-/// The frames at an address of a region.
+/// The frames at an address of a mapping.
 pub(super) fn named(
     modules: &mut Modules,
-    region: &Region,
+    mapping: &SeenMapping,
     perf_map: Option<&PerfMap>,
     address: u64,
-    kind: Kind,
+    role: Role,
 ) -> Found {
     let generated = || {
-        let instruction = match kind {
-            Kind::Interrupted => address,
-            Kind::Innermost | Kind::Caller => before(address),
+        let instruction = match role {
+            Role::Interrupted => address,
+            Role::Innermost | Role::Caller => before(address),
         };
-        let name = region
+        let name = mapping
             .may_be_generated()
             .then(|| perf_map?.name(instruction));
         name.flatten().unwrap_or_default().to_owned()
     };
-    let (module, path) = match &region.place {
-        Place::File { module, path } => (module, path),
-        Place::Kernel { module, name } => (module, name),
-        Place::Unknown => return Found::one(bare(address)),
-        Place::Anonymous => {
+    let (module, path) = match &mapping.backing {
+        Backing::File { module, path } => (module, path),
+        Backing::Kernel { module, name } => (module, name),
+        Backing::Unknown => return Found::one(bare(address)),
+        Backing::Anonymous => {
             return Found::one(Frame {
                 symbol: generated(),
                 ..bare(address)
             });
         }
     };
-    let offset = region.file_offset(address);
+    let offset = mapping.file_offset(address);
     let frame = Frame {
         module: path.to_string(),
         module_offset: Some(format!("{offset:#x}")),
@@ -65,7 +65,7 @@ pub(super) fn named(
         ..bare(address)
     };
     match (module, frame.symbol.as_str()) {
-        (Some(module), "") => in_module(modules, *module, offset, kind, frame),
+        (Some(module), "") => in_module(modules, *module, offset, role, frame),
         _ => Found::one(frame),
     }
 }
@@ -83,10 +83,10 @@ fn in_module(
     modules: &mut Modules,
     module: ModuleId,
     offset: u64,
-    kind: Kind,
+    role: Role,
     frame: Frame,
 ) -> Found {
-    let found = modules.names(module, offset, kind);
+    let found = modules.names(module, offset, role);
     let frame = Frame {
         build_id: found.build_id.map(|id| id.to_string()),
         ..frame

@@ -1,22 +1,22 @@
 //! Names for addresses: function, file, line, and what was inlined.
 //!
-//! A process is learned while it lives: where its code lies, and which files it
-//! came from, which are then kept open. From that its stacks are symbolized, also
-//! after its end. Nothing a process can put into a file makes this panic, wait
+//! A process is learned while it lives: where its code lies, and from which files it came.
+//! Those files are kept open, so that stacks are named also after the process's end. Nothing a process can put into a file makes this panic, wait
 //! or take memory without bound; it can only give itself wrong names.
 
 mod call_site;
+mod code_map;
 mod demangle;
 mod elf;
 mod frames;
 mod go;
-mod image;
+mod memory_file;
 mod modules;
 mod pclntab;
 mod perf_map;
-mod region;
+mod seen_mapping;
 mod separate;
-mod snapshot;
+mod symbol_copy;
 mod symbols;
 #[cfg(test)]
 mod tests;
@@ -27,16 +27,17 @@ use std::{collections::HashMap, fs::File, path::PathBuf, rc::Rc};
 use leak_common::ProcessId;
 
 use self::{
-    call_site::Kind,
+    call_site::Role,
+    code_map::{CodeMap, MAX_MAPPINGS},
     frames::{bare, before, named},
     modules::Modules,
     perf_map::PerfMap,
-    region::{Place, Region},
-    snapshot::{MAX_REGIONS, Snapshot},
+    seen_mapping::{Backing, SeenMapping},
 };
 use crate::{
     model::{report::Frame, time::Nanos},
-    proc::{Mapping, Proc},
+    proc::{Mapping, Proc, VDSO},
+    stacks::MappedCode,
 };
 
 /// What a [`Symbolizer`] may take.
@@ -78,21 +79,6 @@ impl Default for Limits {
     }
 }
 
-/// Code of a file that a process mapped, as the kernel tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mapped {
-    /// Nanoseconds of `CLOCK_MONOTONIC`.
-    pub time: Nanos,
-    /// First address and end.
-    pub start: u64,
-    pub end: u64,
-    /// In the file, in bytes.
-    pub offset: u64,
-    /// The kernel's number of the file's device: 20 bits of it are the minor one.
-    pub device: u32,
-    pub inode: u64,
-}
-
 /// Which program of a process: counts its calls of exec.
 type Generation = u32;
 
@@ -101,7 +87,7 @@ type Generation = u32;
 pub struct Symbolizer {
     limits: Limits,
     modules: Modules,
-    snapshots: HashMap<(ProcessId, Generation), Snapshot>,
+    code_maps: HashMap<(ProcessId, Generation), CodeMap>,
     clock: u64,
 }
 
@@ -118,15 +104,15 @@ impl Symbolizer {
         Symbolizer {
             modules: Modules::new(limits.clone()),
             limits,
-            snapshots: HashMap::new(),
+            code_maps: HashMap::new(),
             clock: 0,
         }
     }
 
-    /// Takes a snapshot of a living process's code and pins its files; again to
-    /// take in what was mapped since. `now` is in nanoseconds of `CLOCK_MONOTONIC`.
-    /// False where the process is gone. Costs about a tenth of a millisecond, and
-    /// the reading of a perf map that grew.
+    /// Reads where the code of a living process lies, and pins its files. Called again, it
+    /// takes in what was mapped since. `now` is in nanoseconds of `CLOCK_MONOTONIC`. False
+    /// where the process is gone. Costs about a tenth of a millisecond, and the time to read a
+    /// perf map that grew.
     pub fn learn(
         &mut self,
         proc: &Proc,
@@ -141,12 +127,12 @@ impl Symbolizer {
         let Some(mappings) = proc.mappings(pid) else {
             return false;
         };
-        let mut snapshot = Snapshot::new(self.regions(proc, pid, &mappings, now));
+        let mut code_map = CodeMap::new(self.code_of(proc, pid, &mappings, now));
         let key = (process, generation);
-        if snapshot.may_be_generated() {
-            let earlier = self.snapshots.get(&key);
+        if code_map.may_be_generated() {
+            let earlier = self.code_maps.get(&key);
             let known = earlier.and_then(|earlier| earlier.perf_map.clone());
-            snapshot.perf_map = match PerfMap::read(proc, pid, known.as_deref()) {
+            code_map.perf_map = match PerfMap::read(proc, pid, known.as_deref()) {
                 Ok(Some(new)) => Some(Rc::new(new)),
                 Ok(None) | Err(_) => known,
             };
@@ -155,90 +141,97 @@ impl Symbolizer {
         if proc.identity(pid) != Some(process) {
             return false;
         }
-        if let Some(earlier) = self.snapshots.remove(&key) {
-            snapshot.keep_earlier(earlier);
+        if let Some(earlier) = self.code_maps.remove(&key) {
+            code_map.keep_earlier(earlier);
         }
-        self.store(key, snapshot);
+        self.store(key, code_map);
         true
     }
 
     /// Where the code of a living process lies; its files are pinned.
-    fn regions(&mut self, proc: &Proc, pid: u32, mappings: &[Mapping], now: Nanos) -> Vec<Region> {
+    fn code_of(
+        &mut self,
+        proc: &Proc,
+        pid: u32,
+        mappings: &[Mapping],
+        now: Nanos,
+    ) -> Vec<SeenMapping> {
         let reader = proc.memory_of(pid);
         let executable = mappings.iter().filter(|mapping| mapping.is_executable());
-        let regions = executable.take(MAX_REGIONS).map(|mapping| {
+        let mappings = executable.take(MAX_MAPPINGS).map(|mapping| {
             let module = match mapping.inode {
-                0 if mapping.path == vdso::NAME => self.modules.vdso(mapping),
+                0 if mapping.path == VDSO => self.modules.vdso(mapping),
                 0 => None,
                 _ => self.modules.pin(proc, reader, mapping),
             };
-            Region::new(mapping, module, now)
+            SeenMapping::new(mapping, module, now)
         });
-        regions.collect()
+        mappings.collect()
     }
 
     /// Learns this process: the libraries that it shares with others are known when
-    /// those map them. Again to keep them from being dropped for others.
+    /// those code_map them. Again to keep them from being dropped for others.
     pub fn learn_own(&mut self, proc: &Proc, now: Nanos) -> bool {
         let own = proc.identity(std::process::id());
         own.is_some_and(|own| self.learn(proc, own, 0, now))
     }
 
-    /// Takes in what a process mapped, which may be gone already. If the file is not
-    /// pinned yet, it is asked for; where it can not be opened, the process is not
-    /// covered until it is learned. The kernel's own code (inode 0) and empty ranges
-    /// are ignored.
+    /// Takes in what a process mapped at a time, in nanoseconds of `CLOCK_MONOTONIC`. The
+    /// process may be gone already. If the file is not pinned yet, it is asked for; where it
+    /// cannot be opened, the process is not covered until it is learned. The kernel's own code
+    /// (inode 0), code without a file and empty ranges are ignored.
     pub fn mapped(
         &mut self,
         proc: &Proc,
-        process: ProcessId,
-        generation: Generation,
-        mapped: &Mapped,
+        (process, generation): (ProcessId, Generation),
+        time: Nanos,
+        mapped: &MappedCode,
         open: impl FnOnce() -> Option<File>,
     ) {
-        if mapped.inode == 0 || mapped.start >= mapped.end {
+        let Some(file) = mapped.file.filter(|file| file.inode != 0) else {
+            return;
+        };
+        if mapped.range.is_empty() {
             return;
         }
-        let file = (
-            (mapped.device >> 20, mapped.device & 0xf_ffff),
-            mapped.inode,
-        );
+        // The kernel's number of a device: the lower 20 bits are the minor one.
+        let device = (file.device >> 20, file.device & 0xf_ffff);
+        let file = (device, file.inode);
         let pinned = self.modules.pinned(file).or_else(|| {
             let reader = proc.memory_of(process.pid());
             self.modules.pin_open(proc, reader, file, open()?)
         });
-        let place = match pinned {
-            Some((id, path)) => Place::File {
+        let backing = match pinned {
+            Some((id, path)) => Backing::File {
                 module: Some(id),
                 path,
             },
-            None => Place::Unknown,
+            None => Backing::Unknown,
         };
-        let region = Region {
-            start: mapped.start,
-            end: mapped.end,
+        let mapping = SeenMapping {
+            range: mapped.range,
             offset: mapped.offset,
             file,
-            place,
-            first: mapped.time,
-            last: mapped.time,
+            backing,
+            first: time,
+            last: time,
             told: true,
         };
         let key = (process, generation);
-        if let Some(snapshot) = self.snapshots.get_mut(&key) {
-            snapshot.mapped(region);
+        if let Some(code_map) = self.code_maps.get_mut(&key) {
+            code_map.mapped(mapping);
         } else {
-            let mut snapshot = Snapshot::unseen();
-            snapshot.mapped(region);
-            self.store(key, snapshot);
+            let mut code_map = CodeMap::unseen();
+            code_map.mapped(mapping);
+            self.store(key, code_map);
         }
     }
 
     /// Gives a new process what is known of its parent: until it calls exec, its
     /// code lies where the parent's does.
     pub fn inherit(&mut self, parent: (ProcessId, Generation), child: (ProcessId, Generation)) {
-        if let Some(snapshot) = self.snapshots.get(&parent).cloned() {
-            self.store(child, snapshot);
+        if let Some(code_map) = self.code_maps.get(&parent).cloned() {
+            self.store(child, code_map);
         }
     }
 
@@ -253,17 +246,17 @@ impl Symbolizer {
         frames: &[u64],
         time: Nanos,
     ) -> bool {
-        let snapshot = self.snapshots.get(&(process, generation));
-        let Some(snapshot) = snapshot.filter(|snapshot| !snapshot.stale) else {
+        let code_map = self.code_maps.get(&(process, generation));
+        let Some(code_map) = code_map.filter(|code_map| !code_map.stale) else {
             return false;
         };
         frames.iter().all(|frame| {
             let address = before(*frame);
-            let Some(region) = snapshot.region(address, time) else {
+            let Some(mapping) = code_map.mapping(address, time) else {
                 return false;
             };
             let named = |map: &Rc<PerfMap>| map.name(address).is_some();
-            !region.may_be_generated() || snapshot.perf_map.as_ref().is_none_or(named)
+            !mapping.may_be_generated() || code_map.perf_map.as_ref().is_none_or(named)
         })
     }
 
@@ -282,24 +275,24 @@ impl Symbolizer {
         time: Nanos,
     ) -> Vec<Frame> {
         self.clock += 1;
-        let Some(snapshot) = self.snapshots.get_mut(&(process, generation)) else {
+        let Some(code_map) = self.code_maps.get_mut(&(process, generation)) else {
             return frames.iter().map(|frame| bare(*frame)).collect();
         };
-        snapshot.used = self.clock;
+        code_map.used = self.clock;
         let mut symbolized = Vec::new();
-        let mut kind = Kind::Innermost;
+        let mut role = Role::Innermost;
         for address in frames {
-            let Some(region) = snapshot.region_of(*address, kind, time) else {
+            let Some(mapping) = code_map.mapping_of(*address, role, time) else {
                 symbolized.push(bare(*address));
-                kind = Kind::Caller;
+                role = Role::Caller;
                 continue;
             };
-            let perf_map = snapshot.perf_map.as_deref();
-            let found = named(&mut self.modules, region, perf_map, *address, kind);
+            let perf_map = code_map.perf_map.as_deref();
+            let found = named(&mut self.modules, mapping, perf_map, *address, role);
             symbolized.extend(found.frames);
-            kind = match found.returns_from_signal {
-                true => Kind::Interrupted,
-                false => Kind::Caller,
+            role = match found.returns_from_signal {
+                true => Role::Interrupted,
+                false => Role::Caller,
             };
         }
         symbolized
@@ -313,33 +306,34 @@ impl Symbolizer {
         generation: Generation,
         address: u64,
     ) -> Option<String> {
-        let snapshot = self.snapshots.get(&(process, generation))?;
-        let region = snapshot.region_of(address, Kind::Caller, Nanos::MAX)?;
-        let (Place::File { module, .. } | Place::Kernel { module, .. }) = &region.place else {
+        let code_map = self.code_maps.get(&(process, generation))?;
+        let mapping = code_map.mapping_of(address, Role::Caller, Nanos::MAX)?;
+        let (Backing::File { module, .. } | Backing::Kernel { module, .. }) = &mapping.backing
+        else {
             return None;
         };
         let names = self
             .modules
-            .names((*module)?, region.file_offset(address), Kind::Caller);
+            .names((*module)?, mapping.file_offset(address), Role::Caller);
         let outermost = names.names.last()?;
         Some(outermost.raw.to_string())
     }
 
     /// Drops what is known of a process. Its files stay until others need the room.
     pub fn forget(&mut self, process: ProcessId) {
-        self.snapshots.retain(|(other, _), _| *other != process);
+        self.code_maps.retain(|(other, _), _| *other != process);
     }
 
-    fn store(&mut self, key: (ProcessId, Generation), mut snapshot: Snapshot) {
+    fn store(&mut self, key: (ProcessId, Generation), mut code_map: CodeMap) {
         self.clock += 1;
-        snapshot.used = self.clock;
-        self.snapshots.insert(key, snapshot);
-        while self.snapshots.len() > self.limits.processes.max(1) {
-            let oldest = self.snapshots.iter().min_by_key(|(_, other)| other.used);
+        code_map.used = self.clock;
+        self.code_maps.insert(key, code_map);
+        while self.code_maps.len() > self.limits.processes.max(1) {
+            let oldest = self.code_maps.iter().min_by_key(|(_, other)| other.used);
             let Some(oldest) = oldest.map(|(key, _)| *key) else {
                 break;
             };
-            self.snapshots.remove(&oldest);
+            self.code_maps.remove(&oldest);
         }
         self.bound_perf_maps();
     }
@@ -347,16 +341,16 @@ impl Symbolizer {
     /// Drops the perf maps not used for longest until the rest fits.
     fn bound_perf_maps(&mut self) {
         let mut by_use: Vec<_> = self
-            .snapshots
+            .code_maps
             .values_mut()
-            .filter(|snapshot| snapshot.perf_map.is_some())
+            .filter(|code_map| code_map.perf_map.is_some())
             .collect();
-        by_use.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.used));
+        by_use.sort_by_key(|code_map| std::cmp::Reverse(code_map.used));
         let mut bytes = 0;
-        for snapshot in by_use {
-            bytes += snapshot.perf_map.as_ref().map_or(0, |map| map.bytes());
+        for code_map in by_use {
+            bytes += code_map.perf_map.as_ref().map_or(0, |map| map.bytes());
             if bytes > self.limits.perf_map_bytes {
-                snapshot.perf_map = None;
+                code_map.perf_map = None;
             }
         }
     }

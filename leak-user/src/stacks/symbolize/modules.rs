@@ -13,14 +13,14 @@ use std::{
 
 use super::{
     Limits,
-    call_site::{Code, Kind},
+    call_site::{Role, Surroundings},
     elf::Elf,
-    region::path_of,
+    seen_mapping::path_of,
     separate::Wanted,
     symbols::{Name, Symbols},
     vdso,
 };
-use crate::proc::{Mapping, Proc, open_beneath};
+use crate::proc::{Mapping, Proc, VDSO, open_beneath};
 
 /// Where debug information is installed, below a root directory.
 const DEBUG_DIRECTORY: &str = "usr/lib/debug";
@@ -47,7 +47,7 @@ pub(super) struct Modules {
     limits: Limits,
     modules: HashMap<ModuleId, Module>,
     by_key: HashMap<Key, ModuleId>,
-    known: HashMap<(ModuleId, u64, Kind), Names>,
+    known: HashMap<(ModuleId, u64, Role), Names>,
     next: u64,
     /// Counts uses, to drop what was not used for longest.
     clock: u64,
@@ -140,7 +140,7 @@ impl Modules {
     ) -> Option<ModuleId> {
         let mut module = Module::new(key, path_of(path), file)?;
         module.used = self.clock;
-        let root = proc.root().join(pid.to_string()).join("root");
+        let root = proc.root_directory(pid);
         module.find_separate(&root, Path::new(path), &self.limits);
         Some(self.insert(module))
     }
@@ -148,19 +148,19 @@ impl Modules {
     /// The kernel's code in a living process. `None` where it is not that of this
     /// one, as in a 32-bit process.
     pub(super) fn vdso(&mut self, mapping: &Mapping) -> Option<ModuleId> {
-        let size = mapping.end.checked_sub(mapping.start)?;
         let key = ((u32::MAX, u32::MAX), u64::MAX);
         let id = match self.by_key.get(&key) {
             Some(id) => *id,
             None => {
-                let module = Module::new(key, vdso::NAME, vdso::copy()?)?;
+                let module = Module::new(key, VDSO, vdso::copy()?)?;
                 self.insert(module)
             }
         };
         self.clock += 1;
         let module = self.modules.get_mut(&id)?;
         module.used = self.clock;
-        (module.version.0 == size && mapping.start > u64::from(u32::MAX)).then_some(id)
+        (module.version.0 == mapping.range.length() && mapping.range.start > u64::from(u32::MAX))
+            .then_some(id)
     }
 
     fn insert(&mut self, module: Module) -> ModuleId {
@@ -188,12 +188,12 @@ impl Modules {
 
     /// The functions at an offset in a file that a frame has for its address; none
     /// where it is not pinned any more or has no symbols there.
-    pub(super) fn names(&mut self, id: ModuleId, offset: u64, kind: Kind) -> Names {
-        let key = (id, offset, kind);
+    pub(super) fn names(&mut self, id: ModuleId, offset: u64, role: Role) -> Names {
+        let key = (id, offset, role);
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
-        let names = self.look_up(id, offset, kind).unwrap_or_default();
+        let names = self.look_up(id, offset, role).unwrap_or_default();
         if self.known.len() >= self.limits.known_addresses {
             // Rare, and cheaper to find again than to keep in order.
             self.known.clear();
@@ -202,16 +202,16 @@ impl Modules {
         names
     }
 
-    fn look_up(&mut self, id: ModuleId, offset: u64, kind: Kind) -> Option<Names> {
+    fn look_up(&mut self, id: ModuleId, offset: u64, role: Role) -> Option<Names> {
         self.make_room(id);
         self.clock += 1;
         let module = self.modules.get_mut(&id)?;
         module.used = self.clock;
-        let code = Code::at(&module.file, offset);
-        let exact = kind.is_exact(code, || module.starts_function(offset, &self.limits));
+        let code = Surroundings::at(&module.file, offset);
+        let exact = role.is_exact(code, || module.starts_function(offset, &self.limits));
         let instruction = offset.saturating_sub(u64::from(!exact));
         let mut names = module.names(instruction, &self.limits)?;
-        names.returns_from_signal = code == Code::SignalReturn;
+        names.returns_from_signal = code == Surroundings::SignalReturn;
         if names.returns_from_signal && names.names.is_empty() {
             // The C library's own name for it; not among what it exports.
             names.names = Rc::new([Name::of_function("__restore_rt")]);
@@ -339,18 +339,16 @@ fn version(file: &File) -> Option<Version> {
 /// Opens the file behind a mapping: itself, even if it is deleted, where this
 /// process may (`CAP_CHECKPOINT_RESTORE`), else what has its path now.
 fn open_mapped(proc: &Proc, pid: u32, mapping: &Mapping) -> io::Result<File> {
-    let opened = proc
-        .open_mapped(pid, mapping.start, mapping.end)
-        .and_then(|file| {
-            // Since the mappings were read, another file may have come there.
-            let link = proc.mapped_file(pid, mapping.start, mapping.end);
-            match std::fs::read_link(link)?.as_os_str() == mapping.path.as_str() {
-                true => Ok(file),
-                false => Err(io::ErrorKind::NotFound.into()),
-            }
-        });
+    let opened = proc.open_mapped(pid, mapping.range).and_then(|file| {
+        // Since the mappings were read, another file may have come there.
+        let link = proc.mapped_file(pid, mapping.range);
+        match std::fs::read_link(link)?.as_os_str() == mapping.path.as_str() {
+            true => Ok(file),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    });
     opened.or_else(|_| {
-        let root = proc.root().join(pid.to_string()).join("root");
+        let root = proc.root_directory(pid);
         let file = open_beneath(&root, Path::new(&mapping.path))?;
         match file.metadata()?.ino() == mapping.inode {
             true => Ok(file),

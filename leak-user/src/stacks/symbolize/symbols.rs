@@ -16,8 +16,8 @@ use super::{
     demangle::{Language, readable},
     elf::Elf,
     go::{self, GoTable},
-    image::Image,
     separate::Wanted,
+    symbol_copy::SymbolCopy,
 };
 
 /// One function at an address; of an address with inlined functions the innermost
@@ -151,7 +151,7 @@ struct Native {
     dwarf: bool,
     bytes: u64,
     /// Holds open what the path names.
-    _image: Option<Image>,
+    _image: Option<SymbolCopy>,
 }
 
 /// Neither DWARF nor symbols can be made sense of.
@@ -173,7 +173,7 @@ impl Native {
     }
 
     fn copy(file: &File, elf: &Elf, limits: &Limits) -> io::Result<Native> {
-        let image = Image::copy(file, elf, limits.file_bytes)?;
+        let image = SymbolCopy::copy(file, elf, limits.file_bytes)?;
         Ok(Native {
             symbolizer: symbolizer(),
             without_dwarf: OnceCell::new(),

@@ -331,7 +331,7 @@ fn tables_are_bounded() {
             symbolizer.symbolize(own, generation, &[known_function() + offset], NOW);
         }
     }
-    assert_eq!(symbolizer.snapshots.len(), 2);
+    assert_eq!(symbolizer.code_maps.len(), 2);
     assert_eq!(symbolizer.modules.count(), 2);
 }
 
@@ -365,7 +365,7 @@ fn damaged_programs_do_no_harm() {
         let mut modules = Modules::new(Limits::default());
         let module = modules.adopt(file);
         for offset in [0, 0x1130, 0x1150, 0x1170, u64::MAX] {
-            modules.names(module, offset, Kind::Caller);
+            modules.names(module, offset, Role::Caller);
         }
     }
 }

@@ -26,7 +26,7 @@ const MIN_ELF: u64 = 64;
 
 /// A file that processes map, by one of them.
 #[derive(Debug)]
-pub(super) struct Mapped {
+pub(super) struct MappedFile {
     pub(super) pid: u32,
     pub(super) mapping: Mapping,
     processes: usize,
@@ -38,13 +38,13 @@ pub(super) fn is_code(mapping: &Mapping) -> bool {
 }
 
 /// The files whose code processes map, those of most processes first.
-pub(super) fn mapped(proc: &Proc, pids: impl IntoIterator<Item = u32>) -> Vec<Mapped> {
-    let mut files: HashMap<((u32, u32), u64), Mapped> = HashMap::new();
+pub(super) fn mapped_files(proc: &Proc, pids: impl IntoIterator<Item = u32>) -> Vec<MappedFile> {
+    let mut files: HashMap<((u32, u32), u64), MappedFile> = HashMap::new();
     for pid in pids.into_iter().take(MAX_PROCESSES) {
         for mapping in proc.mappings(pid).unwrap_or_default() {
             if is_code(&mapping) {
                 let file = (mapping.device, mapping.inode);
-                let mapped = files.entry(file).or_insert(Mapped {
+                let mapped = files.entry(file).or_insert(MappedFile {
                     pid,
                     mapping,
                     processes: 0,
@@ -53,15 +53,14 @@ pub(super) fn mapped(proc: &Proc, pids: impl IntoIterator<Item = u32>) -> Vec<Ma
             }
         }
     }
-    let mut files: Vec<Mapped> = files.into_values().collect();
+    let mut files: Vec<MappedFile> = files.into_values().collect();
     files.sort_by_key(|mapped| (std::cmp::Reverse(mapped.processes), mapped.mapping.inode));
     files
 }
 
 /// Opens the program that a living process runs.
 pub(super) fn open_program(proc: &Proc, pid: u32) -> io::Result<File> {
-    let process = proc.root().join(proc.memory_of(pid).to_string());
-    open_regular(&process.join("exe"))
+    open_regular(&proc.program(pid))
 }
 
 /// A file that was opened where the programs met one, if it is that one: a process can

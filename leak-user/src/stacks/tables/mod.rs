@@ -1,20 +1,21 @@
-//! Keeps the programs' unwind tables: for the code that processes map now, for what
-//! they are likely to map next, and for whatever a stack met that was not there.
+//! Keeps the unwind tables in the maps of the programs: for the code that processes map now,
+//! for code that they are likely to map next, and for code that a stack met without a table.
 //!
-//! Threads of low priority (`worker`) read files (`image`), build their tables
-//! ([`crate::stacks::unwind`]) and place them (`store`); `host` knows where code lies that
-//! was not met yet. Tables belong to files, whoever maps them; what was not used for
-//! longest makes room.
+//! Threads of low priority (`worker`) read files (`file_parts`), build their tables
+//! ([`crate::stacks::unwind`]) and place them (`store`, in free `room`); `host` and `needed`
+//! know where code lies that no stack met yet. A table belongs to a file, and serves all
+//! processes that map the file. Tables that were not used for longest make room (`evict`).
 
+mod code_by_process;
+mod evict;
+mod file_parts;
 mod host;
-mod image;
-mod mapped;
 mod needed;
-mod place;
+mod room;
 mod store;
 mod worker;
 
-pub use mapped::Places;
+pub use code_by_process::CodeByProcess;
 
 use std::{
     fs::File,
@@ -33,8 +34,9 @@ use self::{
 use crate::{
     event::CodeMapped,
     kernel::TableMaps,
-    proc::{Mapping, Proc},
-    stacks::{python::Interpreter, unwind::Code},
+    model::address::AddressRange,
+    proc::{Mapping, Proc, VDSO},
+    stacks::{MappedCode, runtimes::Runtime, unwind::Lookup},
 };
 
 /// Threads that build tables.
@@ -57,17 +59,6 @@ pub fn default_memory() -> u64 {
         .cast_unsigned()
         .saturating_mul(page.max(0).cast_unsigned());
     (memory / 64).clamp(4 << 20, 64 << 20)
-}
-
-/// Where a process has code of a file mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub start: u64,
-    pub end: u64,
-    /// Of the mapping in the file, in bytes.
-    pub offset: u64,
-    /// `None` for generated code.
-    pub file: Option<FileKey>,
 }
 
 /// How the tables are doing.
@@ -151,7 +142,7 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Code is there without tables.
+    /// Has the table of code built that a stack met without one.
     pub fn want(&self, wanted: &CodeMapped) {
         if !wanted.wanted || wanted.file == FileKey::VDSO {
             return;
@@ -166,8 +157,8 @@ impl Tables {
                 key: Some(wanted.file),
                 urgency: Urgency::Met,
             }),
-            // The process ended, or has something else there by now: whoever maps the
-            // file next asks for it.
+            // The process ended, or has something else there by now: the next process that
+            // maps the file asks for it.
             Err(error) => {
                 tracing::debug!(pid = wanted.process.pid(), %error, "cannot open mapped code");
                 lock(&self.shared.store).forget(wanted.file);
@@ -181,16 +172,17 @@ impl Tables {
     /// The process is gone, or has something else there by now.
     pub fn open(&self, mapped: &CodeMapped) -> io::Result<File> {
         let pid = mapped.process.pid();
-        let opened = match (mapped.start, mapped.end) {
-            (0, 0) => host::open_program(&self.shared.proc, pid),
-            (start, end) => self.shared.proc.open_mapped(pid, start, end),
+        let range = MappedCode::from(mapped).range;
+        let opened = match range == AddressRange::default() {
+            true => host::open_program(&self.shared.proc, pid),
+            false => self.shared.proc.open_mapped(pid, range),
         };
         host::verified(opened?, mapped.file)
     }
 
     /// Takes in what processes map now, the most used files first.
     pub fn learn_processes(&self, pids: impl IntoIterator<Item = u32>) {
-        for mapped in host::mapped(&self.shared.proc, pids) {
+        for mapped in host::mapped_files(&self.shared.proc, pids) {
             self.learn_mapping(mapped.pid, &mapped.mapping);
         }
     }
@@ -207,11 +199,7 @@ impl Tables {
     }
 
     fn learn_mapping(&self, pid: u32, mapping: &Mapping) {
-        let Ok(file) = self
-            .shared
-            .proc
-            .open_mapped(pid, mapping.start, mapping.end)
-        else {
+        let Ok(file) = self.shared.proc.open_mapped(pid, mapping.range) else {
             return;
         };
         let metadata = file.metadata().ok();
@@ -249,56 +237,49 @@ impl Tables {
         }
     }
 
-    /// The interpreter whose layout has a number.
+    /// The runtime whose layout has a number.
     #[must_use]
-    pub fn interpreter(&self, layout: u32) -> Option<Arc<Interpreter>> {
-        lock(&self.shared.store).interpreter(layout)
+    pub fn runtime(&self, layout: u32) -> Option<Arc<Runtime>> {
+        lock(&self.shared.store).runtime(layout)
     }
 
-    /// What there is at an offset in a file.
+    /// What is known of an offset in a file.
     #[must_use]
-    pub fn code(&self, key: FileKey, offset: u64) -> Code {
+    pub fn code(&self, key: FileKey, offset: u64) -> Lookup {
         lock(&self.shared.store).code(key, offset)
     }
 
-    /// What there is at an address of a process with code in these places; of places
-    /// that overlap the first counts.
+    /// What is known of an address of a process with this code; of mappings that overlap
+    /// the first counts.
     #[must_use]
-    pub fn code_at(&self, places: &[Place], address: u64) -> Code {
-        let place = places
-            .iter()
-            .find(|place| (place.start..place.end).contains(&address));
-        match place {
-            None => Code::Nothing,
-            Some(place) => match place.file {
-                Some(file) => self.code(file, address - place.start + place.offset),
-                None => Code::Rule(Rule::CHECKED),
+    pub fn code_at(&self, mapped: &[MappedCode], address: u64) -> Lookup {
+        let found = mapped.iter().find(|code| code.range.contains(address));
+        match found {
+            None => Lookup::Nothing,
+            Some(code) => match code.file {
+                Some(file) => self.code(file, code.file_offset(address)),
+                None => Lookup::Rule(Rule::CHECKED),
             },
         }
     }
 
     /// Where a living process has code of files mapped.
     #[must_use]
-    pub fn places(&self, pid: u32) -> Vec<Place> {
+    pub fn mapped_code(&self, pid: u32) -> Vec<MappedCode> {
         let mappings = self.shared.proc.mappings(pid).unwrap_or_default();
         let code = mappings.iter().filter(|mapping| mapping.is_executable());
         code.filter_map(|mapping| {
-            let file = match mapping.path.as_str() {
-                "[vdso]" => Some(FileKey::VDSO),
-                _ if mapping.inode == 0 => None,
+            let file = match mapping.inode {
+                0 if mapping.path == VDSO => Some(FileKey::VDSO),
+                0 => None,
                 _ => {
-                    let opened = self
-                        .shared
-                        .proc
-                        .open_mapped(pid, mapping.start, mapping.end);
-                    let file = opened.ok()?;
+                    let file = self.shared.proc.open_mapped(pid, mapping.range).ok()?;
                     let metadata = file.metadata().ok()?;
                     Some(host::key_of_mapped(mapping, &metadata))
                 }
             };
-            Some(Place {
-                start: mapping.start,
-                end: mapping.end,
+            Some(MappedCode {
+                range: mapping.range,
                 offset: if mapping.inode == 0 {
                     0
                 } else {

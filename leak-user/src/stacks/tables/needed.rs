@@ -1,6 +1,6 @@
-//! The libraries that a program will load, found before it does: as the dynamic
-//! linker finds them (ld.so(8)), but for its cache, the directories in which are
-//! read from its configuration.
+//! The libraries that a program will load, found before it loads them. They are looked for as
+//! the dynamic linker does (ld.so(8)), with one difference: instead of its cache, the
+//! directories in its configuration are searched.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -14,7 +14,7 @@ use object::{
     read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _},
 };
 
-use super::image::Image;
+use super::file_parts::FileParts;
 use crate::proc::{Proc, open_regular};
 
 /// Libraries of one program.
@@ -32,12 +32,12 @@ struct Dynamic {
 /// Only what the host has under its path there is found; a process with another root
 /// shows what it maps soon enough.
 pub(super) fn libraries(proc: &Proc, pid: u32) -> Vec<PathBuf> {
-    let program = proc.root().join(pid.to_string()).join("exe");
+    let program = proc.program(pid);
     let Ok(real) = std::fs::read_link(&program) else {
         return Vec::new();
     };
-    let mut common = environment(proc, pid);
-    common.extend(configured());
+    let mut usual = environment(proc, pid);
+    usual.extend(configured());
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let mut queue = VecDeque::from([(program, real)]);
@@ -50,7 +50,7 @@ pub(super) fn libraries(proc: &Proc, pid: u32) -> Vec<PathBuf> {
             .directories
             .iter()
             .flat_map(|list| list.split(':'))
-            .map(|directory| expand(directory, &origin))
+            .map(|directory| with_origin(directory, &origin))
             .collect();
         for name in dynamic.needed {
             if found.len() >= MAX_LIBRARIES || !seen.insert(name.clone()) {
@@ -58,7 +58,7 @@ pub(super) fn libraries(proc: &Proc, pid: u32) -> Vec<PathBuf> {
             }
             let place = own
                 .iter()
-                .chain(&common)
+                .chain(&usual)
                 .map(|directory| directory.join(&name))
                 .find(|path| path.is_file());
             if let Some(path) = place {
@@ -70,7 +70,8 @@ pub(super) fn libraries(proc: &Proc, pid: u32) -> Vec<PathBuf> {
     found
 }
 
-fn expand(directory: &str, origin: &Path) -> PathBuf {
+/// `$ORIGIN` stands for the directory that the file lies in (ld.so(8)).
+fn with_origin(directory: &str, origin: &Path) -> PathBuf {
     let origin = origin.to_string_lossy();
     let directory = directory.replace("${ORIGIN}", &origin);
     PathBuf::from(directory.replace("$ORIGIN", &origin))
@@ -112,8 +113,8 @@ fn configured() -> Vec<PathBuf> {
 
 /// What a file asks for; none where it has no dynamic section.
 fn read(file: &File) -> Option<Dynamic> {
-    let image = Image::read(file)?;
-    let data: &[u8] = &image;
+    let parts = FileParts::read(file)?;
+    let data: &[u8] = &parts;
     let endian = LittleEndian;
     let header = FileHeader64::<LittleEndian>::parse(data).ok()?;
     let segments = header.program_headers(endian, data).ok()?;

@@ -1,11 +1,9 @@
 //! Which files' tables are in the programs' maps, and where.
 
 use std::{
-    cmp::Reverse,
     collections::{HashMap, HashSet},
     ops::Range,
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::Arc,
 };
 
 use leak_common::limits::FILE_ENTRIES;
@@ -14,12 +12,12 @@ use leak_common::unwind::{
     Row, Rule, file_state,
 };
 
-use super::{Figures, lock, place::Places};
+use super::{Figures, room::Room};
 use crate::{
     kernel::{TableMaps, monotonic_now},
     stacks::{
-        python::Interpreter,
-        unwind::{Code, Table},
+        runtimes::Runtime,
+        unwind::{Lookup, Table},
     },
 };
 
@@ -30,49 +28,45 @@ pub(super) enum Urgency {
     Met,
     /// A process maps it, or will soon.
     Mapped,
-    /// It is installed on the host. Never makes others go.
+    /// It is installed on the host. No other table makes room for it.
     Idle,
 }
 
 /// Share of the room that is left for files that are met, in percent.
 const RESERVE: usize = 40;
 
-/// How long code that is in use has to show it, before what was not used is dropped.
-const SHOW_USE: Duration = Duration::from_millis(300);
-
-/// Longer than any program runs that may still read what was dropped.
-const GRACE: Duration = Duration::from_millis(20);
-
 #[derive(Debug)]
-struct Loaded {
-    keys: Vec<FileKey>,
+pub(super) struct Loaded {
+    pub(super) keys: Vec<FileKey>,
     /// In pieces where there was no room for all in a row.
-    rows: Vec<Range<usize>>,
-    pages: Range<usize>,
+    pub(super) rows: Vec<Range<usize>>,
+    pub(super) pages: Range<usize>,
     code: FileCode,
-    /// When it was placed: a later use is one.
-    placed: u64,
+    /// When it was placed. That counts as a use to the programs, so only a later time says
+    /// that a stack used it.
+    pub(super) placed: u64,
 }
 
 impl Loaded {
-    fn row_count(&self) -> usize {
+    pub(super) fn row_count(&self) -> usize {
         self.rows.iter().map(ExactSizeIterator::len).sum()
     }
 }
 
 #[derive(Debug)]
 pub(super) struct Store {
-    maps: TableMaps,
-    rows: Places,
-    pages: Places,
+    pub(super) maps: TableMaps,
+    pub(super) rows: Room,
+    pub(super) pages: Room,
     rules: HashMap<Rule, u16>,
-    loaded: HashMap<u64, Loaded>,
-    by_key: HashMap<FileKey, u64>,
-    interpreters: Vec<Arc<Interpreter>>,
+    pub(super) loaded: HashMap<u64, Loaded>,
+    pub(super) by_key: HashMap<FileKey, u64>,
+    /// By the number of its layout, which counts from 1.
+    runtimes: Vec<Arc<Runtime>>,
     next: u64,
-    evicted: u64,
+    pub(super) evicted: u64,
     without: u64,
-    /// Files without tables.
+    /// Files that have no tables.
     bare: HashSet<FileKey>,
 }
 
@@ -81,8 +75,8 @@ struct Full;
 
 impl Store {
     pub(super) fn new(maps: TableMaps) -> Store {
-        let rows = Places::new(maps.row_capacity());
-        let pages = Places::new(maps.page_capacity());
+        let rows = Room::new(maps.row_capacity());
+        let pages = Room::new(maps.page_capacity());
         Store {
             maps,
             rows,
@@ -90,7 +84,7 @@ impl Store {
             rules: HashMap::new(),
             loaded: HashMap::new(),
             by_key: HashMap::new(),
-            interpreters: Vec::new(),
+            runtimes: Vec::new(),
             next: 0,
             evicted: 0,
             without: 0,
@@ -112,24 +106,24 @@ impl Store {
         }
     }
 
-    pub(super) fn interpreter(&self, layout: u32) -> Option<Arc<Interpreter>> {
+    pub(super) fn runtime(&self, layout: u32) -> Option<Arc<Runtime>> {
         let index = (layout as usize).checked_sub(1)?;
-        self.interpreters.get(index).cloned()
+        self.runtimes.get(index).cloned()
     }
 
-    /// What there is at an offset in a file.
-    pub(super) fn code(&self, key: FileKey, offset: u64) -> Code {
+    /// What is known of an offset in a file.
+    pub(super) fn code(&self, key: FileKey, offset: u64) -> Lookup {
         if self.bare.contains(&key) {
-            return Code::Rule(Rule::CHECKED);
+            return Lookup::Rule(Rule::CHECKED);
         }
         let loaded = self.by_key.get(&key).and_then(|id| self.loaded.get(id));
         let Some(loaded) = loaded else {
-            return Code::NoTable;
+            return Lookup::NoTable;
         };
         let page = usize::try_from(offset / PAGE_BYTES).unwrap_or(usize::MAX);
         let page = page.checked_sub(loaded.code.first_page as usize);
         let Some(page) = page.filter(|page| *page < loaded.pages.len()) else {
-            return Code::Rule(Rule::CHECKED);
+            return Lookup::Rule(Rule::CHECKED);
         };
         let rows = self.maps.rows_of(loaded.pages.start + page);
         let within = (offset % PAGE_BYTES) as u16;
@@ -137,7 +131,7 @@ impl Store {
         let rule = after
             .checked_sub(1)
             .and_then(|row| self.maps.rule(rows[row].rule()));
-        Code::Rule(rule.unwrap_or(Rule::CHECKED))
+        Lookup::Rule(rule.unwrap_or(Rule::CHECKED))
     }
 
     /// The programs will ask for the file again.
@@ -147,7 +141,7 @@ impl Store {
         }
     }
 
-    /// There is nothing to be had from a file.
+    /// Takes note that a file has no tables.
     pub(super) fn has_none(&mut self, key: FileKey) {
         self.without += 1;
         if self.bare.len() >= FILE_ENTRIES as usize {
@@ -166,8 +160,7 @@ impl Store {
             self.name(id, own);
             return true;
         }
-        let full =
-            |places: &Places| places.capacity() - places.used() < places.capacity() / 100 * RESERVE;
+        let full = |room: &Room| room.free() < room.capacity() / 100 * RESERVE;
         urgency == Urgency::Idle && (full(&self.rows) || full(&self.pages))
     }
 
@@ -182,111 +175,15 @@ impl Store {
         }
     }
 
-    fn tell(&mut self, key: FileKey, code: FileCode) {
+    /// Tells the programs what is known of a file.
+    pub(super) fn tell(&mut self, key: FileKey, code: FileCode) {
         let code = FileCode {
             used: monotonic_now(),
             ..code
         };
         if let Err(error) = self.maps.set_file(key, code) {
-            tracing::debug!(inode = key.inode, %error, "a file can not be made known");
+            tracing::debug!(inode = key.inode, %error, "a file cannot be made known");
         }
-    }
-
-    /// Places a table, and makes room for it if need be.
-    pub(super) fn add_with_room(
-        store: &Mutex<Store>,
-        key: FileKey,
-        own: FileKey,
-        table: &Table,
-        interpreter: Option<Interpreter>,
-        urgency: Urgency,
-    ) {
-        let interpreter = interpreter.map(Arc::new);
-        for _ in 0..3 {
-            let mut guard = lock(store);
-            let added = guard.add(key, Some(own), table, interpreter.clone(), urgency);
-            if added || urgency == Urgency::Idle {
-                return;
-            }
-            let since = monotonic_now();
-            guard.renew();
-            drop(guard);
-            // What is used is looked up again, and shows it.
-            std::thread::sleep(SHOW_USE);
-            let dropped = lock(store).evict(since, table.rows.len(), table.pages.len());
-            std::thread::sleep(GRACE);
-            let mut guard = lock(store);
-            for loaded in dropped {
-                guard.rows.give_all(loaded.rows);
-                guard.pages.give(loaded.pages);
-            }
-        }
-        tracing::debug!(inode = key.inode, "no room for unwind tables");
-        let mut guard = lock(store);
-        guard.tell(key, FileCode::without_tables(file_state::EVICTED));
-    }
-
-    fn renew(&mut self) {
-        if let Err(error) = self.maps.renew_spaces() {
-            tracing::warn!(%error, "stale unwind tables may be in use");
-        }
-    }
-
-    /// Takes out what was used least lately, and not since a time, until there is
-    /// room. Its places are to be given back after the grace.
-    fn evict(&mut self, since: u64, rows: usize, pages: usize) -> Vec<Loaded> {
-        let used: HashMap<FileKey, u64> = match self.maps.files() {
-            Ok(files) => files
-                .into_iter()
-                .map(|(key, code)| (key, code.used))
-                .collect(),
-            Err(error) => {
-                tracing::warn!(%error, "no unwind tables can be dropped");
-                return Vec::new();
-            }
-        };
-        let last_use = |loaded: &Loaded| {
-            let times = loaded.keys.iter().filter_map(|key| used.get(key));
-            times.copied().max().unwrap_or(0)
-        };
-        // What was never used first, of that the largest; then what was not for longest.
-        let mut order: Vec<((u64, Reverse<usize>), u64)> = self
-            .loaded
-            .iter()
-            .filter(|(_, loaded)| !loaded.keys.contains(&FileKey::VDSO))
-            .filter(|(_, loaded)| last_use(loaded) < since)
-            .map(|(id, loaded)| {
-                let used = last_use(loaded);
-                let used = if used > loaded.placed { used } else { 0 };
-                ((used, Reverse(loaded.row_count())), *id)
-            })
-            .collect();
-        order.sort_unstable();
-        let mut dropped: Vec<Loaded> = Vec::new();
-        let (mut free_rows, mut free_pages) = (
-            self.rows.capacity() - self.rows.used(),
-            self.pages.capacity() - self.pages.used(),
-        );
-        // More than is needed: what is free may be in pieces.
-        for (_, id) in order {
-            if free_rows >= rows / 4 * 5 + CHUNK_ROWS && free_pages >= 2 * pages {
-                break;
-            }
-            let Some(loaded) = self.loaded.remove(&id) else {
-                continue;
-            };
-            free_rows += loaded.row_count();
-            free_pages += loaded.pages.len();
-            for key in &loaded.keys {
-                self.by_key.remove(key);
-                self.tell(*key, FileCode::without_tables(file_state::EVICTED));
-            }
-            self.evicted += 1;
-            dropped.push(loaded);
-        }
-        // No page of theirs is remembered any more.
-        self.renew();
-        dropped
     }
 
     /// Places a table; false where there is no room.
@@ -295,7 +192,7 @@ impl Store {
         key: FileKey,
         own: Option<FileKey>,
         table: &Table,
-        interpreter: Option<Arc<Interpreter>>,
+        runtime: Option<Arc<Runtime>>,
         urgency: Urgency,
     ) -> bool {
         let own = own.unwrap_or(key);
@@ -315,18 +212,8 @@ impl Store {
             pages: table.pages.len() as u32,
             ..FileCode::without_tables(file_state::LOADED)
         };
-        if let Some(interpreter) = interpreter
-            && self.interpreters.len() + 1 < MAX_PYTHON_LAYOUTS
-        {
-            let number = self.interpreters.len() as u32 + 1;
-            match self.maps.set_python_layout(number, interpreter.layout) {
-                Ok(()) => {
-                    code.python_layout = number;
-                    code.python_runtime = interpreter.runtime_offset;
-                    self.interpreters.push(interpreter);
-                }
-                Err(error) => tracing::debug!(%error, "an interpreter is not known"),
-            }
+        if let Some(runtime) = runtime {
+            self.add_runtime(runtime, &mut code);
         }
         let id = self.next;
         self.next += 1;
@@ -346,6 +233,23 @@ impl Store {
             loaded.placed = monotonic_now();
         }
         true
+    }
+
+    /// Tells the programs of the runtime in a file, as far as there is room for its layout.
+    fn add_runtime(&mut self, runtime: Arc<Runtime>, code: &mut FileCode) {
+        if self.runtimes.len() + 1 >= MAX_PYTHON_LAYOUTS {
+            return;
+        }
+        let number = self.runtimes.len() as u32 + 1;
+        let Runtime::Python(interpreter) = &*runtime;
+        match self.maps.set_python_layout(number, interpreter.layout) {
+            Ok(()) => {
+                code.python_layout = number;
+                code.python_runtime = interpreter.runtime_offset;
+                self.runtimes.push(runtime);
+            }
+            Err(error) => tracing::debug!(%error, "an interpreter is not known"),
+        }
     }
 
     /// Copies a table into the maps.

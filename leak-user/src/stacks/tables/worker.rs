@@ -11,12 +11,13 @@ use std::{
 use leak_common::unwind::FileKey;
 
 use super::{
-    host, image, needed,
+    file_parts::FileParts,
+    host, needed,
     store::{Store, Urgency},
 };
 use crate::{
-    proc::Proc,
-    stacks::{python, unwind},
+    proc::{Proc, open_regular, own_vdso},
+    stacks::{runtimes::Runtime, unwind},
 };
 
 /// Files that wait for their tables at most; more are asked for again.
@@ -148,8 +149,8 @@ impl Shared {
                 return;
             }
             Source::Vdso => {
-                if let Some(image) = image::vdso() {
-                    let table = unwind::build(&image).unwrap_or_default();
+                if let Some(image) = own_vdso() {
+                    let table = unwind::build(image).unwrap_or_default();
                     lock(&self.store).add(FileKey::VDSO, None, &table, None, job.urgency);
                 }
                 return;
@@ -159,7 +160,7 @@ impl Shared {
                 program = Some(pid);
                 file
             }
-            Source::Path(path) => match crate::proc::open_regular(&path) {
+            Source::Path(path) => match open_regular(&path) {
                 Ok(file) => file,
                 Err(_) => return,
             },
@@ -172,17 +173,17 @@ impl Shared {
         if lock(&self.store).knows(key, own, job.urgency) {
             return;
         }
-        let Some(image) = image::Image::read(&file) else {
+        let Some(parts) = FileParts::read(&file) else {
             lock(&self.store).has_none(key);
             return;
         };
-        // Its readers are careful; one that is not must not end the trace.
+        // The file is untrusted: a defect in what reads it must not end the trace.
         let built = std::panic::catch_unwind(|| {
-            let table = unwind::build(&image);
-            (table, python::detect(&image))
+            let table = unwind::build(&parts);
+            (table, Runtime::detect(&parts))
         });
-        let (table, interpreter) = match built {
-            Ok((Ok(table), interpreter)) => (table, interpreter),
+        let (table, runtime) = match built {
+            Ok((Ok(table), runtime)) => (table, runtime),
             Ok((Err(error), _)) => {
                 tracing::debug!(inode = key.inode, %error, "no unwind tables");
                 lock(&self.store).has_none(key);
@@ -193,7 +194,7 @@ impl Shared {
                 return;
             }
         };
-        Store::add_with_room(&self.store, key, own, &table, interpreter, job.urgency);
+        Store::add_with_room(&self.store, key, own, &table, runtime, job.urgency);
         if let Some(pid) = program {
             self.learn_libraries(pid);
         }
@@ -211,7 +212,7 @@ impl Shared {
     }
 }
 
-/// The traced host comes first.
+/// Lets the programs of the traced host run before this thread.
 fn lower_priority() {
     // SAFETY: gettid(2) and setpriority(2) take numbers; on Linux the priority is
     // the thread's.

@@ -5,14 +5,18 @@
 //! and begins every function with its common instructions anew: time that a hostile
 //! file could multiply.
 
-use gimli::{CallFrameInstruction, CallFrameInstructionIter, CfaRule, Register, RegisterRule};
+use gimli::{
+    CallFrameInstruction, CallFrameInstructionIter, CfaRule, EndianSlice, LittleEndian, Register,
+    RegisterRule,
+};
 
-use super::functions::Reader;
+/// The bytes of a section, as gimli reads them.
+pub(super) type Reader<'a> = EndianSlice<'a, LittleEndian>;
 
 /// Most states that `DW_CFA_remember_state` can stack. Compilers use one or two.
 const MAX_REMEMBERED: usize = 16;
 
-/// The instructions can not be run.
+/// The instructions cannot be run.
 #[derive(Debug)]
 pub(super) struct Malformed;
 
@@ -25,7 +29,7 @@ pub(super) struct Columns {
 }
 
 /// What the instructions refer to beside themselves.
-pub(super) struct Machine<'a> {
+pub(super) struct Context<'a> {
     pub(super) frame_pointer: Register,
     pub(super) return_address: Register,
     pub(super) code_factor: u64,
@@ -35,7 +39,7 @@ pub(super) struct Machine<'a> {
     pub(super) initial: Option<&'a Columns>,
 }
 
-impl Machine<'_> {
+impl Context<'_> {
     /// Runs instructions on `columns`, from `start` on; `row` is called with the
     /// start of each row and its columns, also for rows without length.
     pub(super) fn run(

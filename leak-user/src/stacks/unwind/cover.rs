@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::functions::Function;
+use super::code_segments::Span;
 
 /// A stretch of code that one function's rows hold for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) struct Run {
 /// Disjoint runs in the order of the code. Of functions that overlap, the one that
 /// begins later has the code up to its end; of those that begin together, the shorter
 /// one; of equal ones, the last.
-pub(super) fn runs(functions: &[Function]) -> Vec<Run> {
+pub(super) fn runs(functions: &[Span]) -> Vec<Run> {
     let mut order: Vec<u32> = (0..functions.len() as u32).collect();
     let of = |index: u32| &functions[index as usize];
     order.sort_unstable_by_key(|&index| (of(index).start, Reverse(of(index).end), index));
@@ -36,7 +36,7 @@ pub(super) fn runs(functions: &[Function]) -> Vec<Run> {
 }
 
 struct Cover<'a> {
-    functions: &'a [Function],
+    functions: &'a [Span],
     /// Functions that have begun, the one in force last. Some below it may have ended.
     open: Vec<u32>,
     runs: Vec<Run>,
@@ -81,9 +81,9 @@ mod tests {
     use super::*;
 
     /// The function of each byte: who begins later, is shorter, is last.
-    fn painted(functions: &[Function]) -> Vec<Option<u32>> {
+    fn painted(functions: &[Span]) -> Vec<Option<u32>> {
         let at = |byte: u32| {
-            let covers = |function: &Function| (function.start..function.end).contains(&byte);
+            let covers = |function: &Span| (function.start..function.end).contains(&byte);
             let of = functions.iter().enumerate().filter(|(_, f)| covers(f));
             of.max_by_key(|&(index, f)| (f.start, Reverse(f.end), index))
                 .map(|(index, _)| index as u32)
@@ -96,7 +96,7 @@ mod tests {
         fn runs_are_the_painted_code(spans in vec((0u32..60, 1u32..20), 0..12)) {
             let functions: Vec<_> = spans
                 .into_iter()
-                .map(|(start, length)| Function::spanning(start, start + length))
+                .map(|(start, length)| Span { start, end: start + length })
                 .collect();
             let mut found = vec![None; 80];
             let mut end = 0;

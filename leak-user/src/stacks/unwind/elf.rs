@@ -6,50 +6,19 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use gimli::{BaseAddresses, EhFrameHdr, LittleEndian, Register};
+use gimli::{BaseAddresses, EhFrameHdr, LittleEndian};
 use object::elf;
 
-use super::code::{Code, Segment};
+use super::code_segments::{CodeSegments, Segment, Span};
+use super::error::TableError;
+use super::machine::Machine;
 use super::signal_return;
-use super::table::TableError;
 
 /// Most bytes of call frame information, uncompressed; what is beyond is not read.
 const MAX_FRAME_BYTES: usize = 1 << 27;
-/// Machines whose code is understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Machine {
-    X86_64,
-    Aarch64,
-}
-
-impl Machine {
-    /// DWARF's number of the stack pointer.
-    pub(super) fn stack_pointer(self) -> Register {
-        match self {
-            Machine::X86_64 => Register(7),
-            Machine::Aarch64 => Register(31),
-        }
-    }
-
-    /// DWARF's number of the frame pointer.
-    pub(super) fn frame_pointer(self) -> Register {
-        match self {
-            Machine::X86_64 => Register(6),
-            Machine::Aarch64 => Register(29),
-        }
-    }
-
-    /// DWARF's number of the column for the return address.
-    pub(super) fn return_address(self) -> Register {
-        match self {
-            Machine::X86_64 => Register(16),
-            Machine::Aarch64 => Register(30),
-        }
-    }
-}
 
 /// The bytes of an ELF file.
-pub(super) struct Image<'a> {
+pub(super) struct ElfBytes<'a> {
     bytes: &'a [u8],
     machine: Machine,
     segments: Vec<Segment>,
@@ -68,8 +37,8 @@ pub(super) struct Frames<'a> {
     pub(super) address: u64,
 }
 
-impl<'a> Image<'a> {
-    pub(super) fn parse(bytes: &'a [u8]) -> Result<Image<'a>, TableError> {
+impl<'a> ElfBytes<'a> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<ElfBytes<'a>, TableError> {
         if bytes.get(..4) != Some(&elf::ELFMAG[..]) {
             return Err(TableError::NotElf);
         }
@@ -81,7 +50,7 @@ impl<'a> Image<'a> {
             _ => return Err(TableError::Machine(machine)),
         };
         let segments = segments(bytes).ok_or(TableError::NotElf)?;
-        Ok(Image {
+        Ok(ElfBytes {
             bytes,
             machine,
             segments,
@@ -93,7 +62,7 @@ impl<'a> Image<'a> {
     }
 
     /// The executable segments.
-    pub(super) fn code(&self) -> Result<Code, TableError> {
+    pub(super) fn code_segments(&self) -> Result<CodeSegments, TableError> {
         let mut segments = Vec::new();
         for segment in &self.segments {
             let available = (self.bytes.len() as u64).saturating_sub(segment.offset);
@@ -102,17 +71,20 @@ impl<'a> Image<'a> {
                 segments.push(Segment { size, ..*segment });
             }
         }
-        Code::new(segments)
+        CodeSegments::new(segments)
     }
 
     /// Code that returns from signals, in bytes from the first page.
-    pub(super) fn signal_returns(&self, code: &Code) -> Vec<(u32, u32)> {
+    pub(super) fn signal_returns(&self, code: &CodeSegments) -> Vec<Span> {
         let mut places = Vec::new();
         for segment in code.segments() {
             let bytes = self.file_bytes(segment.offset, segment.size);
             let skip = code.skip(segment);
             for (start, end) in signal_return::find(self.machine, bytes.unwrap_or_default()) {
-                places.push((skip + start as u32, skip + end as u32));
+                places.push(Span {
+                    start: skip + start as u32,
+                    end: skip + end as u32,
+                });
             }
         }
         places

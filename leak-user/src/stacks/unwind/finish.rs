@@ -1,5 +1,6 @@
-//! Finishes a walk that the programs had to leave: the same steps, in the memory they
-//! sent. `leak-ebpf/src/stack/walk.rs` is the other half.
+//! Finishes the walk of a stack that the programs had to stop because a table was missing. The
+//! steps are the same, in the memory that the programs sent along. The programs' half is
+//! `leak-ebpf/src/stack/walk.rs`.
 
 use leak_common::{
     limits::MAX_FRAMES,
@@ -9,9 +10,9 @@ use leak_common::{
 
 use crate::event::Registers;
 
-/// What there is at an address.
+/// What is known of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+pub enum Lookup {
     /// Code, and how its caller is found; [`Rule::CHECKED`] where that is not known.
     Rule(Rule),
     /// Code of a file whose tables are not there.
@@ -39,9 +40,9 @@ pub fn finish(
     last: Registers,
     taken: usize,
     memory: &[u8],
-    mut code: impl FnMut(u64) -> Code,
+    mut code: impl FnMut(u64) -> Lookup,
 ) -> (Vec<u64>, StackEnd) {
-    let memory = Memory {
+    let memory = StackMemory {
         start: last.stack,
         bytes: memory,
     };
@@ -50,9 +51,9 @@ pub fn finish(
     loop {
         let address = at.instruction.wrapping_sub(u64::from(at.after_call));
         let rule = match code(address) {
-            Code::Rule(rule) => rule,
-            Code::NoTable => return (frames, StackEnd::NoTable),
-            Code::Nothing => {
+            Lookup::Rule(rule) => rule,
+            Lookup::NoTable => return (frames, StackEnd::NoTable),
+            Lookup::Nothing => {
                 // What was taken for a caller is none.
                 frames.pop();
                 return (frames, StackEnd::Broken);
@@ -69,12 +70,12 @@ pub fn finish(
     }
 }
 
-struct Memory<'a> {
+struct StackMemory<'a> {
     start: u64,
     bytes: &'a [u8],
 }
 
-impl Memory<'_> {
+impl StackMemory<'_> {
     fn word(&self, address: u64) -> Result<u64, StackEnd> {
         address
             .checked_sub(self.start)
@@ -85,7 +86,7 @@ impl Memory<'_> {
     }
 }
 
-fn caller(at: Registers, rule: Rule, memory: &Memory<'_>) -> Result<Registers, StackEnd> {
+fn caller(at: Registers, rule: Rule, memory: &StackMemory<'_>) -> Result<Registers, StackEnd> {
     let offset = i64::from(rule.cfa_offset).cast_unsigned();
     let loaded = |base: u64| {
         let loaded = memory.word(base.wrapping_add(offset))?;
@@ -136,7 +137,7 @@ fn returned(address: u64, stack: u64, frame: u64) -> Result<Registers, StackEnd>
     })
 }
 
-fn by_frame_pointer(at: Registers, memory: &Memory<'_>) -> Result<Registers, StackEnd> {
+fn by_frame_pointer(at: Registers, memory: &StackMemory<'_>) -> Result<Registers, StackEnd> {
     if at.frame == 0 {
         return Err(StackEnd::Complete);
     }
@@ -148,7 +149,7 @@ fn by_frame_pointer(at: Registers, memory: &Memory<'_>) -> Result<Registers, Sta
     returned(address, at.frame + 16, frame)
 }
 
-fn interrupted(at: Registers, memory: &Memory<'_>) -> Result<Registers, StackEnd> {
+fn interrupted(at: Registers, memory: &StackMemory<'_>) -> Result<Registers, StackEnd> {
     let word = |offset: u64| memory.word(at.stack.wrapping_add(offset));
     let [link, frame, stack, instruction] = SIGNAL_FRAME;
     Ok(Registers {
@@ -201,12 +202,12 @@ mod tests {
     fn callers_are_found_to_the_outermost() {
         let memory = memory(&[(8, 0x2001), (24, 0x3001)]);
         let found = finish(last(), 1, &memory, |address| match address {
-            0x1000 | 0x2000 => Code::Rule(plain(16)),
-            0x3000 => Code::Rule(Rule {
+            0x1000 | 0x2000 => Lookup::Rule(plain(16)),
+            0x3000 => Lookup::Rule(Rule {
                 cfa: cfa::END,
                 ..plain(0)
             }),
-            _ => Code::Nothing,
+            _ => Lookup::Nothing,
         });
         assert_eq!(found, (vec![0x2001, 0x3001], StackEnd::Complete));
     }
@@ -215,8 +216,8 @@ mod tests {
     fn what_is_no_code_is_no_caller() {
         let memory = memory(&[(8, 0x2001)]);
         let found = finish(last(), 1, &memory, |address| match address {
-            0x1000 => Code::Rule(plain(16)),
-            _ => Code::Nothing,
+            0x1000 => Lookup::Rule(plain(16)),
+            _ => Lookup::Nothing,
         });
         assert_eq!(found, (vec![], StackEnd::Broken));
     }
@@ -224,14 +225,14 @@ mod tests {
     #[test]
     fn a_stack_that_turns_in_a_circle_ends() {
         let found = finish(last(), 1, &memory(&[(8, 0x1001)]), |_| {
-            Code::Rule(Rule {
+            Lookup::Rule(Rule {
                 cfa: cfa::LOADED_BY_STACK_POINTER,
                 ..plain(0)
             })
         });
         assert_eq!(found.1, StackEnd::Unreadable);
         let found = finish(last(), 1, &memory(&[(8, 0x1001)]), |_| {
-            Code::Rule(Rule {
+            Lookup::Rule(Rule {
                 return_offset: 8,
                 ..plain(0)
             })

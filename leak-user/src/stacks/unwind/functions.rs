@@ -2,16 +2,14 @@
 
 use std::collections::HashMap;
 
-use gimli::{
-    BaseAddresses, CommonInformationEntry, EndianSlice, FrameDescriptionEntry, LittleEndian,
-    UnwindSection,
-};
+use gimli::{BaseAddresses, CommonInformationEntry, FrameDescriptionEntry, UnwindSection};
 use leak_common::unwind::{MAX_RULES, Row, Rule};
 
-use super::code::Code;
-use super::columns::{self, Columns, Malformed};
+use super::code_segments::{CodeSegments, Span};
+use super::columns::{self, Columns, Malformed, Reader};
 use super::cover::Run;
-use super::elf::{Machine, entry_size};
+use super::elf::entry_size;
+use super::machine::Machine;
 use super::table::Statistics;
 use super::translate::{self, Translator};
 
@@ -26,28 +24,11 @@ const MAX_COMMON_ENTRIES: usize = 1 << 16;
 /// size counts once per use.
 const MAX_COMMON_BYTES: u64 = 1 << 10;
 
-pub(super) type Reader<'a> = EndianSlice<'a, LittleEndian>;
-
-/// A function: its code, in bytes from the first page, and its rows.
+/// Which of all rows are those of a function.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Function {
-    pub(super) start: u32,
-    pub(super) end: u32,
-    first_row: u32,
-    rows: u32,
-}
-
-#[cfg(test)]
-impl Function {
-    /// One without rows.
-    pub(super) fn spanning(start: u32, end: u32) -> Function {
-        Function {
-            start,
-            end,
-            first_row: 0,
-            rows: 0,
-        }
-    }
+struct RowsOf {
+    first: u32,
+    count: u32,
 }
 
 /// From a byte on (counted from the first page), a rule holds.
@@ -60,8 +41,11 @@ struct Start {
 /// All functions of a file.
 pub(super) struct Functions<'a> {
     machine: Machine,
-    code: &'a Code,
-    list: Vec<Function>,
+    code: &'a CodeSegments,
+    /// The code of each function.
+    spans: Vec<Span>,
+    /// The rows of each function, in the order of `spans`.
+    rows_of: Vec<RowsOf>,
     rows: Vec<Start>,
     rules: Rules,
     pub(super) statistics: Statistics,
@@ -74,19 +58,21 @@ struct Common<'a> {
 }
 
 impl<'f> Functions<'f> {
-    pub(super) fn new(machine: Machine, code: &'f Code) -> Functions<'f> {
+    pub(super) fn new(machine: Machine, code: &'f CodeSegments) -> Functions<'f> {
         Functions {
             machine,
             code,
-            list: Vec::new(),
+            spans: Vec::new(),
+            rows_of: Vec::new(),
             rows: Vec::new(),
             rules: Rules::new(),
             statistics: Statistics::default(),
         }
     }
 
-    pub(super) fn list(&self) -> &[Function] {
-        &self.list
+    /// The code of each function, in bytes from the first page.
+    pub(super) fn spans(&self) -> &[Span] {
+        &self.spans
     }
 
     pub(super) fn into_rules(self) -> Vec<Rule> {
@@ -95,9 +81,9 @@ impl<'f> Functions<'f> {
 
     /// Calls `row` with the start and the rule of each row in a run.
     pub(super) fn for_each_row(&self, run: &Run, mut row: impl FnMut(u32, u16)) {
-        let function = &self.list[run.function as usize];
-        let first = function.first_row as usize;
-        let rows = &self.rows[first..first + function.rows as usize];
+        let own = self.rows_of[run.function as usize];
+        let first = own.first as usize;
+        let rows = &self.rows[first..first + own.count as usize];
         let after = rows.partition_point(|row| row.place <= run.start);
         let (before, rows) = rows.split_at(after);
         row(
@@ -112,7 +98,7 @@ impl<'f> Functions<'f> {
     /// Adds the functions of a section whose beginning is not `covered`.
     ///
     /// Entries are walked by their length: gimli's own iterator ends with the first
-    /// entry that it can not read.
+    /// entry that it cannot read.
     pub(super) fn collect<'a, S: UnwindSection<Reader<'a>>>(
         &mut self,
         section: &S,
@@ -158,7 +144,7 @@ impl<'f> Functions<'f> {
             .cie_from_offset(bases, S::Offset::from(offset))
             .ok()?;
         let mut columns = Columns::default();
-        let ran = self.columns_of(&entry, None).run(
+        let ran = self.context(&entry, None).run(
             entry.instructions(section, bases),
             0,
             &mut columns,
@@ -169,12 +155,12 @@ impl<'f> Functions<'f> {
         Some(Common { entry, columns })
     }
 
-    fn columns_of<'c>(
+    fn context<'c>(
         &self,
         entry: &CommonInformationEntry<Reader<'_>>,
         initial: Option<&'c Columns>,
-    ) -> columns::Machine<'c> {
-        columns::Machine {
+    ) -> columns::Context<'c> {
+        columns::Context {
             frame_pointer: self.machine.frame_pointer(),
             return_address: self.machine.return_address(),
             code_factor: entry.code_alignment_factor(),
@@ -191,54 +177,51 @@ impl<'f> Functions<'f> {
         entry: &FrameDescriptionEntry<Reader<'a>>,
         covered: &[Run],
     ) {
-        let Some((start, end)) = self.extent(entry, covered) else {
+        let Some(span) = self.uncovered(entry, covered) else {
             return;
         };
-        if self.list.len() == MAX_FUNCTIONS || self.rows.len() == MAX_ROWS {
+        if self.spans.len() == MAX_FUNCTIONS || self.rows.len() == MAX_ROWS {
             self.statistics.dropped += 1;
             return;
         }
         let first_row = self.rows.len();
         if entry.is_signal_trampoline() {
             let rule = self.rules.number(translate::signal(self.machine));
-            self.rows.push(Start { place: start, rule });
-        } else if self
-            .add_rows(section, bases, common, entry, start..end)
-            .is_err()
-        {
+            let place = span.start;
+            self.rows.push(Start { place, rule });
+        } else if self.add_rows(section, bases, common, entry, span).is_err() {
             self.statistics.malformed += 1;
             self.rows.truncate(first_row);
         }
         self.statistics.functions += 1;
-        self.list.push(Function {
-            start,
-            end,
-            first_row: first_row as u32,
-            rows: (self.rows.len() - first_row) as u32,
+        self.spans.push(span);
+        self.rows_of.push(RowsOf {
+            first: first_row as u32,
+            count: (self.rows.len() - first_row) as u32,
         });
     }
 
     /// Adds code that returns from signals.
-    pub(super) fn add_signal_return(&mut self, start: u32, end: u32) {
-        if self.list.len() == MAX_FUNCTIONS || self.rows.len() == MAX_ROWS {
+    pub(super) fn add_signal_return(&mut self, span: Span) {
+        if self.spans.len() == MAX_FUNCTIONS || self.rows.len() == MAX_ROWS {
             return;
         }
         let rule = self.rules.number(translate::signal(self.machine));
-        self.list.push(Function {
-            start,
-            end,
-            first_row: self.rows.len() as u32,
-            rows: 1,
+        self.spans.push(span);
+        self.rows_of.push(RowsOf {
+            first: self.rows.len() as u32,
+            count: 1,
         });
-        self.rows.push(Start { place: start, rule });
+        let place = span.start;
+        self.rows.push(Start { place, rule });
     }
 
     /// The function's code, if there is any that is not covered.
-    fn extent(
+    fn uncovered(
         &self,
         entry: &FrameDescriptionEntry<Reader<'_>>,
         covered: &[Run],
-    ) -> Option<(u32, u32)> {
+    ) -> Option<Span> {
         // Linkers leave the information of functions that they discarded, at address
         // 0: nothing but headers can be there.
         let address = Some(entry.initial_address()).filter(|&address| address != 0)?;
@@ -253,7 +236,7 @@ impl<'f> Functions<'f> {
         if let Some(next) = after.first() {
             end = end.min(next.start);
         }
-        (start < end).then_some((start, end))
+        (start < end).then_some(Span { start, end })
     }
 
     fn add_rows<'a, S: UnwindSection<Reader<'a>>>(
@@ -262,7 +245,7 @@ impl<'f> Functions<'f> {
         bases: &BaseAddresses,
         common: &Common<'a>,
         entry: &FrameDescriptionEntry<Reader<'a>>,
-        code: std::ops::Range<u32>,
+        code: Span,
     ) -> Result<(), Malformed> {
         let initial = common.columns.as_ref().ok_or(Malformed)?;
         let translator = Translator {
@@ -275,7 +258,7 @@ impl<'f> Functions<'f> {
         let mut columns = initial.clone();
         let mut full = false;
         let go = common.entry.data_alignment_factor() == translate::GO_DATA_FACTOR;
-        self.columns_of(&common.entry, Some(initial)).run(
+        self.context(&common.entry, Some(initial)).run(
             entry.instructions(section, bases),
             begin,
             &mut columns,

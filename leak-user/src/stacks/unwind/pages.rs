@@ -4,16 +4,7 @@ use leak_common::unwind::{MAX_PAGE_ROWS, PAGE_BITS, PAGE_BYTES, Row};
 
 use super::cover::Run;
 use super::functions::Functions;
-
-/// Where a page's rows are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PageRows {
-    /// Index of the first one, which is at offset 0 of the page. A page's rows follow
-    /// those of the page before it.
-    pub first: u32,
-    /// How many, at least one.
-    pub count: u16,
-}
+use super::table::PageRows;
 
 /// The packed rows.
 #[derive(Default)]

@@ -2,7 +2,7 @@
 //! it: in musl on x86-64, and in the kernel's vDSO on aarch64, which hides it since
 //! Linux 5.8 because unwinders stumbled over it.
 
-use super::elf::Machine;
+use super::machine::Machine;
 
 /// Most code that is searched; the C libraries with such code are smaller.
 const MAX_SEARCHED: usize = 1 << 21;

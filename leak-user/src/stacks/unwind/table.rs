@@ -1,14 +1,6 @@
-//! The table of a file, and how it is built.
+//! The table of a file, and how a rule is looked up in it. How it is made is left to `build`.
 
-use std::fmt;
-
-use gimli::{BaseAddresses, DebugFrame, EhFrame, LittleEndian, Vendor};
 use leak_common::unwind::{PAGE_BYTES, Row, Rule};
-
-use super::cover;
-use super::elf::{Image, Machine};
-use super::functions::Functions;
-use super::pages::{self, PageRows};
 
 /// What is known of a file's code, by place in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +19,16 @@ pub struct Table {
     pub statistics: Statistics,
 }
 
+/// Where a page's rows are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageRows {
+    /// Index of the first one, which is at offset 0 of the page. A page's rows follow
+    /// those of the page before it.
+    pub first: u32,
+    /// How many, at least one.
+    pub count: u16,
+}
+
 /// What a table was built from, and what it lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -34,7 +36,7 @@ pub struct Statistics {
     pub frame_bytes: u64,
     /// Functions with call frame information.
     pub functions: u32,
-    /// Functions whose information can not be read: nothing is known of them.
+    /// Functions whose information cannot be read: nothing is known of them.
     pub malformed: u32,
     /// Rows that are beyond what a [`Rule`] can say: nothing is known there.
     pub unsupported: u32,
@@ -42,93 +44,6 @@ pub struct Statistics {
     pub dropped: u32,
     /// Pages with more rows than the programs search: nothing is known there.
     pub crowded_pages: u32,
-}
-
-/// Why there is no table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TableError {
-    /// The bytes are no ELF file, or its headers are cut off.
-    NotElf,
-    /// 32 bits, big-endian, or this `e_machine`: neither x86-64 nor aarch64.
-    Machine(u16),
-    /// No executable segment with bytes in the file.
-    NoCode,
-    /// The executable segments span more of the file than a table may.
-    Spread,
-}
-
-impl fmt::Display for TableError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TableError::NotElf => f.write_str("no ELF file, or cut off"),
-            TableError::Machine(machine) => write!(
-                f,
-                "ELF file for another machine than x86-64 and aarch64 (machine {machine})"
-            ),
-            TableError::NoCode => f.write_str("ELF file without code"),
-            TableError::Spread => f.write_str("ELF file whose code is spread too far"),
-        }
-    }
-}
-
-impl std::error::Error for TableError {}
-
-/// Builds the table of an ELF file (or of the image of a vDSO) from its bytes.
-///
-/// A file with code but without unwind information has a table without pages.
-///
-/// # Errors
-///
-/// The bytes are no ELF file for x86-64 or aarch64, or have no code.
-pub fn build(elf: &[u8]) -> Result<Table, TableError> {
-    let image = Image::parse(elf)?;
-    let code = image.code()?;
-    let mut functions = Functions::new(image.machine(), &code);
-    let mut bases = BaseAddresses::default();
-    if let Some(text) = image.section_address(b".text") {
-        bases = bases.set_text(text);
-    }
-    if let Some(got) = image.section_address(b".got") {
-        bases = bases.set_got(got);
-    }
-    let vendor = match image.machine() {
-        Machine::X86_64 => Vendor::Default,
-        Machine::Aarch64 => Vendor::AArch64,
-    };
-    if let Some(frames) = image.eh_frame() {
-        let mut section = EhFrame::new(frames.bytes, LittleEndian);
-        section.set_address_size(8);
-        section.set_vendor(vendor);
-        let bases = bases.clone().set_eh_frame(frames.address);
-        functions.collect(&section, frames.bytes, &bases, &[]);
-    }
-    if let Some(bytes) = image.debug_frame() {
-        let mut section = DebugFrame::new(&bytes, LittleEndian);
-        section.set_address_size(8);
-        section.set_vendor(vendor);
-        let covered = cover::runs(functions.list());
-        functions.collect(&section, &bytes, &bases, &covered);
-    }
-    for (start, end) in image.signal_returns(&code) {
-        functions.add_signal_return(start, end);
-    }
-    let runs = cover::runs(functions.list());
-    let mut statistics = functions.statistics;
-    if runs.is_empty() {
-        return Ok(Table {
-            statistics,
-            ..Table::default()
-        });
-    }
-    let packed = pages::pack(&runs, &functions, code.pages());
-    statistics.crowded_pages = packed.crowded;
-    Ok(Table {
-        first_page: code.first_page(),
-        pages: packed.pages,
-        rows: packed.rows,
-        rules: functions.into_rules(),
-        statistics,
-    })
 }
 
 impl Table {

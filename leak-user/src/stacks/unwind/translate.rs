@@ -5,9 +5,8 @@ use gimli::{
 };
 use leak_common::unwind::{Rule, cfa, frame_pointer, return_address};
 
-use super::columns::Columns;
-use super::elf::Machine;
-use super::functions::Reader;
+use super::columns::{Columns, Reader};
+use super::machine::Machine;
 
 /// The program counter, in x86-64's expressions.
 const RIP: Register = Register(16);

@@ -14,7 +14,7 @@ use leak_common::unwind::PythonFrame;
 
 use crate::{
     model::{report::Frame, site::SiteId},
-    stacks::python::{Interpreter, Merged, Names, PythonName, entries, merge},
+    stacks::runtimes::{Names, Runtime, RuntimeStack, merge},
 };
 
 /// Stacks that wait for their names at most.
@@ -23,26 +23,16 @@ const MAX_WAITING: usize = 4096;
 /// Sites whose frames are kept: some kilobytes each.
 const MAX_SITES: usize = 16_384;
 
-/// What the interpreter's main function is called.
-const EVAL: &str = "_PyEval_EvalFrameDefault";
-
 struct Job {
     site: SiteId,
     pid: u32,
-    interpreter: Arc<Interpreter>,
+    runtime: Arc<Runtime>,
     frames: Box<[PythonFrame]>,
-}
-
-#[derive(Debug)]
-struct Named {
-    interpreter: Arc<Interpreter>,
-    /// Innermost first.
-    frames: Vec<(PythonFrame, Option<PythonName>)>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    named: HashMap<SiteId, Named>,
+    named: HashMap<SiteId, RuntimeStack>,
     /// Sites that were found to be another.
     names: HashMap<SiteId, SiteId>,
     waiting: usize,
@@ -85,15 +75,15 @@ impl Interpreted {
         &self,
         site: SiteId,
         pid: u32,
-        interpreter: Arc<Interpreter>,
+        runtime: Arc<Runtime>,
         frames: &[PythonFrame],
     ) {
-        let frames = entries(&interpreter.layout, frames).into();
+        let frames = runtime.function_frames(frames).into();
         self.shared.lock().waiting += 1;
         let job = Job {
             site,
             pid,
-            interpreter,
+            runtime,
             frames,
         };
         if self.jobs.try_send(job).is_err() {
@@ -137,7 +127,7 @@ impl Interpreted {
     pub(super) fn merge(&self, site: SiteId, native: Vec<Frame>, complete: bool) -> Vec<Frame> {
         let state = self.shared.lock();
         match state.named.get(&site) {
-            Some(named) => merged(named, native, complete),
+            Some(named) => merge(named, native, complete),
             None => native,
         }
     }
@@ -146,18 +136,7 @@ impl Interpreted {
 fn run(queue: &Receiver<Job>, shared: &Shared) {
     let mut names = Names::default();
     for job in queue {
-        let frames = job
-            .frames
-            .iter()
-            .map(|frame| {
-                let name = names.resolve(job.pid, &job.interpreter.names, *frame);
-                (*frame, name)
-            })
-            .collect();
-        let named = Named {
-            interpreter: job.interpreter,
-            frames,
-        };
+        let named = names.name(job.pid, &job.runtime, &job.frames);
         let mut state = shared.lock();
         let site = state.names.get(&job.site).copied().unwrap_or(job.site);
         if state.named.len() < MAX_SITES {
@@ -166,122 +145,5 @@ fn run(queue: &Receiver<Job>, shared: &Shared) {
         state.waiting -= 1;
         drop(state);
         shared.done.notify_all();
-    }
-}
-
-fn merged(named: &Named, native: Vec<Frame>, complete: bool) -> Vec<Frame> {
-    // An inlined function goes with the one that it is in, which follows.
-    let mut groups: Vec<Vec<Frame>> = Vec::new();
-    let mut group = Vec::new();
-    for frame in native {
-        let ends = !frame.inlined;
-        group.push(frame);
-        if ends {
-            groups.push(std::mem::take(&mut group));
-        }
-    }
-    if !group.is_empty() {
-        groups.push(group);
-    }
-    let is_eval = |index: usize| {
-        groups
-            .get(index)
-            .and_then(|group| group.last())
-            .is_some_and(|frame| is_eval(&named.interpreter, frame))
-    };
-    let python: Vec<PythonFrame> = named.frames.iter().map(|(frame, _)| *frame).collect();
-    let order = merge(groups.len(), is_eval, complete, &python);
-    let mut frames = Vec::new();
-    for place in order {
-        match place {
-            Merged::Native(index) => frames.append(&mut groups[index]),
-            Merged::Python(index) => frames.push(shown(named, index)),
-        }
-    }
-    frames
-}
-
-/// Whether a native frame is one of the function that runs Python code.
-fn is_eval(interpreter: &Interpreter, frame: &Frame) -> bool {
-    if frame.symbol == EVAL {
-        return true;
-    }
-    let name = frame.module.rsplit('/').next().unwrap_or_default();
-    let offset = frame
-        .module_offset
-        .as_deref()
-        .and_then(|text| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok());
-    // The frame's address is the one to return to.
-    name.contains("python")
-        && offset.is_some_and(|offset| interpreter.is_eval(offset.saturating_sub(1)))
-}
-
-fn shown(named: &Named, index: usize) -> Frame {
-    let (frame, name) = &named.frames[index];
-    let (major, minor) = named.interpreter.version;
-    let mut shown = Frame {
-        address: format!("{:#x}", frame.code),
-        module: format!("python{major}.{minor}"),
-        ..Frame::default()
-    };
-    if let Some(name) = name {
-        shown.symbol.clone_from(&name.function);
-        shown.file = Some(name.file.clone());
-        shown.line = name.line;
-    }
-    shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stacks::python::NameLayout;
-    use leak_common::unwind::PythonLayout;
-
-    fn native(symbol: &str, inlined: bool) -> Frame {
-        Frame {
-            symbol: symbol.to_owned(),
-            inlined,
-            ..Frame::default()
-        }
-    }
-
-    #[test]
-    fn python_frames_take_the_place_of_the_interpreter_and_what_it_inlines() {
-        // SAFETY: structures of integers and plain enumerations' first value.
-        let (layout, names): (PythonLayout, NameLayout) = unsafe { std::mem::zeroed() };
-        let interpreter = Interpreter {
-            version: (3, 12),
-            runtime_offset: 0,
-            layout,
-            names,
-            eval_ranges: Vec::new(),
-        };
-        let frame = |entry: bool| PythonFrame {
-            code: 0x1000,
-            place: if entry { PythonFrame::ENTRY } else { 0 },
-        };
-        let name = |function: &str| {
-            Some(PythonName {
-                function: function.to_owned(),
-                file: "x.py".to_owned(),
-                line: Some(3),
-            })
-        };
-        let named = Named {
-            interpreter: Arc::new(interpreter),
-            frames: vec![(frame(false), name("inner")), (frame(true), name("outer"))],
-        };
-        let stack = vec![
-            native("open64", false),
-            native("dispatch", true),
-            native(EVAL, false),
-            native("main", false),
-        ];
-        let symbols: Vec<String> = merged(&named, stack, true)
-            .into_iter()
-            .map(|frame| frame.symbol)
-            .collect();
-        assert_eq!(symbols, ["open64", "inner", "outer", "main"]);
     }
 }

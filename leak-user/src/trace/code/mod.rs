@@ -16,7 +16,8 @@ use crate::{
     model::{hash::Map, report::Frame, site::SiteId, time::Nanos},
     proc::Proc,
     stacks::{
-        symbolize::{Mapped, Symbolizer},
+        MappedCode,
+        symbolize::Symbolizer,
         tables::{Figures, Tables},
     },
 };
@@ -116,29 +117,23 @@ impl Code {
 
     fn walked(&mut self, walked: &Walked) {
         self.stacks.interpreted(walked.site, &walked.frames);
-        if let Some(interpreter) = self.tables.interpreter(walked.layout) {
+        if let Some(runtime) = self.tables.runtime(walked.layout) {
             let pid = walked.process.pid();
             self.interpreted
-                .take(walked.site, pid, interpreter, &walked.frames);
+                .take(walked.site, pid, runtime, &walked.frames);
         }
     }
 
     /// Takes note of code that a process has just mapped.
     fn learn_mapped(&mut self, mapped: &CodeMapped, generation: u32) {
-        let region = Mapped {
-            time: mapped.time,
-            start: mapped.start,
-            end: mapped.end,
-            offset: mapped.offset,
-            device: mapped.file.device,
-            inode: mapped.file.inode,
-        };
+        let code = MappedCode::from(mapped);
         let open = || {
             self.files_left = self.files_left.checked_sub(1)?;
             self.tables.open(mapped).ok()
         };
+        let process = (mapped.process, generation);
         self.symbolizer
-            .mapped(&self.proc, mapped.process, generation, &region, open);
+            .mapped(&self.proc, process, mapped.time, &code, open);
     }
 
     /// Takes note of a site that its process's program of this number has.

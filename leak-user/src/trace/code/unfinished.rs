@@ -14,10 +14,7 @@ use crate::{
     event::{CodeMapped, Event, Forked, Site, Unfinished},
     ledger::SiteKey,
     model::{hash::Map, site::SiteId, time::Nanos},
-    stacks::{
-        tables::{Place, Places},
-        unwind::finish,
-    },
+    stacks::{MappedCode, tables::CodeByProcess, unwind::finish},
 };
 
 /// Stacks that wait at most: some 16 KiB each.
@@ -33,7 +30,7 @@ const MAX_INTERPRETED: usize = 64;
 #[derive(Debug)]
 struct Waiting {
     stack: Box<Unfinished>,
-    places: Vec<Place>,
+    code: Vec<MappedCode>,
     python: Box<[PythonFrame]>,
 }
 
@@ -44,7 +41,7 @@ pub(super) struct Stacks {
     /// From sites of one unfinished stack to the site of the finished one.
     aliases: Map<SiteId, SiteId>,
     /// Where processes have mapped code since the trace began.
-    places: Places,
+    mapped: CodeByProcess,
     interpreted: VecDeque<(SiteId, Box<[PythonFrame]>)>,
     ends: EndChanges,
 }
@@ -68,17 +65,17 @@ impl EndChanges {
 impl Stacks {
     /// Takes note of code that a process has mapped.
     pub(super) fn mapped(&mut self, mapped: &CodeMapped) {
-        self.places.mapped(mapped);
+        self.mapped.mapped(mapped);
     }
 
     /// A child has the code of its parent.
     pub(super) fn forked(&mut self, forked: &Forked) {
-        self.places.forked(forked.parent, forked.child);
+        self.mapped.forked(forked.parent, forked.child);
     }
 
     /// A process is gone, or runs another program.
     pub(super) fn forget_process(&mut self, process: ProcessId) {
-        self.places.forget(process);
+        self.mapped.forget(process);
     }
 
     pub(super) fn end_changes(&self) -> &EndChanges {
@@ -118,19 +115,14 @@ impl Stacks {
 impl Code {
     /// Takes an unfinished stack, while its process may still be there.
     pub(super) fn unfinished(&mut self, stack: &Unfinished, outlet: &mut Outlet) {
-        let mut places = vec![Place {
-            start: stack.start,
-            end: stack.end,
-            offset: stack.offset,
-            file: Some(stack.file),
-        }];
-        places.extend(self.stacks.places.of(stack.process));
+        let mut code = vec![MappedCode::from(stack)];
+        code.extend(self.stacks.mapped.of(stack.process));
         if self.proc.identity(stack.process.pid()) == Some(stack.process) {
-            places.extend(self.tables.places(stack.process.pid()));
+            code.extend(self.tables.mapped_code(stack.process.pid()));
         }
         let waiting = Waiting {
             stack: Box::new(stack.clone()),
-            places,
+            code,
             python: self.stacks.take_interpreted(stack.site),
         };
         if self.try_to_finish(&waiting, outlet) {
@@ -164,7 +156,7 @@ impl Code {
         };
         let mut frames = record.frames.to_vec();
         let (tid, promoted, before) = (record.tid, record.promoted, record.end);
-        let code = |address| self.tables.code_at(&waiting.places, address);
+        let code = |address| self.tables.code_at(&waiting.code, address);
         let (callers, end) = finish(stack.last, frames.len(), &stack.memory, code);
         if end == StackEnd::NoTable {
             return false;

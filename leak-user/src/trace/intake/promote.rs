@@ -157,8 +157,8 @@ impl Intake {
             .proc
             .mappings(acquired.process.pid())
             .unwrap_or_default();
-        let found = mappings.iter().find(|mapping| mapping.start == start);
-        found.map_or(0, |mapping| mapping.end - mapping.start)
+        let found = mappings.iter().find(|mapping| mapping.range.start == start);
+        found.map_or(0, |mapping| mapping.range.length())
     }
 
     /// Whether the process made the segment it asked for: the kernel keeps the

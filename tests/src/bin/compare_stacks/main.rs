@@ -161,17 +161,17 @@ impl Comparison {
                     self.unborn.insert(forked.child);
                 }
                 self.processes.forked(forked.parent, forked.child);
-                self.waiting.places.forked(forked.parent, forked.child);
+                self.waiting.mapped.forked(forked.parent, forked.child);
             }
             Message::Event(Event::Executed(executed)) => {
                 self.unborn.remove(&executed.process);
                 self.processes.executed(executed.process);
-                self.waiting.places.forget(executed.process);
+                self.waiting.mapped.forget(executed.process);
             }
-            Message::Event(Event::Exited { process, .. }) => self.waiting.places.forget(*process),
+            Message::Event(Event::Exited { process, .. }) => self.waiting.mapped.forget(*process),
             Message::Notice(Notice::CodeMapped(mapped)) => {
                 self.processes.mapped(mapped);
-                self.waiting.places.mapped(mapped);
+                self.waiting.mapped.mapped(mapped);
             }
             Message::Notice(Notice::StackSample(sample)) => self.compare(sample, source),
             _ => {}

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use leak_common::wire::StackEnd;
 use leak_user::event::Registers;
-use leak_user::stacks::tables::{Place, Places, Tables};
+use leak_user::stacks::MappedCode;
+use leak_user::stacks::tables::{CodeByProcess, Tables};
 use leak_user::stacks::unwind::finish;
 
 use crate::processes::{Process, Reference};
@@ -25,7 +26,7 @@ pub(crate) struct Unfinished {
     pub(crate) sample: StackSample,
     pub(crate) reference: Reference,
     pub(crate) process: Rc<Process>,
-    places: Vec<Place>,
+    code: Vec<MappedCode>,
     since: Instant,
 }
 
@@ -33,7 +34,7 @@ pub(crate) struct Unfinished {
 #[derive(Default)]
 pub(crate) struct Waiting {
     stacks: VecDeque<Unfinished>,
-    pub(crate) places: Places,
+    pub(crate) mapped: CodeByProcess,
     looked: Option<Instant>,
 }
 
@@ -49,13 +50,13 @@ impl Waiting {
         if self.stacks.len() >= MAX_WAITING {
             return false;
         }
-        let mut places: Vec<Place> = self.places.of(sample.process).collect();
-        places.extend(tables.places(sample.process.pid()));
+        let mut code: Vec<MappedCode> = self.mapped.of(sample.process).collect();
+        code.extend(tables.mapped_code(sample.process.pid()));
         self.stacks.push_back(Unfinished {
             sample: sample.clone(),
             reference,
             process,
-            places,
+            code,
             since: Instant::now(),
         });
         true
@@ -98,7 +99,7 @@ impl Unfinished {
             link: Some(sample.link),
             after_call: true,
         };
-        let code = |address| tables.code_at(&self.places, address);
+        let code = |address| tables.code_at(&self.code, address);
         let (callers, end) = finish(registers, 1, &sample.memory, code);
         if end == StackEnd::NoTable {
             return false;

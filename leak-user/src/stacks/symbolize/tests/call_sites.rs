@@ -75,14 +75,16 @@ fn code_of_the_kernel_in_every_process_has_names() {
     let mappings = proc.mappings(std::process::id()).unwrap();
     let vdso = mappings.iter().find(|mapping| mapping.path == "[vdso]");
     let vdso = vdso.unwrap();
-    let named = (vdso.start..vdso.end).step_by(8).filter(|address| {
-        let found = symbolizer.symbolize(own, 0, &[*address], NOW);
-        let [frame] = found.as_slice() else {
-            panic!("{found:?}");
-        };
-        assert_eq!(frame.module, "[vdso]");
-        frame.symbol.contains("clock_gettime")
-    });
+    let named = (vdso.range.start..vdso.range.end)
+        .step_by(8)
+        .filter(|address| {
+            let found = symbolizer.symbolize(own, 0, &[*address], NOW);
+            let [frame] = found.as_slice() else {
+                panic!("{found:?}");
+            };
+            assert_eq!(frame.module, "[vdso]");
+            frame.symbol.contains("clock_gettime")
+        });
     assert!(named.count() > 0);
 }
 

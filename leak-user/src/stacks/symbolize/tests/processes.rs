@@ -1,21 +1,25 @@
 //! What is known of processes that are hard to look at, or that change.
 
 use super::*;
-use crate::proc::leaderless::Leaderless;
+use leak_common::unwind::FileKey;
+
+use crate::proc::first_thread_gone::FirstThreadGone;
 
 /// The mapping of a process that an address lies in, as the kernel would tell of it.
-fn mapping_of(pid: u32, address: u64, time: Nanos) -> Mapped {
+fn code_at(pid: u32, address: u64) -> MappedCode {
     let mappings = Proc::default().mappings(pid).unwrap();
     let mut mappings = mappings.iter();
-    let mapping = mappings.find(|mapping| (mapping.start..mapping.end).contains(&address));
+    let mapping = mappings.find(|mapping| mapping.range.contains(address));
     let mapping = mapping.unwrap();
-    Mapped {
-        time,
-        start: mapping.start,
-        end: mapping.end,
+    MappedCode {
+        range: mapping.range,
         offset: mapping.offset,
-        device: mapping.device.0 << 20 | mapping.device.1,
-        inode: mapping.inode,
+        file: Some(FileKey {
+            device: mapping.device.0 << 20 | mapping.device.1,
+            inode: mapping.inode,
+            changed_seconds: 0,
+            changed_nanoseconds: 0,
+        }),
     }
 }
 
@@ -27,7 +31,7 @@ const GONE: ProcessId = ProcessId::new(1, 1);
 
 #[test]
 fn a_process_whose_first_thread_exited_is_learned_and_named() {
-    let child = Leaderless::start();
+    let child = FirstThreadGone::start();
     let proc = Proc::default();
     let process = proc.identity(child.pid()).unwrap();
     let mut symbolizer = Symbolizer::default();
@@ -44,8 +48,8 @@ fn libraries_of_a_process_that_was_never_seen_have_names() {
     let mut symbolizer = Symbolizer::default();
     assert!(symbolizer.learn_own(&Proc::default(), NOW));
     let address = library_function();
-    let library = mapping_of(std::process::id(), address, NOW);
-    symbolizer.mapped(&Proc::default(), GONE, 1, &library, || None);
+    let library = code_at(std::process::id(), address);
+    symbolizer.mapped(&Proc::default(), (GONE, 1), NOW, &library, || None);
     let found = symbolizer.symbolize(GONE, 1, &[address, 5, address], NOW + 1);
     let names = symbols(&found);
     assert!(names[0].ends_with("getpid"), "{found:?}");
@@ -66,24 +70,28 @@ fn code_of_an_unknown_file_uncovers_a_process_until_it_is_learned() {
     let mut symbolizer = Symbolizer::default();
     assert!(symbolizer.learn(&proc, own, 0, NOW));
     let address = library_function();
-    let known = mapping_of(std::process::id(), address, NOW + 1);
-    symbolizer.mapped(&proc, own, 0, &known, || None);
+    let known = code_at(std::process::id(), address);
+    let of_inode = |inode| MappedCode {
+        file: known.file.map(|file| FileKey { inode, ..file }),
+        ..known
+    };
+    symbolizer.mapped(&proc, (own, 0), NOW + 1, &known, || None);
     for ignored in [
-        Mapped { inode: 0, ..known },
-        Mapped {
-            end: known.start,
+        of_inode(0),
+        MappedCode {
+            range: (known.range.start..known.range.start).into(),
+            ..known
+        },
+        MappedCode {
+            file: None,
             ..known
         },
     ] {
-        symbolizer.mapped(&proc, own, 0, &ignored, || None);
+        symbolizer.mapped(&proc, (own, 0), NOW + 1, &ignored, || None);
     }
     assert!(symbolizer.covers(own, 0, &[address], NOW + 2));
-    let unknown = Mapped {
-        time: NOW + 3,
-        inode: u64::MAX,
-        ..known
-    };
-    symbolizer.mapped(&proc, own, 0, &unknown, || None);
+    let unknown = of_inode(u64::MAX);
+    symbolizer.mapped(&proc, (own, 0), NOW + 3, &unknown, || None);
     assert!(!symbolizer.covers(own, 0, &[address], NOW + 4));
     let name = |symbolizer: &mut Symbolizer, time| {
         let mut found = symbolizer.symbolize(own, 0, &[address], time);
@@ -196,9 +204,9 @@ fn stacks_of_a_replaced_library_keep_its_names() {
 fn stacks_of_a_library_have_its_names_from_when_it_was_mapped() {
     let mapped = |symbolizer: &mut Symbolizer, process: ProcessId, place, now| {
         let proc = Proc::default();
-        let mapped = mapping_of(process.pid(), place, now);
-        let open = || proc.open_mapped(process.pid(), mapped.start, mapped.end);
-        symbolizer.mapped(&proc, process, 0, &mapped, || open().ok());
+        let mapped = code_at(process.pid(), place);
+        let open = || proc.open_mapped(process.pid(), mapped.range);
+        symbolizer.mapped(&proc, (process, 0), now, &mapped, || open().ok());
     };
     assert_replaced(
         mapped,
