@@ -16,7 +16,7 @@ impl Analysis {
         };
         let mut restored: Vec<Restored> = vec![Restored::Latest(self.latest)];
         restored.extend(self.ledger.pieces().into_iter().map(Restored::Ledger));
-        restored.extend(self.judge.kept().into_iter().map(Restored::Judge));
+        restored.extend(self.judge.saved().into_iter().map(Restored::Judge));
         for (process, points) in self.histories.all() {
             restored.push(Restored::History {
                 process: process.0,
@@ -38,7 +38,7 @@ impl Analysis {
     pub(super) fn restore(&mut self, restored: &Restored) {
         match restored {
             Restored::Ledger(piece) => self.ledger.restore(piece),
-            Restored::Judge(kept) => self.judge.restore(kept),
+            Restored::Judge(saved) => self.judge.restore(saved),
             Restored::History { process, points } => {
                 self.histories.restore(ProcessId(*process), points);
             }

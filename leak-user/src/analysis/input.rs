@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::FirstFailure;
 use crate::{
     event::Event,
-    judge::{Kept, Observation},
+    judge::{Observation, SavedJudge},
     ledger::{BaselineProcess, Piece, Snapshot},
     model::{
         facts::{Description, Facts},
@@ -63,7 +63,7 @@ impl Beginning {
 #[serde(rename_all = "snake_case")]
 pub enum Restored {
     Ledger(Piece),
-    Judge(Kept),
+    Judge(SavedJudge),
     /// What a process held at times.
     History {
         process: u64,

@@ -6,7 +6,7 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 
 use super::entry::{Counts, Entry, Origin};
 use super::process::{Comm, Process};
-use super::sites::{Sample, SiteKey, SiteRecord};
+use super::sites::{Sample, SiteKey, SiteRecord, oldest_and_newest};
 use super::spaces::SpaceId;
 use super::{Ledger, Totals};
 use crate::{
@@ -423,13 +423,8 @@ impl Ledger {
             .filter(|(_, adopted)| !adopted)
             .map(|(sample, _)| sample.acquired)
             .collect();
-        let newest = found.len().saturating_sub(2).max(3);
-        let samples = found
-            .iter()
-            .enumerate()
-            .filter(|&(index, _)| index < 3 || index >= newest)
-            .map(|(_, &(sample, _))| sample)
-            .collect();
+        let samples = oldest_and_newest(&found);
+        let samples = samples.map(|&(sample, _)| sample).collect();
         SiteDetail {
             count: found.len() as u64,
             bytes: self.site(key).map_or(0, |record| record.bytes),

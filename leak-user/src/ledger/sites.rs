@@ -67,6 +67,14 @@ impl Held {
         self.skipped
     }
 
+    /// The three oldest and the two newest.
+    #[must_use]
+    pub fn examples(&self) -> Vec<Sample> {
+        let mut samples = self.samples.clone();
+        samples.sort_unstable();
+        oldest_and_newest(&samples).copied().collect()
+    }
+
     fn add(&mut self, exit: Nanos, sample: Sample) {
         self.exit = exit;
         if self.count.is_multiple_of(self.skipped + 1) {
@@ -83,6 +91,13 @@ impl Held {
         self.count += 1;
         self.bytes = self.bytes.saturating_add(sample.size);
     }
+}
+
+/// The three oldest and the two newest of what is in the order of its times.
+pub(super) fn oldest_and_newest<T>(ordered: &[T]) -> impl Iterator<Item = &T> {
+    let newest = ordered.len().saturating_sub(2).max(3);
+    let oldest = ordered.iter().take(3);
+    oldest.chain(ordered.iter().skip(newest))
 }
 
 /// A site and what is known of it.
