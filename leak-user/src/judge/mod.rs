@@ -44,12 +44,12 @@ pub struct Config {
     pub nursery: Nanos,
     /// How long after that a resource is promoted at the latest.
     pub promotion: Nanos,
-    /// From when on a zombie counts.
+    /// How long a child has to be dead to count as a zombie.
     pub zombie: Nanos,
-    /// From when on a socket counts that waits for its owner's close, if the window is
-    /// long enough.
+    /// How long a socket has to wait for its owner's close to count: less in a short
+    /// window.
     pub close_wait: Nanos,
-    /// From when on a program counts that holds what it inherited.
+    /// How long a program has to run before it counts that it holds what it inherited.
     pub inherited: Nanos,
     /// Sites followed over time: about 1.6 KiB each.
     pub max_sites: usize,

@@ -13,7 +13,7 @@ use crate::{
 /// How many resources held at exit a site keeps one by one.
 const HELD_SAMPLES: usize = 256;
 
-/// What resources are counted by.
+/// A site, or what stands for it: resources are counted by these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SiteKey {
     Site(SiteId),
@@ -44,7 +44,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// As it was before.
+    /// What a saved ledger says was held.
     pub(super) fn restored(
         exit: Nanos,
         count: u64,
@@ -271,8 +271,8 @@ impl Sites {
         }
     }
 
-    /// Takes the kind of a site's first resource, which `/proc` knew better than the
-    /// call that acquired it.
+    /// Takes the kind of a site's first resource. `/proc` knows it better than the call
+    /// that acquired it.
     pub(super) fn corrected(&mut self, site: SiteId, kind: Kind) {
         if let Some(record) = self.records.get_mut(&SiteKey::Site(site))
             && record.promoted == 0
@@ -293,14 +293,14 @@ impl Sites {
     }
 }
 
-/// Where an entry is, and all that counts it.
+/// All that counts an entry, and the space that it is in.
 pub(super) struct Books<'a> {
     pub(super) sites: &'a mut Sites,
     pub(super) totals: &'a mut Totals,
     /// The latest time there was.
     pub(super) time: Nanos,
     pub(super) space: SpaceId,
-    /// Whom what has no site counts for.
+    /// The process that the entries without a site count for.
     pub(super) owner: ProcessId,
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{Proc, into_text, open_regular};
+use crate::model::address::AddressRange;
 
 /// Most mappings taken of one process: a multiple of the usual
 /// `vm.max_map_count` of 65530.
@@ -115,13 +116,13 @@ impl Proc {
         self.of(self.memory_of(pid), &format!("map_files/{start:x}-{end:x}"))
     }
 
-    /// First and behind-last addresses of the mappings that mmap may have made.
+    /// The addresses of the mappings that mmap may have made.
     #[must_use]
-    pub fn mapping_ranges(&self, pid: u32) -> Option<Vec<(u64, u64)>> {
+    pub fn mapping_ranges(&self, pid: u32) -> Option<Vec<AddressRange>> {
         let mut ranges = Vec::new();
         self.each_mapping(pid, |mapping| {
             if mapping.may_be_from_mmap() {
-                ranges.push((mapping.start, mapping.end));
+                ranges.push((mapping.start..mapping.end).into());
             }
         })?;
         Some(ranges)

@@ -10,7 +10,7 @@ use crate::{
     analysis::Input,
     event::{Event, Released},
     kernel::monotonic_now,
-    ledger::{ProcessView, Snapshot},
+    ledger::{ProcessView, Shown},
 };
 
 /// Processes compared in one tick.
@@ -88,10 +88,8 @@ impl Engine {
         }
         // What /proc shows and is closed a moment later must not vanish in silence.
         self.tracer.set_emit_before(u64::MAX)?;
-        let snapshots: Vec<(ProcessId, Option<Snapshot>)> = processes
-            .iter()
-            .map(|id| (*id, self.snapshot(*id)))
-            .collect();
+        let all: Vec<(ProcessId, Option<Shown>)> =
+            processes.iter().map(|id| (*id, self.shown(*id))).collect();
         self.tracer.set_emit_before(monotonic_now())?;
         let mut young: HashMap<ProcessId, Vec<Handle>> = HashMap::new();
         for entry in self.tracer.young()? {
@@ -100,13 +98,13 @@ impl Engine {
                 .or_default()
                 .push(entry.key.handle);
         }
-        for (id, snapshot) in snapshots {
-            match snapshot {
-                Some(mut snapshot) => {
-                    snapshot.young = young.remove(&id).unwrap_or_default();
+        for (id, shown) in all {
+            match shown {
+                Some(mut shown) => {
+                    shown.young = young.remove(&id).unwrap_or_default();
                     self.tell(Input::Compared {
                         process: id,
-                        snapshot: Box::new(snapshot),
+                        shown: Box::new(shown),
                     });
                     self.seen_in_proc.insert(id);
                 }
@@ -117,7 +115,7 @@ impl Engine {
     }
 
     /// What /proc shows of a process, `None` where it is gone.
-    fn snapshot(&self, id: ProcessId) -> Option<Snapshot> {
+    fn shown(&self, id: ProcessId) -> Option<Shown> {
         let pid = id.pid();
         let view = self.ledger().process(id)?;
         let wants = |kind: Kind| self.kinds.contains(kind);
@@ -144,7 +142,7 @@ impl Engine {
         self.proc
             .stat(pid)
             .filter(|stat| stat.id == id && !stat.is_zombie())?;
-        Some(Snapshot {
+        Some(Shown {
             time,
             descriptors,
             mappings,

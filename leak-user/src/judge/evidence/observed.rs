@@ -1,5 +1,4 @@
-//! What was seen of resources beside their acquisition and release, kept with the time
-//! since when it is so.
+//! What a look at a process showed of its resources, and since when it is so.
 
 use std::collections::HashMap;
 

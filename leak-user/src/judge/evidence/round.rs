@@ -1,5 +1,5 @@
-//! All that one round of judging can look at. What a new rule needs to know of the whole
-//! (what was refused, what was observed) comes to it through here.
+//! All that one round of judging can look at. Whatever else a new rule needs to know
+//! comes to it through here.
 
 use std::{cell::RefCell, collections::HashMap};
 
@@ -24,7 +24,7 @@ pub(in crate::judge) struct Round<'a> {
     pub(in crate::judge) details: HashMap<SiteKey, SiteDetail>,
     series: &'a HashMap<SiteKey, Series>,
     totals: &'a HashMap<(ProcessId, Kind), Series>,
-    /// Asked for once for each site, and dear to find out: kept for the round.
+    /// What was asked of processes: each site asks again, and finding out takes long.
     processes: RefCell<HashMap<ProcessId, Process>>,
 }
 

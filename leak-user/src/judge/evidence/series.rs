@@ -75,7 +75,7 @@ impl Series {
         });
     }
 
-    /// All that is kept: times with the least and the most.
+    /// All points: times with the least and the most.
     pub(in crate::judge) fn points(&self) -> Vec<(Nanos, u64, u64)> {
         let points = self.0.iter();
         points.map(|p| (p.time, p.least, p.most)).collect()

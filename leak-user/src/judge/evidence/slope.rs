@@ -3,7 +3,7 @@
 
 use crate::model::time::{Nanos, seconds};
 
-/// The slopes of all pairs of points, a second, in their order.
+/// The slopes per second of all pairs of points, ascending.
 pub(crate) struct Slopes(Vec<f64>);
 
 impl Slopes {

@@ -11,7 +11,7 @@ use crate::ledger::Held;
 use crate::model::report::Verdict;
 use crate::model::time::{Nanos, seconds};
 
-/// Fewer than this are no pattern.
+/// Fewer resources than this form no pattern.
 const LEAST: u64 = 5;
 
 /// In a short-lived process this many already form a pattern.
@@ -50,7 +50,7 @@ fn judge(kind: Kind, held: &Held, born: Nanos, ratio: f64) -> Opinion {
     let filled = counts.iter().filter(|&&count| count > 0).count();
     let throughout = filled == 4 && goes_on(counts) && held.count >= LEAST && ratio < RATIO;
     let verdict = if kind == Kind::Mapping {
-        // Programs leave giving back memory to their end.
+        // Programs rely on their end to give back memory.
         Verdict::Steady
     } else if throughout && (life >= SHORT || held.count >= PLENTY) {
         Verdict::Leak

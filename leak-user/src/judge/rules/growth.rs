@@ -24,8 +24,8 @@ use crate::ledger::Lifetimes;
 use crate::model::report::Verdict;
 use crate::model::time::{Nanos, seconds};
 
-/// The age from which on resources count is one that few outlive to be released after all:
-/// at most this share of those that reached it.
+/// Resources count from an age on at which few are released after all: at most this
+/// share of those that reached it.
 const RELEASED_AFTER_ALL: f64 = 0.1;
 
 /// A process that has run for this long has started up.
@@ -169,10 +169,11 @@ impl Account<'_> {
         }
     }
 
-    /// Whether the process holds more of the kind because of a period's growth. It does not
-    /// where as many are released elsewhere: a server that replaces connections from before
-    /// the trace holds no more of them. Half of the growth is enough to say so, and what the
-    /// number goes up and down anyhow counts as growth.
+    /// Whether the process holds more of the kind because of a period's growth. It does
+    /// not where as many are released elsewhere: a server that replaces connections
+    /// from before the trace holds no more of them than it did. It does if the process
+    /// grew by at least half as much as the site, give or take what its number usually
+    /// goes up and down.
     fn net(&self, config: &Config, pattern: &Pattern) -> bool {
         let from = pattern.start.saturating_add(config.lag());
         let Some(change) = self.totals.and_then(|totals| totals.change(from)) else {
@@ -302,8 +303,9 @@ impl Trial {
     }
 }
 
-/// How many times the usual growth a part of the time observed has to show. Of many small
-/// parts one looks like a leak by chance, so a small part needs more.
+/// How many times the usual growth a part of the time observed has to show. The more
+/// parts are tried, the likelier one of them looks like a leak by chance: so small
+/// parts need more.
 fn factor(part: f64) -> f64 {
     match part {
         part if part >= 0.5 => 1.0,
@@ -312,10 +314,10 @@ fn factor(part: f64) -> f64 {
     }
 }
 
-/// Judges where the times of acquisitions are not known. The least that is held has to rise
-/// from each quarter to the next, by more than half of what the number goes up and down
-/// anyhow. The most that is held has to rise with it: where turnover evens out, only the
-/// least rises.
+/// Judges where the times of acquisitions are not known. The least that is held has to
+/// rise from each quarter to the next, and in all by at least half of what the number
+/// goes up and down within a quarter. The most that is held has to rise too: where a
+/// turnover only becomes more even, the least rises alone.
 fn by_minima(config: &Config, of: &Account<'_>) -> Opinion {
     let from = of.start.saturating_add(config.lag());
     let mut opinion = of.steady(vec![of.balance()]);

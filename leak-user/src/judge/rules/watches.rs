@@ -17,7 +17,7 @@ use crate::ledger::SiteKey;
 use crate::model::report::Verdict;
 use crate::model::time::{Nanos, seconds};
 
-/// Fewer more than at first are no growth.
+/// A rise by fewer watches than this is no growth.
 const LEAST: u64 = 3;
 
 /// The descriptors by site.
@@ -38,7 +38,7 @@ impl Rule for Watches {
         "watches"
     }
 
-    /// Limits count descriptors, and watches by another limit.
+    /// The limits on descriptors do not count watches.
     fn counts() -> bool {
         false
     }

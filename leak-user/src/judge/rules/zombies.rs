@@ -16,7 +16,7 @@ use crate::model::time::{Nanos, seconds};
 /// This many are a leak, if they did not all die at about the same time.
 const SEVERAL: usize = 3;
 
-/// When even the last of two has been dead for this long, two are enough.
+/// Two are enough when even the last to die has been dead for this long.
 const FORGOTTEN: Nanos = 60 * SECOND;
 
 /// The zombies by site: those dead for long enough to count, the longest dead first.

@@ -282,7 +282,7 @@ impl<'a, R: Read> Replay<'a, R> {
                 !self.is_over
             }
             Input::Horizon(time) => *time <= self.to,
-            Input::Compared { snapshot, .. } => snapshot.time <= self.to,
+            Input::Compared { shown, .. } => shown.time <= self.to,
             Input::Facts(process, _) => !self.is_over || self.analysis.facts(*process).is_none(),
             Input::Stack { site, .. } => !self.is_over || !self.analysis.has_stack(*site),
             Input::Described { time, .. } | Input::Shared { time, .. } => *time <= self.to,
@@ -356,7 +356,7 @@ impl<'a, R: Read> Replay<'a, R> {
     /// Says what was asked for and is not in the recording: that nothing is found then
     /// means nothing.
     fn miss(&self, report: &mut Report) {
-        let recorded = KindSet::from_bits(self.analysis.beginning().kinds);
+        let recorded = self.analysis.beginning().traced();
         let is_there = |pid: u32| {
             report.processes.iter().any(|one| one.pid == pid)
                 || report.failures.iter().any(|one| one.pid == pid)
