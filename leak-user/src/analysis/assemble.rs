@@ -128,8 +128,9 @@ impl Assembly<'_> {
     fn process(&self, view: &ProcessView, limits: Option<&Vec<Limit>>) -> Process {
         let facts = self.analysis.facts(view.id).cloned().unwrap_or_default();
         let history = self.analysis.histories.of(view.id);
-        // What is kept of an exit is less than all that was held: it goes in only
-        // where the process was gone before it was looked at.
+        // Not all that was held at an exit is kept. So that number is only a point of
+        // the history where there is no other: the process was gone before the first
+        // sample.
         let at_exit = view.exited.map(|exit| (exit, view.outstanding.total()));
         let at_exit = at_exit.filter(|_| history.is_empty());
         Process {
@@ -240,8 +241,9 @@ fn limits(
                     .filter(|(class, _)| bounds(limit, *class))
                     .map(|(_, pace)| pace)
                     .sum();
-                // What was measured, or the findings' pace where that is too slow to
-                // be seen in few samples, unless they show that others give back as much.
+                // The measured use says when. Where it is too slow to show in few
+                // samples, the findings' pace does, unless the samples show that use
+                // does not rise: then as much is given back elsewhere.
                 let left = limit.soft.saturating_sub(limit.used);
                 let by_findings = (pace > 0.0).then(|| left as f64 / pace);
                 let measured = analysis.uses.measured(view.id, limit);

@@ -3,7 +3,7 @@
 
 use leak_common::ProcessId;
 
-use super::{Analysis, Beginning, Input, Restored};
+use super::{Analysis, Beginning, Input, SavedAnalysis};
 
 impl Analysis {
     /// The beginning and the first inputs of a recording that goes on from here.
@@ -14,20 +14,21 @@ impl Analysis {
             part,
             ..self.beginning.clone()
         };
-        let mut restored: Vec<Restored> = vec![Restored::Latest(self.latest)];
-        restored.extend(self.ledger.pieces().into_iter().map(Restored::Ledger));
-        restored.extend(self.judge.kept().into_iter().map(Restored::Judge));
+        let mut saved: Vec<SavedAnalysis> = vec![SavedAnalysis::Latest(self.latest)];
+        saved.extend(self.ledger.saved().into_iter().map(SavedAnalysis::Ledger));
+        saved.extend(self.judge.saved().into_iter().map(SavedAnalysis::Judge));
         for (process, points) in self.histories.all() {
-            restored.push(Restored::History {
+            saved.push(SavedAnalysis::History {
                 process: process.0,
                 points: points.to_vec(),
             });
         }
-        let restored = restored.into_iter().map(Box::new).map(Input::Restored);
+        let saved = saved.into_iter().map(Box::new).map(Input::Restored);
         let failures = self.failures.all().map(Box::new).map(Input::FirstFailure);
-        // Behind the shared limits, of which it would be one sample more to tell them.
-        let uses = self.uses.kept().map(Box::new).map(Input::Restored);
-        let inputs = restored
+        // Uses come behind the shared limits: telling those adds a sample, and what was
+        // saved replaces it.
+        let uses = self.uses.saved().map(Box::new).map(Input::Restored);
+        let inputs = saved
             .chain(self.knowledge.retold())
             .chain(failures)
             .chain(uses);
@@ -35,15 +36,17 @@ impl Analysis {
         (beginning, inputs)
     }
 
-    pub(super) fn restore(&mut self, restored: &Restored) {
-        match restored {
-            Restored::Ledger(piece) => self.ledger.restore(piece),
-            Restored::Judge(kept) => self.judge.restore(kept),
-            Restored::History { process, points } => {
+    pub(super) fn restore(&mut self, saved: &SavedAnalysis) {
+        match saved {
+            SavedAnalysis::Ledger(part) => self.ledger.restore(part),
+            SavedAnalysis::Judge(part) => self.judge.restore(part),
+            SavedAnalysis::History { process, points } => {
                 self.histories.restore(ProcessId(*process), points);
             }
-            Restored::Uses { .. } | Restored::SharedUse { .. } => self.uses.restore(restored),
-            Restored::Latest(time) => self.latest = self.latest.max(*time),
+            SavedAnalysis::Uses { .. } | SavedAnalysis::SharedUse { .. } => {
+                self.uses.restore(saved)
+            }
+            SavedAnalysis::Latest(time) => self.latest = self.latest.max(*time),
         }
     }
 }

@@ -20,8 +20,8 @@ pub struct FirstFailure {
     pub time: Nanos,
     pub process: ProcessId,
     pub error: Refusal,
-    /// What the report says of it, but for `after_seconds`, which only the report
-    /// knows. Without a stack until that is known.
+    /// What the report says of it, without `after_seconds`, which depends on the
+    /// report's window. The stack is empty until it is known.
     pub failure: Failure,
 }
 
@@ -30,7 +30,7 @@ pub struct FirstFailure {
 pub(super) struct Failures {
     /// By time first, so that they are in order.
     known: BTreeMap<(Nanos, ProcessId, Refusal), FirstFailure>,
-    /// How many were dropped for want of room.
+    /// How many were dropped to make room.
     pub(super) dropped: u64,
 }
 

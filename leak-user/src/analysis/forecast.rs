@@ -1,7 +1,7 @@
 //! When what is used will reach its limit, from samples of it: a robust slope, and
 //! no forecast where use does not clearly go up.
 
-use crate::{judge::slope::Slopes, model::time::Nanos};
+use crate::{judge::Slopes, model::time::Nanos};
 
 /// Fewer samples than this tell nothing.
 pub(super) const LEAST_SAMPLES: usize = 5;

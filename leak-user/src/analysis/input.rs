@@ -1,14 +1,14 @@
 //! All that the analysis takes in. A live trace tells it these inputs one by one,
 //! a recording is their sequence: so both come to the same report.
 
-use leak_common::{Handle, Kind, ProcessId};
+use leak_common::{Handle, Kind, KindSet, ProcessId};
 use serde::{Deserialize, Serialize};
 
 use super::FirstFailure;
 use crate::{
     event::{Event, Failed, Notice, row::EventRow},
-    judge::{Kept, Observation},
-    ledger::{BaselineProcess, Piece, Snapshot},
+    judge::{Observation, SavedJudge},
+    ledger::{BaselineProcess, SavedLedger, Shown},
     model::{
         facts::{Description, Facts},
         report::{Frame, Health, Holder, Host, Limit, SharedLimit},
@@ -37,15 +37,21 @@ pub struct Beginning {
     pub part: u32,
     /// Age in nanoseconds from which a resource is old.
     pub nursery: Nanos,
-    /// Kinds traced: a set of [`Kind::bit`].
+    /// Kinds traced, as the number of a [`KindSet`]: see [`Beginning::traced`].
     pub kinds: u32,
     /// What processes held when they exited is remembered.
     pub keep_exited: bool,
-    /// Also what lives for a moment only is told.
+    /// Every acquisition is told, also of what is released young.
     pub all_events: bool,
 }
 
 impl Beginning {
+    /// The kinds that were traced.
+    #[must_use]
+    pub fn traced(&self) -> KindSet {
+        KindSet::from_bits(self.kinds)
+    }
+
     /// How the two clocks relate.
     #[must_use]
     pub fn calendar(&self) -> Calendar {
@@ -56,14 +62,14 @@ impl Beginning {
     }
 }
 
-/// A part of the state that an analysis had when a recording was begun in the middle
-/// of a trace. All parts come before anything else, but for uses: what is known of
-/// shared limits comes before those.
+/// A part of an analysis's state, for a recording that begins in the middle of a trace. All
+/// parts come before anything else but uses: those come behind what is known of shared
+/// limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Restored {
-    Ledger(Piece),
-    Judge(Kept),
+pub enum SavedAnalysis {
+    Ledger(SavedLedger),
+    Judge(SavedJudge),
     /// What a process held at times.
     History {
         process: u64,
@@ -88,8 +94,8 @@ pub enum Restored {
 /// One thing that the analysis learns.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    /// Something was so when these inputs began.
-    Restored(Box<Restored>),
+    /// A part of the state at the time when these inputs begin.
+    Restored(Box<SavedAnalysis>),
     /// What happened to resources and processes.
     Event(Event),
     /// A call that was refused, as it happened: for those who read single events. What became of it is
@@ -102,7 +108,7 @@ pub enum Input {
     /// What `/proc` shows of a process.
     Compared {
         process: ProcessId,
-        snapshot: Box<Snapshot>,
+        shown: Box<Shown>,
     },
     /// `/proc` does not show the process any more.
     Gone(ProcessId),

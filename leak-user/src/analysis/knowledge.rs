@@ -158,8 +158,8 @@ impl Knowledge {
         (told.at >= acquired).then_some(&told.what.1)
     }
 
-    /// All of it, in the words in which it was told. Names come before what was noted
-    /// of resources.
+    /// All of it, as the inputs that told it. Names come before what was noted of
+    /// resources.
     pub(super) fn retold(&self) -> Vec<Input> {
         let mut inputs = Vec::new();
         for (process, told) in sorted(&self.facts) {

@@ -23,7 +23,7 @@ use leak_common::Handle;
 use leak_common::ProcessId;
 
 pub use failures::FirstFailure;
-pub use input::{Beginning, Input, Restored, Wall};
+pub use input::{Beginning, Input, SavedAnalysis, Wall};
 
 use crate::{
     judge::{self, Judge, Judged},
@@ -63,7 +63,7 @@ pub struct Analysis {
 }
 
 impl Analysis {
-    /// Knows nothing but how the trace began.
+    /// An analysis that knows how the trace began, and nothing else yet.
     #[must_use]
     pub fn new(beginning: Beginning) -> Analysis {
         Analysis {
@@ -89,7 +89,7 @@ impl Analysis {
     /// Takes one input.
     pub fn take(&mut self, input: &Input) {
         match input {
-            Input::Restored(restored) => self.restore(restored),
+            Input::Restored(saved) => self.restore(saved),
             Input::Event(event) => {
                 self.latest = self.latest.max(event.time());
                 self.ledger.apply(event);
@@ -97,8 +97,8 @@ impl Analysis {
             Input::Failed(failed) => self.latest = self.latest.max(failed.time),
             Input::Notice(notice) => self.latest = self.latest.max(notice.time()),
             Input::Baseline(baseline) => self.ledger.baseline(baseline),
-            Input::Compared { process, snapshot } => {
-                let result = self.ledger.reconcile(*process, snapshot);
+            Input::Compared { process, shown } => {
+                let result = self.ledger.reconcile(*process, shown);
                 tracing::debug!(pid = process.pid(), ?result, "compared with /proc");
             }
             Input::Gone(process) => self.ledger.forget(*process),

@@ -49,7 +49,7 @@ pub(super) fn points(
         .collect()
 }
 
-/// Empty where it is out of all calendars.
+/// A time as RFC 3339 in UTC; empty where it has no date.
 pub(super) fn rfc3339(wall: Wall) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(wall))
         .ok()

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use leak_common::{Class, ProcessId};
 
 use super::{
-    Restored,
+    SavedAnalysis,
     forecast::{Forecast, LEAST_SAMPLES, does_not_rise, forecast},
     history::push,
 };
@@ -28,7 +28,7 @@ const FORGET: Nanos = 600_000_000_000;
 
 /// The limits on the number of a process's mappings, and on their size.
 const MAPPINGS: &str = "max_map_count";
-const SPACE: &str = "as";
+const ADDRESS_SPACE: &str = "as";
 
 type Samples = Vec<(Nanos, u64)>;
 
@@ -81,20 +81,20 @@ impl AllUses {
         }
     }
 
-    /// All that is kept, in an order of its own.
-    pub(super) fn kept(&self) -> impl Iterator<Item = Restored> {
+    /// The whole state, in an order of its own.
+    pub(super) fn saved(&self) -> impl Iterator<Item = SavedAnalysis> {
         let mut processes: Vec<_> = self.processes.iter().collect();
         processes.sort_unstable_by_key(|(id, _)| **id);
         let mut shared: Vec<_> = self.shared.iter().collect();
         shared.sort_unstable_by_key(|(key, _)| *key);
-        let processes = processes.into_iter().map(|(id, uses)| Restored::Uses {
+        let processes = processes.into_iter().map(|(id, uses)| SavedAnalysis::Uses {
             process: id.0,
             descriptors: uses.descriptors.clone(),
             mappings: uses.mappings.clone(),
         });
         let shared = shared.into_iter().map(|((scope, resource), samples)| {
             let (scope, resource) = (scope.clone(), resource.clone());
-            Restored::SharedUse {
+            SavedAnalysis::SharedUse {
                 scope,
                 resource,
                 samples: samples.clone(),
@@ -103,10 +103,10 @@ impl AllUses {
         processes.chain(shared)
     }
 
-    /// A part of what another analysis kept; parts of other things change nothing.
-    pub(super) fn restore(&mut self, restored: &Restored) {
-        match restored {
-            Restored::Uses {
+    /// Takes a part of another analysis's state; parts of other things change nothing.
+    pub(super) fn restore(&mut self, saved: &SavedAnalysis) {
+        match saved {
+            SavedAnalysis::Uses {
                 process,
                 descriptors,
                 mappings,
@@ -120,7 +120,7 @@ impl AllUses {
                     self.processes.insert(id, uses);
                 }
             }
-            Restored::SharedUse {
+            SavedAnalysis::SharedUse {
                 scope,
                 resource,
                 samples,
@@ -130,10 +130,10 @@ impl AllUses {
                     self.shared.insert(key, pushed(samples));
                 }
             }
-            Restored::Ledger(_)
-            | Restored::Judge(_)
-            | Restored::History { .. }
-            | Restored::Latest(_) => {}
+            SavedAnalysis::Ledger(_)
+            | SavedAnalysis::Judge(_)
+            | SavedAnalysis::History { .. }
+            | SavedAnalysis::Latest(_) => {}
         }
     }
 
@@ -147,12 +147,12 @@ impl AllUses {
         }
     }
 
-    /// Notes the mappings that a process was told to have, and their size: the kernel
-    /// joins what is mapped side by side, so that the ledger may know of more.
+    /// Notes how many mappings the kernel counts of a process, and their size. The
+    /// ledger may know of more mappings: the kernel joins those that lie side by side.
     pub(super) fn counted(&mut self, time: Nanos, process: ProcessId, limits: &[Limit]) {
         let counted = limits
             .iter()
-            .filter(|limit| [MAPPINGS, SPACE].contains(&limit.resource.as_str()));
+            .filter(|limit| [MAPPINGS, ADDRESS_SPACE].contains(&limit.resource.as_str()));
         let told: Vec<SharedLimit> = counted
             .map(|limit| SharedLimit {
                 scope: scope_of(process),
@@ -188,7 +188,7 @@ impl AllUses {
                     known
                 }
             }
-            SPACE => self.told(&scope_of(process), SPACE),
+            ADDRESS_SPACE => self.told(&scope_of(process), ADDRESS_SPACE),
             resource => self.told(&limit.scope, resource),
         }
     }
@@ -204,7 +204,7 @@ impl AllUses {
     }
 }
 
-/// Whose samples they are, among those of shared limits.
+/// The scope under which a process's own samples are kept among those of shared limits.
 fn scope_of(process: ProcessId) -> String {
     format!("process:{}:{}", process.pid(), process.start_ticks())
 }

@@ -1,5 +1,5 @@
-//! How sure a verdict is, as a share: of findings with this confidence, so many are
-//! what they are called. The corpus is where that is counted (docs/verdicts.md).
+//! How sure a verdict is, as a share: of findings with a confidence of 0.8, eight in ten
+//! are what they are called. The corpus is where that is counted (docs/verdicts.md).
 //!
 //! Evidence: a leak with just as much growth as it takes starts at 0.8; what is left
 //! to 1 halves when there is twice as much. A suspicion has half the share of what it
@@ -8,10 +8,8 @@
 //! asked, nine tenths; where something of the process is not covered or the site is
 //! not known, less again. A comparison with `/proc` brings it back.
 
-use leak_common::ProcessId;
-
-use super::Opinion;
-use crate::ledger::Ledger;
+use super::opinion::Opinion;
+use crate::ledger::ProcessView;
 use crate::model::report::Verdict;
 
 /// How far what is known of a process can be trusted: a factor up to 1.
@@ -19,8 +17,9 @@ use crate::model::report::Verdict;
 pub(super) struct Trust(f64);
 
 impl Trust {
-    pub(super) fn of(ledger: &Ledger, process: ProcessId) -> Trust {
-        let Some(process) = ledger.process(process) else {
+    /// `None`: the ledger does not know the process (any more).
+    pub(super) fn of(process: Option<&ProcessView>) -> Trust {
+        let Some(process) = process else {
             return Trust(0.8);
         };
         let mut trust = match (process.lossy, process.needs_reconcile) {

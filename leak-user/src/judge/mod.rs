@@ -1,44 +1,39 @@
-//! Verdicts on sites: does what a site holds grow and not come down? One rule a
-//! file: `growth` for running processes (`merged` where it comes by many ways), `exit`
-//! for what was held at an exit, `zombies` for children not reaped, `close_wait` for
-//! sockets whose peer has gone, `inherited` for what other programs hold by accident,
-//! `watches` for what one descriptor gathers, `named` for what names add.
+//! Verdicts on sites: does what a site holds grow and not come down?
+//!
+//! A rule is a file in `rules` and a line in its list, which also says in which order rules
+//! speak. A round of judging (`findings`) asks all of them about each site, and makes a
+//! finding of the `opinion` they come to. What rules look at is in `evidence`; how sure a
+//! verdict is, in `confidence`.
 //!
 //! The judge reads the ledger and knows no clock. Nothing it says is certain: a
-//! long life is not a leak, and every verdict carries its evidence in words. How sure
-//! each is: `confidence`; how much growth it takes: `needed`. What they look at: `site`
-//! and, beside growth, `facts`.
+//! long life is not a leak, and every verdict carries its evidence in words. What frames
+//! and resources are called comes later, from the one who drives the judge ([`weigh`]).
 
 mod confidence;
-mod facts;
-mod named;
-mod needed;
-mod observed;
-mod pattern;
+mod evidence;
+mod findings;
+mod judged;
+mod opinion;
 mod rules;
-mod series;
-mod site;
-pub(crate) mod slope;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::collections::HashMap;
 
 use leak_common::{Kind, ProcessId};
 
-use crate::ledger::{Ledger, ProcessView, Sample, SiteDetail, SiteKey};
-use crate::model::report::Verdict;
-use crate::model::time::{Nanos, seconds};
-use confidence::Trust;
-use facts::Facts;
-pub use named::{Named, weigh};
-use observed::AllSeen;
-pub use observed::Observation;
-use rules::{exit, growth, merged, watches};
-use series::Series;
-use site::{Context, Site};
-pub use state::Kept;
+use crate::ledger::{Ledger, ProcessView, SiteKey};
+use crate::model::time::Nanos;
+use evidence::observed::AllSeen;
+use evidence::series::Series;
+
+pub use evidence::named::Named;
+pub use evidence::observed::Observation;
+pub(crate) use evidence::slope::Slopes;
+pub use judged::Judged;
+pub use rules::weigh;
+pub use state::SavedJudge;
 
 const SECOND: Nanos = 1_000_000_000;
 
@@ -49,12 +44,12 @@ pub struct Config {
     pub nursery: Nanos,
     /// How long after that a resource is promoted at the latest.
     pub promotion: Nanos,
-    /// From when on a zombie counts.
+    /// How long a child has to be dead to count as a zombie.
     pub zombie: Nanos,
-    /// From when on a socket counts that waits for its owner's close, if the window is
-    /// long enough.
+    /// How long a socket has to wait for its owner's close to count: less in a short
+    /// window.
     pub close_wait: Nanos,
-    /// From when on a program counts that holds what it inherited.
+    /// How long a program has to run before it counts that it holds what it inherited.
     pub inherited: Nanos,
     /// Sites followed over time: about 1.6 KiB each.
     pub max_sites: usize,
@@ -74,78 +69,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What was acquired this long ago is seen.
+    /// What was acquired at least this long ago has been promoted: the ledger knows it.
     fn lag(&self) -> Nanos {
         self.nursery.saturating_add(self.promotion)
     }
-}
-
-/// A site with a verdict.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
-    pub key: SiteKey,
-    pub process: ProcessId,
-    pub kind: Kind,
-    pub verdict: Verdict,
-    /// 0 to 1: of findings of this confidence, so many are what they are called. Less
-    /// where events were lost.
-    pub confidence: f64,
-    /// All acquisitions here, those that died young included.
-    pub acquired: u64,
-    pub released: u64,
-    /// Outstanding and old, or held at exit.
-    pub outstanding: u64,
-    pub bytes: u64,
-    /// Resources a second, of the rule `watches` watches; 0 where it does not grow.
-    pub growth_per_second: f64,
-    /// Seconds, at the time of judgement or the process's exit.
-    pub oldest_age: f64,
-    /// Seconds that the verdict rests on.
-    pub observed: f64,
-    /// The rule that decided.
-    pub rule: &'static str,
-    /// One plain sentence each.
-    pub evidence: Vec<String>,
-    /// Of a suspect: what will make it a leak or steady.
-    pub waits_for: Option<String>,
-    /// What was outstanding at times, in their order; at most 64 points.
-    pub history: Vec<(Nanos, u64)>,
-    /// The oldest and the newest.
-    pub samples: Vec<Sample>,
-    /// When the process exited, where this is what it held then.
-    pub exited: Option<Nanos>,
-    /// The other sites that the verdict rests on, of the same process and kind.
-    pub ways: Vec<SiteKey>,
-}
-
-impl Judged {
-    /// Whether it is about how many there are of its kind, which is what limits count:
-    /// the watches of an inotify descriptor are none.
-    #[must_use]
-    pub fn counts(&self) -> bool {
-        self.verdict != Verdict::Steady && self.rule != watches::RULE
-    }
-}
-
-/// What a rule finds.
-struct Opinion {
-    verdict: Verdict,
-    /// Of the evidence that it takes for a leak, the share there is.
-    strength: f64,
-    /// Seconds that the opinion rests on.
-    observed: f64,
-    growth_per_second: f64,
-    /// The rule that decided.
-    rule: &'static str,
-    evidence: Vec<String>,
-    waits_for: Option<String>,
-}
-
-/// What suspicions wait for that have no number.
-struct Waits;
-
-impl Waits {
-    const LONGER: &str = "a longer look: a leak if it goes on, steady if it stops";
 }
 
 /// Follows sites over time and judges them.
@@ -215,189 +142,9 @@ impl Judge {
         self.seen.take(observation);
     }
 
-    /// How often a site was not followed for want of room.
+    /// How often a site was not followed because there was no room for it.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused
     }
-
-    /// Judges every site that holds something, over the time since `window_start`
-    /// or the site's first acquisition. Leaks first, then suspects, then steady
-    /// ones; by growth, then by number within.
-    #[must_use]
-    pub fn findings(&self, now: Nanos, window_start: Nanos, ledger: &Ledger) -> Vec<Judged> {
-        let holds = |key: SiteKey| {
-            ledger
-                .site(key)
-                .is_some_and(|record| record.outstanding > 0)
-        };
-        let details = ledger.details(holds);
-        let mut facts = self.facts(now, window_start, ledger);
-        let mut context = Context::new(ledger, now, window_start);
-        let mut findings = HashMap::new();
-        for (key, record) in ledger.sites() {
-            let facts = facts.remove(&key).unwrap_or_default();
-            if record.outstanding == 0 && record.held.is_none() && facts.is_empty() {
-                continue;
-            }
-            let site = self.site(&mut context, key, record, details.get(&key));
-            findings.insert(
-                key,
-                self.judge(&site, &facts, context.trust(record.process)),
-            );
-        }
-        for (key, facts) in facts {
-            if let Some(judged) = self.alone(&mut context, key, &facts) {
-                findings.insert(key, judged);
-            }
-        }
-        self.merge(&mut context, &details, &mut findings);
-        let mut findings: Vec<Judged> = findings.into_values().collect();
-        findings.sort_by(order);
-        findings
-    }
-
-    fn judge(&self, site: &Site<'_>, facts: &Facts, trust: Trust) -> Judged {
-        let Site { key, record, .. } = *site;
-        let held = record.held.as_deref().filter(|_| record.outstanding == 0);
-        let mut opinion = match held {
-            Some(held) => {
-                let born = site.born.max(site.window_start);
-                exit::judge(record.kind, held, born, record.release_ratio())
-            }
-            None => growth::judge(&self.config, &site.evidence(&self.config)),
-        };
-        facts.judge(
-            &self.config,
-            site.start,
-            site.window_start,
-            site.now,
-            &mut opinion,
-        );
-        let (outstanding, bytes, samples, end) = match held {
-            Some(held) => (held.count, held.bytes, exit::examples(held), held.exit),
-            None => (
-                record.outstanding,
-                record.bytes,
-                site.detail.map_or_else(Vec::new, |d| d.samples.clone()),
-                site.now,
-            ),
-        };
-        let samples = facts.samples(samples);
-        let oldest = samples.iter().map(|sample| sample.acquired).min();
-        Judged {
-            key,
-            process: record.process,
-            kind: record.kind,
-            verdict: opinion.verdict,
-            confidence: confidence::of(&opinion, trust, matches!(key, SiteKey::Site(_))),
-            acquired: record.acquired(),
-            released: record.released(),
-            outstanding,
-            bytes,
-            growth_per_second: opinion.growth_per_second,
-            oldest_age: seconds(end.saturating_sub(oldest.unwrap_or(end))),
-            observed: opinion.observed,
-            rule: opinion.rule,
-            evidence: opinion.evidence,
-            waits_for: opinion.waits_for,
-            history: site.series.map_or_else(Vec::new, Series::history),
-            samples,
-            exited: held.map(|held| held.exit),
-            ways: Vec::new(),
-        }
-    }
-
-    /// A finding for facts on what was acquired out of sight. `None` where it is no
-    /// more than steady.
-    fn alone(&self, context: &mut Context<'_>, key: SiteKey, facts: &Facts) -> Option<Judged> {
-        let (process, kind, outstanding) = facts.subject()?;
-        let mut opinion = Opinion {
-            verdict: Verdict::Steady,
-            strength: 0.0,
-            observed: 0.0,
-            growth_per_second: 0.0,
-            rule: "growth",
-            evidence: Vec::new(),
-            waits_for: None,
-        };
-        let Context {
-            now, window_start, ..
-        } = *context;
-        facts.judge(&self.config, window_start, window_start, now, &mut opinion);
-        if opinion.verdict == Verdict::Steady {
-            return None;
-        }
-        let samples = facts.samples(Vec::new());
-        let oldest = samples.iter().map(|sample| sample.acquired).min();
-        Some(Judged {
-            key,
-            process,
-            kind,
-            verdict: opinion.verdict,
-            confidence: confidence::of(&opinion, context.trust(process), false),
-            acquired: 0,
-            released: 0,
-            outstanding,
-            bytes: 0,
-            growth_per_second: opinion.growth_per_second,
-            oldest_age: seconds(now.saturating_sub(oldest.unwrap_or(now))),
-            observed: opinion.observed,
-            rule: opinion.rule,
-            evidence: opinion.evidence,
-            waits_for: opinion.waits_for,
-            history: Vec::new(),
-            samples,
-            exited: None,
-            ways: Vec::new(),
-        })
-    }
-
-    /// Judges those sites together that are ways to the same call.
-    fn merge(
-        &self,
-        context: &mut Context<'_>,
-        details: &HashMap<SiteKey, SiteDetail>,
-        findings: &mut HashMap<SiteKey, Judged>,
-    ) {
-        for (Reverse(place), keys) in merged::places(context.ledger, details) {
-            let leak = |key: &SiteKey| {
-                let found = findings.get(key);
-                found.is_some_and(|judged| judged.verdict == Verdict::Leak)
-            };
-            let Some(&first) = keys.first().filter(|_| !keys.iter().any(leak)) else {
-                continue;
-            };
-            let Some(record) = context.ledger.site(first) else {
-                continue;
-            };
-            let site = self.site(context, first, record, details.get(&first));
-            let evidence = site.evidence(&self.config);
-            let together = (place, keys.as_slice());
-            let opinion = merged::judge(&self.config, context.ledger, details, together, &evidence);
-            if let (Some(opinion), Some(judged)) = (opinion, findings.get_mut(&first)) {
-                judged.confidence = confidence::of(&opinion, context.trust(record.process), true);
-                judged.verdict = opinion.verdict;
-                judged.growth_per_second = opinion.growth_per_second;
-                judged.observed = opinion.observed;
-                judged.rule = opinion.rule;
-                judged.evidence = opinion.evidence;
-                judged.waits_for = None;
-                judged.ways = keys[1..].to_vec();
-            }
-        }
-    }
-}
-
-fn order(a: &Judged, b: &Judged) -> std::cmp::Ordering {
-    a.verdict
-        .cmp(&b.verdict)
-        .then_with(|| b.growth_per_second.total_cmp(&a.growth_per_second))
-        .then_with(|| b.outstanding.cmp(&a.outstanding))
-        .then_with(|| a.key.cmp(&b.key))
-}
-
-fn list(numbers: &[u64]) -> String {
-    let words: Vec<String> = numbers.iter().map(u64::to_string).collect();
-    words.join(", ")
 }

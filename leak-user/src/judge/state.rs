@@ -1,20 +1,24 @@
-//! What a judge keeps, in pieces, and from pieces: for a recording that begins in the
-//! middle of a trace. Plain numbers, with a form in JSON.
+//! A judge's state in parts, and a judge from such parts: for a recording that begins in
+//! the middle of a trace. Parts are plain numbers, with a form in JSON.
 
 use leak_common::{Handle, Kind, ProcessId};
 use serde::{Deserialize, Serialize};
 
-use super::{Judge, observed::Seen, observed::Waiting, series::Series};
+use super::Judge;
+use super::evidence::{
+    observed::{Seen, Waiting},
+    series::Series,
+};
 use crate::ledger::SiteKey;
 use crate::model::{site::SiteId, time::Nanos};
 
 /// Points of a series: times with the least and the most.
 type Points = Vec<(Nanos, u64, u64)>;
 
-/// A part of what a judge keeps.
+/// A part of a judge's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kept {
+pub enum SavedJudge {
     /// What was outstanding at a site.
     Site {
         /// Its number, 0 for what was acquired out of sight.
@@ -39,9 +43,9 @@ pub enum Kept {
 }
 
 impl Judge {
-    /// All that is kept.
+    /// The whole state.
     #[must_use]
-    pub fn kept(&self) -> Vec<Kept> {
+    pub fn saved(&self) -> Vec<SavedJudge> {
         let mut sites: Vec<_> = self.series.iter().collect();
         sites.sort_unstable_by_key(|(key, _)| **key);
         let sites = sites.into_iter().map(|(key, series)| {
@@ -49,7 +53,7 @@ impl Judge {
                 SiteKey::Site(site) => (site.0, 0, 0),
                 SiteKey::Unknown(process, kind) => (0, process.0, kind as u32),
             };
-            Kept::Site {
+            SavedJudge::Site {
                 site,
                 process,
                 kind,
@@ -60,7 +64,7 @@ impl Judge {
         totals.sort_unstable_by_key(|((process, kind), _)| (*process, *kind as u32));
         let totals = totals
             .into_iter()
-            .map(|((process, kind), series)| Kept::Total {
+            .map(|((process, kind), series)| SavedJudge::Total {
                 process: process.0,
                 kind: *kind as u32,
                 points: series.points(),
@@ -76,7 +80,7 @@ impl Judge {
             let watches = seen.watches.iter();
             let mut watches: Vec<_> = watches.map(|(h, series)| (h.0, series.points())).collect();
             watches.sort_unstable();
-            Kept::Seen {
+            SavedJudge::Seen {
                 process: process.0,
                 close_wait,
                 watches,
@@ -85,10 +89,10 @@ impl Judge {
         sites.chain(totals).chain(seen).collect()
     }
 
-    /// Takes a part of what another judge kept.
-    pub fn restore(&mut self, kept: &Kept) {
-        match kept {
-            Kept::Site {
+    /// Takes a part of another judge's state.
+    pub fn restore(&mut self, saved: &SavedJudge) {
+        match saved {
+            SavedJudge::Site {
                 site,
                 process,
                 kind,
@@ -103,7 +107,7 @@ impl Judge {
                     self.series.insert(key, Series::restored(points));
                 }
             }
-            Kept::Total {
+            SavedJudge::Total {
                 process,
                 kind,
                 points,
@@ -115,7 +119,7 @@ impl Judge {
                     self.totals.insert(key, Series::restored(points));
                 }
             }
-            Kept::Seen {
+            SavedJudge::Seen {
                 process,
                 close_wait,
                 watches,
@@ -143,7 +147,7 @@ mod tests {
     use crate::judge::{Config, Observation};
 
     #[test]
-    fn a_judge_made_of_what_another_kept_keeps_the_same() {
+    fn a_judge_made_of_what_another_saved_saves_the_same() {
         let mut judge = Judge::new(Config::default());
         let process = ProcessId::new(7, 70);
         for time in 1..200 {
@@ -160,13 +164,13 @@ mod tests {
             let total = judge.totals.entry((process, Kind::Pipe)).or_default();
             total.push(time, 9);
         }
-        let text = serde_json::to_string(&judge.kept()).unwrap_or_default();
-        let kept: Vec<Kept> = serde_json::from_str(&text).unwrap_or_default();
-        assert_eq!(kept.len(), 4);
+        let text = serde_json::to_string(&judge.saved()).unwrap_or_default();
+        let saved: Vec<SavedJudge> = serde_json::from_str(&text).unwrap_or_default();
+        assert_eq!(saved.len(), 4);
         let mut twin = Judge::new(Config::default());
-        for part in &kept {
+        for part in &saved {
             twin.restore(part);
         }
-        assert_eq!(twin.kept(), judge.kept());
+        assert_eq!(twin.saved(), judge.saved());
     }
 }

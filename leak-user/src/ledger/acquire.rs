@@ -1,9 +1,11 @@
-//! Acquisitions: each is led from its time through the logs of the spaces it was
-//! in, and of the copies made of them meanwhile, to where it is now.
+//! Acquisitions. One arrives about a second after it was made. So it is led through
+//! what happened since: from its time on through the log of the space it was made in,
+//! and through the logs of copies made of that space meanwhile. What is left of it is
+//! then put where it is now.
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 
-use super::addresses::{self, Addresses};
+use super::addresses;
 use super::descriptors::{self, Effect, Fate, Slots};
 use super::entry::{Entry, Origin, Relation};
 use super::process::Loose;
@@ -12,13 +14,13 @@ use super::sites::{Books, Outcome};
 use super::{Ledger, SiteKey, SpaceId};
 use crate::{
     event::Acquired,
-    model::{site::SiteId, time::Nanos},
+    model::{address::AddressRange, site::SiteId, time::Nanos},
 };
 
 /// What a log says of one acquisition.
 struct Journey<T> {
     fate: Fate,
-    /// The copies that got it: where, when, and what of it.
+    /// The copies of the space that got it: which, when, and what of it.
     copies: Vec<(SpaceId, Nanos, T)>,
 }
 
@@ -61,16 +63,17 @@ impl Ledger {
             Class::Mapping => {
                 entry.space = memory;
                 self.know_unknown(entry.space, false, &entry);
-                // An attachment may come without a length.
+                // An attachment of shared memory may come without a length.
                 let end = value.saturating_add(acquired.size.max(1));
-                self.place_mapping(value..end, entry);
+                self.place_mapping((value..end).into(), entry);
             }
             Class::Thread => self.place_thread(acquired.process, acquired.handle, entry),
             Class::Process | Class::Shm => self.place_loose(acquired, entry),
         }
     }
 
-    /// The site, as far as there is room for its record.
+    /// The site it counts for: the unknown one where there is no room for another
+    /// record.
     fn site_of(&mut self, acquired: &Acquired) -> SiteId {
         let Acquired {
             site,
@@ -89,12 +92,14 @@ impl Ledger {
             }
             return site;
         }
-        // Where this fails too, the entry is counted with its process only.
+        // Where there is no room for this record either, only its process counts the
+        // entry.
         let _ = self.record_site(SiteKey::Unknown(process, kind), process, kind, time);
         SiteId::UNKNOWN
     }
 
-    /// What has no site counts for the owner of its space.
+    /// Makes sure that what has no site has a record: it counts for the owner of its
+    /// space.
     fn know_unknown(&mut self, id: SpaceId, table: bool, entry: &Entry) {
         if entry.site != SiteId::UNKNOWN {
             return;
@@ -164,7 +169,7 @@ impl Ledger {
         }
     }
 
-    fn place_mapping(&mut self, range: Addresses, entry: Entry) {
+    fn place_mapping(&mut self, range: AddressRange, entry: Entry) {
         let keep = self.config.keep_exited;
         let mut pending = vec![(entry.space, entry.acquired, vec![range])];
         while let Some((id, from, acquired)) = pending.pop() {
@@ -285,7 +290,8 @@ impl Ledger {
     }
 }
 
-/// A space that nobody holds keeps nothing, whatever its log has lost.
+/// A space that no process holds keeps nothing, even where its log has lost the change
+/// that says so.
 fn certain(fate: Fate, ended: bool) -> Fate {
     match fate {
         Fate::Outstanding if ended => Fate::Gone,
@@ -293,7 +299,7 @@ fn certain(fate: Fate, ended: bool) -> Fate {
     }
 }
 
-/// The end of a space, for what was acquired in it or is a copy there.
+/// What becomes of what is in a space when that ends.
 fn end(at_exit: bool, keep: bool, time: Nanos) -> Fate {
     if at_exit && keep {
         Fate::Held(time)
@@ -302,7 +308,7 @@ fn end(at_exit: bool, keep: bool, time: Nanos) -> Fate {
     }
 }
 
-/// Leads what is on one handle through a log.
+/// Leads what is on one handle through a log. Returns it as it is at the end.
 fn lead(
     log: &Log,
     slot: u64,
@@ -342,9 +348,9 @@ fn lead_ranges(
     log: &Log,
     start: u64,
     from: Nanos,
-    mut ranges: Vec<Addresses>,
+    mut ranges: Vec<AddressRange>,
     keep: bool,
-) -> (Vec<Addresses>, Journey<Vec<Addresses>>) {
+) -> (Vec<AddressRange>, Journey<Vec<AddressRange>>) {
     let mut journey = Journey {
         fate: Fate::Outstanding,
         copies: Vec::new(),

@@ -1,11 +1,7 @@
-//! Ranges of addresses, and what unmapping and moving make of them.
-
-use std::ops::Range;
+//! What unmapping and moving make of ranges of addresses.
 
 use super::releases::Change;
-
-/// Addresses from the first to before the end.
-pub(super) type Addresses = Range<u64>;
+use crate::model::address::AddressRange;
 
 /// mremap: what is at `old` is at `new` from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,17 +13,17 @@ pub(super) struct Move {
 }
 
 impl Move {
-    pub(super) fn source(&self) -> Addresses {
-        self.old..self.old.saturating_add(self.old_length)
+    pub(super) fn source(&self) -> AddressRange {
+        (self.old..self.old.saturating_add(self.old_length)).into()
     }
 
-    pub(super) fn target(&self) -> Addresses {
-        self.new..self.new.saturating_add(self.new_length)
+    pub(super) fn target(&self) -> AddressRange {
+        (self.new..self.new.saturating_add(self.new_length)).into()
     }
 
-    /// Where a piece of the source is afterwards: empty if it was cut off, longer
-    /// if the mapping grew behind it.
-    pub(super) fn moved(&self, piece: &Addresses) -> Addresses {
+    /// Where a piece of the source is afterwards: empty if mremap cut it off, longer if
+    /// mremap made the mapping longer and the piece was its last.
+    pub(super) fn moved(&self, piece: AddressRange) -> AddressRange {
         let (source, target) = (self.source(), self.target());
         let place = |address: u64| {
             let offset = address.saturating_sub(source.start).min(self.new_length);
@@ -38,12 +34,12 @@ impl Move {
         } else {
             place(piece.end)
         };
-        place(piece.start)..end
+        (place(piece.start)..end).into()
     }
 }
 
 /// Removes the addresses in `hole` from `ranges`.
-pub(super) fn subtract(ranges: &mut Vec<Addresses>, hole: &Addresses) {
+pub(super) fn subtract(ranges: &mut Vec<AddressRange>, hole: AddressRange) {
     if hole.is_empty() {
         return;
     }
@@ -51,8 +47,8 @@ pub(super) fn subtract(ranges: &mut Vec<Addresses>, hole: &Addresses) {
         .into_iter()
         .flat_map(|range| {
             [
-                range.start..range.end.min(hole.start),
-                range.start.max(hole.end)..range.end,
+                AddressRange::from(range.start..range.end.min(hole.start)),
+                AddressRange::from(range.start.max(hole.end)..range.end),
             ]
         })
         .filter(|range| !range.is_empty())
@@ -61,10 +57,10 @@ pub(super) fn subtract(ranges: &mut Vec<Addresses>, hole: &Addresses) {
 
 /// What `change` does to a mapping that is at `ranges`, the first of which began
 /// at `start`.
-pub(super) fn on_mapping(change: &Change, start: u64, ranges: &mut Vec<Addresses>) {
+pub(super) fn on_mapping(change: &Change, start: u64, ranges: &mut Vec<AddressRange>) {
     match *change {
         Change::Released { first, last } => {
-            subtract(ranges, &(first..last.saturating_add(1)));
+            subtract(ranges, (first..last.saturating_add(1)).into());
         }
         Change::Detached { first } => {
             let begins = first == start || ranges.first().is_some_and(|r| r.start == first);
@@ -74,17 +70,21 @@ pub(super) fn on_mapping(change: &Change, start: u64, ranges: &mut Vec<Addresses
         }
         Change::Moved(change) => {
             let source = change.source();
-            let mut moved: Vec<Addresses> = ranges
+            let mut moved: Vec<AddressRange> = ranges
                 .iter()
-                .map(|range| range.start.max(source.start)..range.end.min(source.end))
+                .map(|range| range.intersection(source))
                 .filter(|part| !part.is_empty())
-                .map(|part| change.moved(&part))
+                .map(|part| change.moved(part))
                 .filter(|part| !part.is_empty())
                 .collect();
-            subtract(ranges, &source);
-            subtract(ranges, &change.target());
+            subtract(ranges, source);
+            subtract(ranges, change.target());
             ranges.append(&mut moved);
         }
-        _ => {}
+        Change::Freed { .. }
+        | Change::Marked { .. }
+        | Change::Executed
+        | Change::Copied { .. }
+        | Change::Ended { .. } => {}
     }
 }

@@ -1,5 +1,5 @@
-//! Resources with a handle of their own each: descriptors of a table, heap
-//! blocks of a memory. A copy costs nothing until one side changes.
+//! Resources that have a handle each: descriptors of a table, heap blocks of a memory.
+//! A copy of all of them costs nothing until one side changes.
 
 use std::sync::Arc;
 
@@ -22,14 +22,14 @@ pub(super) struct Slots {
     newest: Nanos,
 }
 
-/// How the way of a late acquisition through a log ended.
+/// What the log says has become of an acquisition that arrives late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It is still there.
     Outstanding,
     /// It was released.
     Gone,
-    /// Its process exited with it, which is to be remembered.
+    /// Its process exited at this time and still held it, which is to be remembered.
     Held(Nanos),
 }
 
@@ -85,7 +85,8 @@ impl Slots {
         copy
     }
 
-    /// Puts back an entry of these slots in `space`. The books have it already.
+    /// Puts back an entry of a saved ledger. The records of sites, which are saved too,
+    /// count it already.
     pub(super) fn restore(&mut self, space: SpaceId, slot: u64, entry: Entry) {
         if entry.kind.class() == self.class && !self.entries.contains_key(&slot) {
             self.newest = self.newest.max(entry.acquired);
@@ -101,7 +102,8 @@ impl Slots {
     }
 
     pub(super) fn remove(&mut self, books: &mut Books<'_>, slot: u64, outcome: Outcome) -> bool {
-        // Looking first: a copy must not come apart for a release of nothing.
+        // Looking first: entries that are shared with a copy must not be duplicated for
+        // a release of nothing.
         let Some(&entry) = self.get(slot) else {
             return false;
         };
@@ -115,7 +117,7 @@ impl Slots {
         books.leave(&mut self.tally, handle, entry, outcome);
     }
 
-    /// Puts an acquisition, whose fate since is known, where it belongs.
+    /// Takes an acquisition of which it is known what became of it since.
     pub(super) fn settle(&mut self, books: &mut Books<'_>, slot: u64, entry: Entry, fate: Fate) {
         let relation = self.get(slot).map(|present| present.relation_to(&entry));
         if let Some(Relation::Same) = relation {
@@ -154,7 +156,7 @@ impl Slots {
         }
     }
 
-    /// Puts another entry in the place of one, which was the same resource.
+    /// Replaces an entry by one that says better what the same resource is.
     pub(super) fn replace(&mut self, books: &mut Books<'_>, slot: u64, entry: Entry) {
         self.remove(books, slot, Outcome::Corrected);
         self.insert(books, slot, entry);
@@ -178,7 +180,7 @@ impl Slots {
         true
     }
 
-    /// Ends all entries that `goes` says. Returns how many.
+    /// Ends all entries of which `goes` is true. Returns how many.
     pub(super) fn end(
         &mut self,
         books: &mut Books<'_>,
@@ -220,7 +222,8 @@ impl Slots {
         if tally.own() == 0 {
             return;
         }
-        // In an order that does not hang on the table's seed: samples are kept of these.
+        // In the same order each time, whatever the map's seed: which samples are kept
+        // depends on it.
         let mut order: Vec<(u64, &Entry)> = entries.iter().map(|(&slot, e)| (slot, e)).collect();
         order.sort_unstable_by_key(|(slot, entry)| (entry.acquired, *slot));
         for (slot, entry) in order {

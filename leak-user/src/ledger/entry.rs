@@ -36,8 +36,8 @@ pub(super) struct Entry {
     pub(super) site: SiteId,
     /// Bytes of a mapping's piece, a segment or a block, else 0.
     pub(super) size: u64,
-    /// Where it was acquired: anywhere else it is a copy, so that copying a
-    /// whole table touches no entry.
+    /// The space in which it was acquired. In any other space the entry is a copy: so a
+    /// whole table is copied without a change to its entries.
     pub(super) space: SpaceId,
     pub(super) kind: Kind,
     /// Never [`Origin::Inherited`]: that follows from `space`.
@@ -56,12 +56,12 @@ pub(super) enum Relation {
     Earlier,
     /// It was acquired after.
     Later,
-    /// It was found, and this is how it had been acquired.
+    /// It was only found, and what arrives is its acquisition.
     Found,
 }
 
 impl Entry {
-    /// What this is to a holder of `space`.
+    /// How the holders of `space` came to it.
     pub(super) fn origin_in(&self, space: SpaceId) -> Origin {
         match self.origin {
             Origin::Preexisting => Origin::Preexisting,
@@ -97,8 +97,8 @@ impl Entry {
         }
     }
 
-    /// Whether a release at `time`, of what had been acquired at `acquired` as
-    /// far as the kernel knew, ends this.
+    /// Whether a release at `time` ends this. `acquired` is when the released resource
+    /// had been acquired, if the kernel knew.
     pub(super) fn ends_by(&self, time: Nanos, acquired: Option<Nanos>) -> bool {
         self.acquired < time || acquired == Some(self.acquired)
     }

@@ -75,8 +75,9 @@ impl Ledger {
         self.memories.create(child, time, Memory::new())
     }
 
-    /// The baseline saw the child before its fork was told: only what the parent
-    /// acquired before and is yet to arrive concerns it.
+    /// A fork whose child is known already: the baseline read it before the fork was
+    /// told. It has all that the parent had, but for acquisitions that have not arrived
+    /// yet.
     fn forked_known(&mut self, forked: &Forked) {
         let Forked { time, child, .. } = *forked;
         let Some(parent) = self.processes.get(&forked.parent) else {
@@ -199,7 +200,8 @@ impl Ledger {
         process.comm = comm;
         process.generation = process.generation.saturating_add(1);
         process.executed = Some(time);
-        // Marks set by fcntl are not followed.
+        // What fcntl(2) marks as close-on-exec is not followed: `/proc` has to say what
+        // is left.
         process.doubt(time);
         let tally = &mut process.tally;
         process.threads.retain(|&handle, entry| {
@@ -291,8 +293,8 @@ impl Ledger {
         self.exited.push_back((time, id));
     }
 
-    /// Forgets exited processes whose last acquisitions have arrived, but for those
-    /// that are to be remembered or left a segment behind.
+    /// Forgets exited processes whose last acquisitions have arrived. Those stay of
+    /// which it is to be remembered what they held, or that left a segment behind.
     pub(super) fn forget_exited(&mut self) {
         let mut kept = std::mem::take(&mut self.kept);
         kept.retain(|&id| {

@@ -29,7 +29,7 @@ impl Lifetimes {
         &self.0
     }
 
-    /// The same again; of another length, what fits.
+    /// The histogram with these counts; further ones are left out.
     #[must_use]
     pub fn from_counts(counts: &[u32]) -> Lifetimes {
         let mut lifetimes = Lifetimes::default();

@@ -3,13 +3,14 @@
 //! Acquisitions arrive about a second late (they are promoted from the kernel's
 //! young table), everything else at once. So descriptor tables and memories keep
 //! a short log of what happened to them, and a late acquisition is led through it
-//! (`acquire`). The ledger reads no clock and no file: `/proc` comes to it as
-//! snapshots ([`Ledger::reconcile`]). Logs, processes and sites are bounded here, what
+//! (`acquire`). The ledger reads no clock and no file: what `/proc` shows comes to it by
+//! [`Ledger::baseline`] and [`Ledger::reconcile`]. Logs, processes and sites are bounded here, what
 //! is outstanding by the kernel's own limits.
 
 mod acquire;
 mod addresses;
 mod descriptors;
+mod details;
 mod entry;
 mod lifecycle;
 mod lifetimes;
@@ -29,13 +30,14 @@ use std::collections::VecDeque;
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 
+pub use details::SiteDetail;
 pub use entry::{Counts, Origin};
 pub use lifetimes::Lifetimes;
 pub use process::Comm;
-pub use query::{Holding, Inherited, ProcessView, SiteDetail, Zombie};
-pub use reconcile::{BaselineProcess, Reconciled, Snapshot};
+pub use query::{Holding, Inherited, ProcessView, Zombie};
+pub use reconcile::{BaselineProcess, Reconciled, Shown};
 pub use sites::{Held, Sample, SiteKey, SiteRecord};
-pub use state::Piece;
+pub use state::SavedLedger;
 
 use crate::model::hash::Map;
 use crate::{
@@ -54,8 +56,9 @@ use spaces::{SpaceId, Spaces};
 pub struct Config {
     /// Remember what processes held when they exited.
     pub keep_exited: bool,
-    /// Every acquisition of a descriptor or of memory is told when it is made: what is
-    /// found and released needs no log for one that comes late.
+    /// Every acquisition of a descriptor or of memory is told when it is made. So a
+    /// release that finds its resource needs no entry in a log: no acquisition comes
+    /// late to ask for it.
     pub all_events: bool,
     /// Processes known at a time; the events of further ones are ignored. About
     /// 2 KiB each, without what they hold.
@@ -94,11 +97,11 @@ pub struct Totals {
     /// Changes that fell out of a log before their time: their processes need to
     /// be reconciled.
     pub log_overflows: u64,
-    /// Acquisitions whose site was not kept for want of room.
+    /// Acquisitions whose site was not kept because there was no room.
     pub sites_refused: u64,
-    /// Events of processes that were not kept for want of room.
+    /// Events of processes that were not kept because there was no room.
     pub processes_refused: u64,
-    /// Exited processes forgotten for want of room.
+    /// Exited processes forgotten to make room.
     pub exited_forgotten: u64,
 }
 
@@ -165,12 +168,12 @@ impl Ledger {
                 if let Some(process) = self.processes.get_mut(process) {
                     process.uncovered.insert(*cause);
                 }
-            } // What stacks look like, or was not acquired, is not the ledger's matter.
+            }
         }
     }
 
-    /// Takes the kernel's count of all acquisitions at a site, those that died
-    /// young included. A count lower than the last one began anew.
+    /// Takes the kernel's count of all acquisitions at a site, those that died young
+    /// included. A count that is lower than the last one started again from 0.
     pub fn site_acquired(&mut self, site: SiteId, total: u64) {
         self.sites.counted(site, total);
     }

@@ -43,13 +43,14 @@ pub(super) struct Process {
     pub(super) exited: Option<Nanos>,
     pub(super) table: SpaceId,
     pub(super) memory: SpaceId,
-    /// What it used before, until when.
+    /// The spaces it used before, and until when.
     pub(super) former_tables: Vec<(Nanos, SpaceId)>,
     pub(super) former_memories: Vec<(Nanos, SpaceId)>,
     pub(super) threads: Map<Handle, Entry>,
     /// Its fork was told.
     pub(super) fork_told: bool,
-    /// Threads that ended lately: those that end with the process are held at its exit.
+    /// Threads that ended lately. If the process exits now, they ended with it: then
+    /// they were held at its exit.
     pub(super) ended_threads: Vec<(Nanos, Handle, Entry)>,
     pub(super) children: Set<Handle>,
     /// Counts threads, children and segments.

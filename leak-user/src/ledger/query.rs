@@ -1,21 +1,19 @@
-//! Looking into the ledger: processes, sites, and what is outstanding of them.
+//! Looking into the ledger: processes, what each holds, and sites. What is outstanding of
+//! sites one by one is in `details`.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 
 use super::entry::{Counts, Entry, Origin};
 use super::process::{Comm, Process};
-use super::sites::{Sample, SiteKey, SiteRecord};
+use super::sites::{SiteKey, SiteRecord};
 use super::spaces::SpaceId;
 use super::{Ledger, Totals};
 use crate::{
     event::Uncovered,
     model::{site::SiteId, time::Nanos},
 };
-
-/// Acquisition times kept of one site in a [`SiteDetail`].
-const DETAIL_TIMES: usize = 256;
 
 /// A process as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,19 +86,6 @@ pub struct Holding {
     /// `/proc` should say the kind.
     pub kind_guessed: bool,
     pub close_on_exec: bool,
-}
-
-/// What is outstanding of a site.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SiteDetail {
-    pub count: u64,
-    pub bytes: u64,
-    pub oldest: Nanos,
-    /// The three oldest and the two newest.
-    pub samples: Vec<Sample>,
-    /// When it was acquired, ascending: all times up to 256 of them, else every
-    /// n-th, the first and the last among them. What was only found has none.
-    pub times: Vec<Nanos>,
 }
 
 impl Ledger {
@@ -309,8 +294,8 @@ impl Ledger {
         Some((entry.key(table.owner), entry.acquired))
     }
 
-    /// Descriptors that programs hold because whoever started them had them open,
-    /// and has closed his own since. Those of the three standard descriptors, which
+    /// Descriptors that programs hold because the process that started them had them open,
+    /// and has closed its own since. Those of the three standard descriptors, which
     /// are meant to be handed on, are left out.
     #[must_use]
     pub fn inherited(&self) -> Vec<Inherited> {
@@ -353,99 +338,4 @@ impl Ledger {
             .and_then(|table| table.content.get(handle.value()));
         entry.is_some_and(|entry| entry.acquired == acquired)
     }
-
-    /// What is outstanding of the sites that are wanted, in one pass over
-    /// everything: ask for all at once.
-    #[must_use]
-    pub fn details(&self, wanted: impl Fn(SiteKey) -> bool) -> HashMap<SiteKey, SiteDetail> {
-        let mut found: HashMap<SiteKey, Vec<(Sample, bool)>> = HashMap::new();
-        let mut add = |owner, handle, entry: &Entry| {
-            let key = entry.key(owner);
-            if wanted(key) {
-                let sample = Sample {
-                    acquired: entry.acquired,
-                    handle,
-                    size: entry.size,
-                };
-                let samples = found.entry(key).or_default();
-                samples.push((sample, entry.was_found()));
-            }
-        };
-        let own = |entry: &Entry, space| {
-            matches!(entry.origin_in(space), Origin::Traced | Origin::Adopted)
-        };
-        for (id, space) in self.tables.iter() {
-            if space.content.tally().own() > 0 {
-                for (handle, entry) in space.content.iter().filter(|(_, e)| own(e, id)) {
-                    add(space.owner, handle, entry);
-                }
-            }
-        }
-        for (id, space) in self.memories.iter() {
-            if space.content.heap.tally().own() > 0 {
-                for (handle, entry) in space.content.heap.iter().filter(|(_, e)| own(e, id)) {
-                    add(space.owner, handle, entry);
-                }
-            }
-            if space.content.regions.tally().own() > 0 {
-                let mut first: HashSet<u64> = HashSet::new();
-                for (range, number, entry) in space.content.regions.iter() {
-                    if own(entry, id) && first.insert(number) {
-                        add(space.owner, Handle::new(Class::Mapping, range.start), entry);
-                    }
-                }
-            }
-        }
-        for (&id, process) in &self.processes {
-            for (&handle, entry) in process
-                .threads
-                .iter()
-                .filter(|(_, e)| own(e, SpaceId::NONE))
-            {
-                add(id, handle, entry);
-            }
-        }
-        for (&handle, loose) in &self.loose {
-            if own(&loose.entry, SpaceId::NONE) {
-                add(loose.owner, handle, &loose.entry);
-            }
-        }
-        found
-            .into_iter()
-            .map(|(key, samples)| (key, self.detail(key, samples)))
-            .collect()
-    }
-
-    fn detail(&self, key: SiteKey, mut found: Vec<(Sample, bool)>) -> SiteDetail {
-        found.sort_unstable();
-        let times: Vec<Nanos> = found
-            .iter()
-            .filter(|(_, adopted)| !adopted)
-            .map(|(sample, _)| sample.acquired)
-            .collect();
-        let newest = found.len().saturating_sub(2).max(3);
-        let samples = found
-            .iter()
-            .enumerate()
-            .filter(|&(index, _)| index < 3 || index >= newest)
-            .map(|(_, &(sample, _))| sample)
-            .collect();
-        SiteDetail {
-            count: found.len() as u64,
-            bytes: self.site(key).map_or(0, |record| record.bytes),
-            oldest: found.first().map_or(0, |(sample, _)| sample.acquired),
-            samples,
-            times: every_nth(&times, DETAIL_TIMES),
-        }
-    }
-}
-
-/// At most `limit` of `times`, evenly, with the first and the last.
-fn every_nth(times: &[Nanos], limit: usize) -> Vec<Nanos> {
-    if times.len() <= limit {
-        return times.to_vec();
-    }
-    (0..limit)
-        .map(|index| times[index * (times.len() - 1) / (limit - 1)])
-        .collect()
 }

@@ -5,13 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 
-use super::addresses::Addresses;
 use super::entry::{Entry, Origin};
 use super::process::{Comm, Loose};
 use super::sites::Outcome;
 use super::spaces::SpaceId;
 use super::{Ledger, SiteKey};
-use crate::model::{site::SiteId, time::Nanos};
+use crate::model::{address::AddressRange, site::SiteId, time::Nanos};
 
 /// A process as the trace finds it at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,26 +21,24 @@ pub struct BaselineProcess {
     /// When reading it began.
     pub time: Nanos,
     pub descriptors: Vec<(u32, Kind)>,
-    /// First address and the one behind the last.
-    pub mappings: Vec<(u64, u64)>,
+    pub mappings: Vec<AddressRange>,
     pub threads: Vec<Handle>,
     pub children: Vec<Handle>,
 }
 
 /// What `/proc` shows of a process. What was not read is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct Shown {
     /// When reading it began.
     pub time: Nanos,
     pub descriptors: Option<Vec<(u32, Kind)>>,
-    /// First address and the one behind the last.
-    pub mappings: Option<Vec<(u64, u64)>>,
+    pub mappings: Option<Vec<AddressRange>>,
     pub threads: Option<Vec<Handle>>,
-    /// Handles that the kernel's young table holds of the process, read after the
-    /// rest. They are not adopted: they arrive or go by themselves. May be empty;
-    /// then what is adopted may be young, and is dropped by the next snapshot.
+    /// Handles that the kernel's young table has of the process, read after the rest.
+    /// They are not adopted: they will be promoted, or are released young. Where this
+    /// list is empty, something young may be adopted; the next comparison drops it.
     pub young: Vec<Handle>,
-    /// What is unknown was there before the trace.
+    /// What is shown and not known was there before the trace.
     pub adopt_as_preexisting: bool,
 }
 
@@ -79,11 +76,9 @@ impl Ledger {
             self.found_descriptor(table, slot, kind, time, Origin::Preexisting);
         }
         if let Some((content, mut books)) = self.memory_books(memory) {
-            for &(start, end) in &baseline.mappings {
+            for &range in &baseline.mappings {
                 let entry = preexisting(Kind::Mapping, memory, time);
-                content
-                    .regions
-                    .add_to_gaps(&mut books, &(start..end), entry);
+                content.regions.add_to_gaps(&mut books, range, entry);
             }
         }
         for &handle in &baseline.threads {
@@ -95,12 +90,12 @@ impl Ledger {
     }
 
     /// Compares what is known of a process with what `/proc` shows. What was
-    /// acquired before the snapshot and is not in it is released; descriptors that
+    /// acquired before that was read and is not shown is released; descriptors that
     /// are not known are adopted.
     ///
     /// The process is certain again if everything that had been in doubt has
     /// arrived, that is if the horizon had passed it.
-    pub fn reconcile(&mut self, id: ProcessId, snapshot: &Snapshot) -> Reconciled {
+    pub fn reconcile(&mut self, id: ProcessId, shown: &Shown) -> Reconciled {
         let mut reconciled = Reconciled::default();
         let Some(process) = self.processes.get(&id) else {
             return reconciled;
@@ -109,37 +104,37 @@ impl Ledger {
             return reconciled;
         }
         if process.lossy {
-            // The end of a sharing may be what was lost: two processes must not
-            // drop each other's resources.
-            self.own_table(id, snapshot.time, false);
-            self.own_memory(id, snapshot.time);
+            // The event that was lost may have ended the sharing of this space. What
+            // `/proc` shows of one process must not drop what the other holds.
+            self.own_table(id, shown.time, false);
+            self.own_memory(id, shown.time);
         }
         let Some(process) = self.processes.get(&id) else {
             return reconciled;
         };
         let (table, memory) = (process.table, process.memory);
-        self.latest = self.latest.max(snapshot.time);
-        if let Some(shown) = &snapshot.descriptors {
-            self.reconcile_descriptors(table, shown, snapshot, &mut reconciled);
+        self.latest = self.latest.max(shown.time);
+        if let Some(descriptors) = &shown.descriptors {
+            self.reconcile_descriptors(table, descriptors, shown, &mut reconciled);
         }
-        if let Some(shown) = &snapshot.mappings
+        if let Some(mappings) = &shown.mappings
             && let Some((content, mut books)) = self.memory_books(memory)
         {
-            let shown = sorted(shown);
+            let mappings = sorted(mappings);
             let regions = &mut content.regions;
-            reconciled.released += regions.keep_only(&mut books, &shown, snapshot.time);
+            reconciled.released += regions.keep_only(&mut books, &mappings, shown.time);
         }
-        if let Some(shown) = &snapshot.threads {
-            reconciled.released += self.reconcile_threads(id, shown, snapshot.time);
+        if let Some(threads) = &shown.threads {
+            reconciled.released += self.reconcile_threads(id, threads, shown.time);
         }
         self.totals.reconciled += reconciled.released;
-        if !snapshot.adopt_as_preexisting {
+        if !shown.adopt_as_preexisting {
             self.totals.adopted += reconciled.adopted;
         }
         let horizon = self.horizon;
         if let Some(process) = self.processes.get_mut(&id)
-            && snapshot.descriptors.is_some()
-            && snapshot.time >= process.uncertain
+            && shown.descriptors.is_some()
+            && shown.time >= process.uncertain
             && horizon >= process.uncertain
         {
             process.needs_reconcile = false;
@@ -156,12 +151,12 @@ impl Ledger {
     fn reconcile_descriptors(
         &mut self,
         table: SpaceId,
-        shown: &[(u32, Kind)],
-        snapshot: &Snapshot,
+        descriptors: &[(u32, Kind)],
+        shown: &Shown,
         reconciled: &mut Reconciled,
     ) {
-        let time = snapshot.time;
-        let kinds: HashMap<u64, Kind> = shown
+        let time = shown.time;
+        let kinds: HashMap<u64, Kind> = descriptors
             .iter()
             .map(|&(descriptor, kind)| (u64::from(descriptor), kind))
             .collect();
@@ -173,14 +168,14 @@ impl Ledger {
                         .is_none_or(|&kind| !may_be(entry.kind, kind) && !entry.kind_guessed)
             });
         }
-        let origin = if snapshot.adopt_as_preexisting {
+        let origin = if shown.adopt_as_preexisting {
             Origin::Preexisting
         } else {
             Origin::Adopted
         };
         for (&slot, &kind) in &kinds {
             let handle = Handle::new(Class::Descriptor, slot);
-            if snapshot.young.contains(&handle) {
+            if shown.young.contains(&handle) {
                 continue;
             }
             if self.found_descriptor(table, slot, kind, time, origin) {
@@ -247,8 +242,8 @@ impl Ledger {
         true
     }
 
-    fn reconcile_threads(&mut self, id: ProcessId, shown: &[Handle], time: Nanos) -> u64 {
-        let shown: HashSet<Handle> = shown.iter().copied().collect();
+    fn reconcile_threads(&mut self, id: ProcessId, threads: &[Handle], time: Nanos) -> u64 {
+        let shown: HashSet<Handle> = threads.iter().copied().collect();
         let Some((process, mut books)) = self.own_books(id) else {
             return 0;
         };
@@ -309,14 +304,11 @@ fn preexisting(kind: Kind, space: SpaceId, time: Nanos) -> Entry {
 }
 
 /// Sorted by their first address, without those that are empty.
-fn sorted(shown: &[(u64, u64)]) -> Vec<Addresses> {
-    let mut shown: Vec<Addresses> = shown
-        .iter()
-        .map(|&(start, end)| start..end)
-        .filter(|range| !range.is_empty())
-        .collect();
-    shown.sort_by_key(|range| range.start);
-    shown
+fn sorted(mappings: &[AddressRange]) -> Vec<AddressRange> {
+    let ranges = mappings.iter().copied().filter(|range| !range.is_empty());
+    let mut sorted: Vec<AddressRange> = ranges.collect();
+    sorted.sort_by_key(|range| range.start);
+    sorted
 }
 
 /// Whether what was acquired as `known` may be what `/proc` shows as `shown`: an

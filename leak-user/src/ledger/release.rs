@@ -11,8 +11,8 @@ use crate::{
     model::time::Nanos,
 };
 
-/// Threads that end so shortly before their process count as held at its exit:
-/// the kernel ends them one by one.
+/// Threads that end within this time before their process count as held at its exit:
+/// when a process exits, the kernel ends its threads one by one.
 const ENDING: Nanos = 100_000_000;
 
 /// Ended threads remembered of a process.
@@ -169,10 +169,10 @@ impl Ledger {
             return;
         };
         if let Some((memory, mut books)) = self.memory_books(id) {
-            let range = first..last.saturating_add(1);
+            let range = (first..last.saturating_add(1)).into();
             memory
                 .regions
-                .cut(&mut books, &range, Outcome::Released, |entry| {
+                .cut(&mut books, range, Outcome::Released, |entry| {
                     entry.acquired < time
                 });
         }
@@ -221,7 +221,7 @@ impl Ledger {
             first: target.start,
             last: target.end - 1,
         };
-        // Just before: what was there is gone, the new mapping is not.
+        // Just before the call: it ends what was mapped there, and not the new mapping.
         self.log_memory(id, remapped.time.saturating_sub(1), released);
         self.acquired(&crate::event::Acquired {
             time: remapped.time,
@@ -229,7 +229,7 @@ impl Ledger {
             kind: Kind::Mapping,
             handle: Handle::new(Class::Mapping, target.start),
             site: remapped.site,
-            size: target.end - target.start,
+            size: target.length(),
             close_on_exec: false,
             kind_guessed: false,
             maybe_existed: false,

@@ -7,8 +7,8 @@ use super::{addresses::Move, spaces::SpaceId};
 use crate::model::hash::Set;
 use crate::model::time::Nanos;
 
-/// Changes kept of one space. 64 bytes each: 256 KiB at most, of a space where all
-/// of it happens within the nursery.
+/// Changes kept of one space, 64 bytes each. So a log takes at most 256 KiB, which only
+/// a space does where this much happens within the nursery's age.
 pub(super) const LOG_ENTRIES: usize = 4096;
 
 /// What happened in a space to acquisitions before it.
@@ -32,8 +32,9 @@ pub(super) enum Change {
     Ended { at_exit: bool },
 }
 
-/// Changes recorded between two looks for what is dispensable, and the newest ones,
-/// which are left out of it: another CPU's change may still belong between them.
+/// This many new changes make it worth looking for dispensable ones again; and as many
+/// of the newest are left out of that, as a change from another CPU may still belong
+/// between them.
 const NEWEST: usize = LOG_ENTRIES / 4;
 
 /// Changes in the order of their times.
@@ -50,8 +51,8 @@ impl Log {
         self.changes.len() >= LOG_ENTRIES && self.since >= NEWEST
     }
 
-    /// Drops copies for which `is_gone`, and releases that a later one of the same handle
-    /// repeats: a loop that opens and closes has the same few numbers again and again.
+    /// Drops copies of which `is_gone` is true, and releases that are repeated later: a
+    /// loop that opens and closes releases the same few numbers again and again.
     pub(super) fn make_room(&mut self, is_gone: impl Fn(SpaceId) -> bool) {
         self.since = 0;
         self.changes
@@ -62,9 +63,10 @@ impl Log {
         for (index, (_, change)) in self.changes.range(..newest).enumerate().rev() {
             match *change {
                 Change::Released { first, last } => stays[index] = repeated.insert((first, last)),
-                // A block is not a range: no range ends before it begins.
+                // A key that no range has: no range ends before it begins.
                 Change::Freed { address } => stays[index] = repeated.insert((address, 0)),
-                // What was released before is not in the copy, or has not moved.
+                // A later release does not stand for one before this: what went before
+                // is not in the copy, or has not moved.
                 Change::Copied { .. } | Change::Moved(_) => repeated.clear(),
                 Change::Detached { .. }
                 | Change::Marked { .. }
@@ -86,7 +88,8 @@ impl Log {
         if overflow {
             self.changes.pop_front();
         }
-        // Records of several CPUs arrive almost in order: this rarely steps.
+        // Records of several CPUs arrive almost in order: this loop rarely takes a
+        // step.
         let mut index = self.changes.len();
         while index > 0 && self.changes[index - 1].0 > time {
             index -= 1;

@@ -13,7 +13,7 @@ use crate::{
 /// How many resources held at exit a site keeps one by one.
 const HELD_SAMPLES: usize = 256;
 
-/// What resources are counted by.
+/// A site, or what stands for it: resources are counted by these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SiteKey {
     Site(SiteId),
@@ -44,7 +44,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// As it was before.
+    /// What a saved ledger says was held.
     pub(super) fn restored(
         exit: Nanos,
         count: u64,
@@ -67,6 +67,14 @@ impl Held {
         self.skipped
     }
 
+    /// The three oldest and the two newest.
+    #[must_use]
+    pub fn examples(&self) -> Vec<Sample> {
+        let mut samples = self.samples.clone();
+        samples.sort_unstable();
+        oldest_and_newest(&samples).copied().collect()
+    }
+
     fn add(&mut self, exit: Nanos, sample: Sample) {
         self.exit = exit;
         if self.count.is_multiple_of(self.skipped + 1) {
@@ -83,6 +91,13 @@ impl Held {
         self.count += 1;
         self.bytes = self.bytes.saturating_add(sample.size);
     }
+}
+
+/// The three oldest and the two newest of what is in the order of its times.
+pub(super) fn oldest_and_newest<T>(ordered: &[T]) -> impl Iterator<Item = &T> {
+    let newest = ordered.len().saturating_sub(2).max(3);
+    let oldest = ordered.iter().take(3);
+    oldest.chain(ordered.iter().skip(newest))
 }
 
 /// A site and what is known of it.
@@ -256,8 +271,8 @@ impl Sites {
         }
     }
 
-    /// Takes the kind of a site's first resource, which `/proc` knew better than the
-    /// call that acquired it.
+    /// Takes the kind of a site's first resource. `/proc` knows it better than the call
+    /// that acquired it.
     pub(super) fn corrected(&mut self, site: SiteId, kind: Kind) {
         if let Some(record) = self.records.get_mut(&SiteKey::Site(site))
             && record.promoted == 0
@@ -278,14 +293,14 @@ impl Sites {
     }
 }
 
-/// Where an entry is, and all that counts it.
+/// All that counts an entry, and the space that it is in.
 pub(super) struct Books<'a> {
     pub(super) sites: &'a mut Sites,
     pub(super) totals: &'a mut Totals,
     /// The latest time there was.
     pub(super) time: Nanos,
     pub(super) space: SpaceId,
-    /// Whom what has no site counts for.
+    /// The process that the entries without a site count for.
     pub(super) owner: ProcessId,
 }
 

@@ -23,9 +23,10 @@ impl SpaceId {
 /// A descriptor table or a memory.
 #[derive(Debug)]
 pub(super) struct Space<C> {
-    /// Whom it was made for: what has no site counts for this process.
+    /// The process that it was made for: what has no site counts for it.
     pub(super) owner: ProcessId,
-    /// The processes that use it; nobody: it ended and waits for late acquisitions.
+    /// The processes that use it. Where there is none, it ended and waits for late
+    /// acquisitions.
     pub(super) holders: Vec<ProcessId>,
     pub(super) log: Log,
     /// Acquisitions before this time may arrive in the name of another process
@@ -156,7 +157,8 @@ impl<C> Spaces<C> {
             return false;
         };
         if space.log.wants_room() {
-            // Looked through apart from the spaces, which say whose copies are gone.
+            // The log is taken out meanwhile: whether a copy is gone is asked of all
+            // spaces.
             let mut log = std::mem::take(&mut space.log);
             log.make_room(|to| !self.spaces.contains_key(&to));
             if let Some(space) = self.spaces.get_mut(&id) {
@@ -200,7 +202,8 @@ impl<C> Spaces<C> {
 
     /// Forgets what no acquisition after `horizon` can need.
     pub(super) fn prune(&mut self, horizon: Nanos) {
-        // Ends arrive almost in order; one out of order waits for its neighbour.
+        // Ends arrive almost in order. One that is out of order waits until the one
+        // before it goes.
         while let Some(&(time, id)) = self.ended.front() {
             if time > horizon {
                 break;

@@ -119,13 +119,13 @@ impl Proc {
         self.of(self.memory_of(pid), &format!("map_files/{start:x}-{end:x}"))
     }
 
-    /// First and behind-last addresses of the mappings that mmap may have made.
+    /// The addresses of the mappings that mmap may have made.
     #[must_use]
-    pub fn mapping_ranges(&self, pid: u32) -> Option<Vec<(u64, u64)>> {
+    pub fn mapping_ranges(&self, pid: u32) -> Option<Vec<AddressRange>> {
         let mut ranges = Vec::new();
         self.each_mapping(pid, |mapping| {
             if mapping.may_be_from_mmap() {
-                ranges.push((mapping.range.start, mapping.range.end));
+                ranges.push(mapping.range);
             }
         })?;
         Some(ranges)

@@ -4,65 +4,123 @@
 
 use std::collections::HashMap;
 
-use leak_common::{Handle, ProcessId};
+use leak_common::{Handle, Kind, ProcessId};
 
-use crate::judge::observed::Waiting;
-use crate::judge::{Config, Opinion, SECOND};
+use super::{EXAMPLES, Rule, Subject, example};
+use crate::judge::evidence::{observed::Waiting, round::Round, site::Site};
+use crate::judge::opinion::Opinion;
+use crate::judge::{Config, SECOND};
+use crate::ledger::{Sample, SiteKey};
 use crate::model::report::Verdict;
 use crate::model::time::{Nanos, seconds};
 
-/// Fewer are not ever more.
+/// From this many on, it can be said whether there are ever more.
 const SEVERAL: usize = 3;
 
-/// So many are more than a pool forgets, however they came.
+/// No pool forgets this many: they are a leak however they came.
 const MANY: usize = 100;
 
+/// The sockets by site: those that have waited for long enough to count, the longest first.
+#[derive(Default)]
+pub(super) struct CloseWait(HashMap<SiteKey, Vec<Closed>>);
+
 /// One of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::judge) struct Closed {
-    pub(in crate::judge) process: ProcessId,
-    pub(in crate::judge) handle: Handle,
-    pub(in crate::judge) acquired: Nanos,
-    pub(in crate::judge) waiting: Waiting,
+struct Closed {
+    process: ProcessId,
+    handle: Handle,
+    acquired: Nanos,
+    waiting: Waiting,
+}
+
+impl Rule for CloseWait {
+    fn name() -> &'static str {
+        "close-wait"
+    }
+
+    fn gather(round: &Round<'_>) -> CloseWait {
+        let age = age(round.config, round.window());
+        let mut sites: HashMap<SiteKey, Vec<Closed>> = HashMap::new();
+        for (process, seen) in round.seen.iter() {
+            for (&handle, waiting) in &seen.close_wait {
+                if round.now.saturating_sub(waiting.since) >= age
+                    && let Some((key, acquired)) = round.ledger.site_on(process, handle)
+                {
+                    sites.entry(key).or_default().push(Closed {
+                        process,
+                        handle,
+                        acquired,
+                        waiting: waiting.clone(),
+                    });
+                }
+            }
+        }
+        for closed in sites.values_mut() {
+            closed.sort_unstable_by_key(|one| (one.waiting.since, one.handle));
+        }
+        CloseWait(sites)
+    }
+
+    fn sites(&self) -> Vec<SiteKey> {
+        self.0.keys().copied().collect()
+    }
+
+    fn weigh(&self, site: &Site<'_>, opinion: &mut Opinion) {
+        let closed = self.of(site.key);
+        let (Some(first), Some(last)) = (closed.first(), closed.last()) else {
+            return;
+        };
+        let apart = last.waiting.since.saturating_sub(first.waiting.since);
+        let ever_more = closed.len() >= SEVERAL && apart.saturating_mul(4) >= site.window();
+        let growing = closed.len() >= SEVERAL && opinion.verdict <= Verdict::Suspect;
+        let verdict = match ever_more || growing || closed.len() >= MANY {
+            true => Verdict::Leak,
+            false => Verdict::Suspect,
+        };
+        let waits_for = "more of them, or their owner's close";
+        opinion.worsen(Self::name(), verdict, waits_for);
+        let waits = match closed.len() {
+            1 => "1 waits".to_owned(),
+            many => format!("{many} wait"),
+        };
+        let longest = seconds(site.now.saturating_sub(first.waiting.since));
+        opinion.support(
+            closed.len() as f64 / SEVERAL as f64,
+            longest,
+            format!(
+                "{waits} in CLOSE_WAIT for up to {longest:.1} s: the peer{} has closed, this process has not",
+                most_often(closed)
+            ),
+        );
+    }
+
+    fn examples(&self, site: SiteKey) -> Vec<Sample> {
+        let closed = self.of(site).iter().take(EXAMPLES);
+        closed
+            .map(|one| example(one.acquired, one.handle))
+            .collect()
+    }
+
+    fn subject(&self, site: SiteKey) -> Option<Subject> {
+        let closed = self.of(site);
+        Some(Subject {
+            process: closed.first()?.process,
+            kind: Kind::Socket,
+            outstanding: closed.len() as u64,
+            samples: Vec::new(),
+        })
+    }
+}
+
+impl CloseWait {
+    fn of(&self, site: SiteKey) -> &[Closed] {
+        self.0.get(&site).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// From when on a socket counts: as long as it takes for a busy owner to look, and
 /// sooner where the window is short.
-pub(in crate::judge) fn age(config: &Config, window: Nanos) -> Nanos {
+fn age(config: &Config, window: Nanos) -> Nanos {
     config.close_wait.min((window / 3).max(3 * SECOND))
-}
-
-/// Adds to an opinion what sockets say that wait for their owner's close. They have
-/// waited for long enough to count; `window` is the time observed.
-pub(in crate::judge) fn judge(closed: &[Closed], now: Nanos, window: Nanos, opinion: &mut Opinion) {
-    let mut since: Vec<Nanos> = closed.iter().map(|one| one.waiting.since).collect();
-    since.sort_unstable();
-    let (Some(&first), Some(&last)) = (since.first(), since.last()) else {
-        return;
-    };
-    let ever_more = closed.len() >= SEVERAL && last.saturating_sub(first) * 4 >= window;
-    let growing = closed.len() >= SEVERAL && opinion.verdict <= Verdict::Suspect;
-    let verdict = match ever_more || growing || closed.len() >= MANY {
-        true => Verdict::Leak,
-        false => Verdict::Suspect,
-    };
-    if verdict < opinion.verdict {
-        opinion.rule = "close-wait";
-        opinion.verdict = verdict;
-        opinion.waits_for = (verdict == Verdict::Suspect)
-            .then(|| "more of them, or their owner's close".to_owned());
-    }
-    opinion.strength = opinion.strength.max(closed.len() as f64 / SEVERAL as f64);
-    opinion.observed = opinion.observed.max(seconds(now.saturating_sub(first)));
-    let waits = match closed.len() {
-        1 => "1 waits".to_owned(),
-        many => format!("{many} wait"),
-    };
-    opinion.evidence.push(format!(
-        "{waits} in CLOSE_WAIT for up to {:.1} s: the peer{} has closed, this process has not",
-        seconds(now.saturating_sub(first)),
-        most_often(closed)
-    ));
 }
 
 /// The peer that most of them have, in brackets.

@@ -3,27 +3,46 @@
 
 use leak_common::Kind;
 
-use crate::judge::pattern::quarters;
-use crate::judge::slope::slope_of_times;
-use crate::judge::{Opinion, SECOND, list};
-use crate::ledger::{Held, Sample};
+use super::Rule;
+use crate::judge::SECOND;
+use crate::judge::evidence::{pattern::quarters, site::Site, slope::slope_of_times};
+use crate::judge::opinion::{Opinion, list};
+use crate::ledger::Held;
 use crate::model::report::Verdict;
 use crate::model::time::{Nanos, seconds};
 
-/// Fewer than this are no pattern.
+/// Fewer resources than this form no pattern.
 const LEAST: u64 = 5;
 
-/// So many are one in a short life.
+/// In a short-lived process this many already form a pattern.
 const PLENTY: u64 = 10;
 
-/// A life is short up to this.
+/// A life is short if it ends before this age.
 const SHORT: Nanos = 10 * SECOND;
 
-/// Of what lived long, the share that was released, at most.
+/// Of the resources that outlived the nursery, a leak releases less than this share.
 const RATIO: f64 = 0.2;
 
-/// Judges what was held, of a process that was first seen at `born`.
-pub(in crate::judge) fn judge(kind: Kind, held: &Held, born: Nanos, ratio: f64) -> Opinion {
+/// Judges what was held at an exit, in place of growth.
+#[derive(Default)]
+pub(super) struct HeldAtExit;
+
+impl Rule for HeldAtExit {
+    fn name() -> &'static str {
+        "held-at-exit"
+    }
+
+    fn weigh(&self, site: &Site<'_>, opinion: &mut Opinion) {
+        if let (Some(known), Some(held)) = (&site.known, site.held()) {
+            let born = known.born.max(site.window_start);
+            *opinion = judge(known.record.kind, held, born, known.record.release_ratio());
+        }
+    }
+}
+
+/// Judges what was held, of a process that was first seen at `born` and released the share
+/// `ratio` of what outlived the nursery.
+fn judge(kind: Kind, held: &Held, born: Nanos, ratio: f64) -> Opinion {
     let mut times: Vec<Nanos> = held.samples.iter().map(|sample| sample.acquired).collect();
     times.sort_unstable();
     let life = held.exit.saturating_sub(born);
@@ -31,7 +50,7 @@ pub(in crate::judge) fn judge(kind: Kind, held: &Held, born: Nanos, ratio: f64) 
     let filled = counts.iter().filter(|&&count| count > 0).count();
     let throughout = filled == 4 && goes_on(counts) && held.count >= LEAST && ratio < RATIO;
     let verdict = if kind == Kind::Mapping {
-        // Programs leave giving back memory to their end.
+        // Programs rely on their end to give back memory.
         Verdict::Steady
     } else if throughout && (life >= SHORT || held.count >= PLENTY) {
         Verdict::Leak
@@ -45,14 +64,12 @@ pub(in crate::judge) fn judge(kind: Kind, held: &Held, born: Nanos, ratio: f64) 
         Verdict::Steady => 0.0,
         Verdict::Leak | Verdict::Suspect => slope_of_times(&times, weight),
     };
+    let evidence = evidence(kind, held, verdict, counts, life);
     Opinion {
         verdict,
         strength: held.count as f64 / PLENTY as f64,
-        observed: seconds(life),
         growth_per_second,
-        rule: "held-at-exit",
-        evidence: evidence(kind, held, verdict, counts, life),
-        waits_for: None,
+        ..Opinion::steady(HeldAtExit::name(), seconds(life), evidence)
     }
 }
 
@@ -90,17 +107,4 @@ fn evidence(
         Verdict::Steady => evidence.push("not acquired throughout its life".to_owned()),
     }
     evidence
-}
-
-/// The three oldest and the two newest.
-pub(in crate::judge) fn examples(held: &Held) -> Vec<Sample> {
-    let mut samples = held.samples.clone();
-    samples.sort_unstable();
-    let newest = samples.len().saturating_sub(2).max(3);
-    samples
-        .into_iter()
-        .enumerate()
-        .filter(|&(index, _)| index < 3 || index >= newest)
-        .map(|(_, sample)| sample)
-        .collect()
 }

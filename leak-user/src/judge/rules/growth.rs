@@ -1,30 +1,38 @@
-//! Growth that does not come down. Of what a site holds, those count that are older than
-//! what it releases ever gets; if they were acquired throughout a period that reaches
-//! to now, the process as a whole holds more for it, and there are many of them for
-//! that time, it is a leak.
+//! Growth that does not come down.
+//!
+//! Of what a site holds, only the resources count that are older than what it releases ever
+//! gets. It is a leak if these were acquired throughout a period that reaches to now, if the
+//! process as a whole holds more because of them, and if there are many of them for a period
+//! of that length.
 //!
 //! The period is the whole time observed, or a later part of it where something else
 //! happened first. What was acquired less than the nursery's age ago is not seen yet, so
 //! periods end that much earlier.
 
-use crate::judge::needed::{Past, needed, share, wait};
-use crate::judge::pattern::Pattern;
-use crate::judge::series::{Minima, Series};
-use crate::judge::slope::slope_of_times;
-use crate::judge::{Config, Opinion, SECOND, Waits, list};
+use super::Rule;
+use crate::judge::evidence::{
+    account::Account,
+    needed::{Past, needed, share, wait},
+    pattern::Pattern,
+    series::Minima,
+    site::Site,
+    slope::slope_of_times,
+};
+use crate::judge::opinion::{LONGER, Opinion, list};
+use crate::judge::{Config, SECOND};
 use crate::ledger::Lifetimes;
 use crate::model::report::Verdict;
 use crate::model::time::{Nanos, seconds};
 
-/// Of those that reached the age from which on they count, the share that was released
-/// after all, at most.
+/// Resources count from an age on at which few are released after all: at most this
+/// share of those that reached it.
 const RELEASED_AFTER_ALL: f64 = 0.1;
 
-/// A process is settled when it has run for so long.
+/// A process that has run for this long has started up.
 const SETTLED: Nanos = 60 * SECOND;
 
-/// Parts of the time observed that are tried: the whole, and these shares of its end.
-/// The small ones need more (see [`factor`]).
+/// The parts of the time observed that are tried: the whole, then these shares of it, each
+/// at its end. The smaller ones need more growth (see [`factor`]).
 const PARTS: [f64; 9] = [
     1.0,
     0.75,
@@ -37,29 +45,20 @@ const PARTS: [f64; 9] = [
     0.000_488_281_25,
 ];
 
-/// What the rule looks at: of one site, or of several that belong together.
-#[derive(Clone, Debug)]
-pub(in crate::judge) struct Evidence<'a> {
-    /// When what is outstanding was acquired, ascending; each time stands for `weight`.
-    pub(in crate::judge) times: &'a [Nanos],
-    pub(in crate::judge) weight: f64,
-    pub(in crate::judge) lifetimes: Lifetimes,
-    pub(in crate::judge) outstanding: u64,
-    pub(in crate::judge) old_released: u64,
-    /// Found in `/proc` only: their times are not known.
-    pub(in crate::judge) adopted: u64,
-    /// The first acquisition, or the window's start if that is later.
-    pub(in crate::judge) start: Nanos,
-    pub(in crate::judge) now: Nanos,
-    /// How many times the usual growth it takes.
-    pub(in crate::judge) factor: f64,
-    /// What was outstanding here, and what the process held of the kind, over time.
-    pub(in crate::judge) series: Option<&'a Series>,
-    pub(in crate::judge) totals: Option<&'a Series>,
-    /// When the process began, and what it holds of the kind from before the trace.
-    pub(in crate::judge) born: Nanos,
-    pub(in crate::judge) preexisting: u64,
-    pub(in crate::judge) window_start: Nanos,
+/// Judges what a site holds.
+#[derive(Default)]
+pub(super) struct Growth;
+
+impl Rule for Growth {
+    fn name() -> &'static str {
+        "growth"
+    }
+
+    fn weigh(&self, site: &Site<'_>, opinion: &mut Opinion) {
+        if let (Some(account), None) = (site.account(), site.held()) {
+            *opinion = judge(site.config, &account);
+        }
+    }
 }
 
 /// One period, judged.
@@ -67,37 +66,39 @@ struct Trial {
     pattern: Pattern,
     past: Past,
     verdict: Verdict,
-    /// Of what is needed, the share there is; more than 1 for a leak.
+    /// Its growth as a share of what is needed: 1 or more for a leak.
     strength: f64,
+    /// How many times the usual growth it takes.
     factor: f64,
-    /// The process as a whole holds more.
+    /// Whether the process as a whole holds more of the kind than before.
     net: bool,
 }
 
-pub(in crate::judge) fn judge(config: &Config, evidence: &Evidence<'_>) -> Opinion {
-    let untimed = evidence.adopted * 2 > evidence.outstanding;
+/// Judges one site, or several that belong together.
+pub(super) fn judge(config: &Config, account: &Account<'_>) -> Opinion {
+    let untimed = account.adopted * 2 > account.outstanding;
     if untimed {
-        return by_minima(config, evidence);
+        return by_minima(config, account);
     }
-    let Some(age) = evidence.counting_age(config) else {
-        return evidence.turnover();
+    let Some(age) = account.counting_age(config) else {
+        return account.turnover();
     };
-    let end = evidence.now.saturating_sub(age);
+    let end = account.now.saturating_sub(age);
     let best = PARTS
         .iter()
-        .filter_map(|&part| evidence.trial(config, end, part))
-        // The whole time speaks, unless a part says worse.
+        .filter_map(|&part| account.trial(config, end, part))
+        // The whole time decides, unless a part of it is worse.
         .reduce(|best, trial| match trial.verdict < best.verdict {
             true => trial,
             false => best,
         });
     match best {
-        Some(trial) => trial.opinion(evidence, age),
-        None => evidence.too_soon(),
+        Some(trial) => trial.opinion(account, age),
+        None => account.too_soon(),
     }
 }
 
-impl Evidence<'_> {
+impl Account<'_> {
     /// The age from which on resources count: few of those that reached it were
     /// released. `None` where too many are, at any age.
     fn counting_age(&self, config: &Config) -> Option<Nanos> {
@@ -109,7 +110,7 @@ impl Evidence<'_> {
             let until = self.now.saturating_sub(age);
             self.times.partition_point(|&time| time <= until) as f64 * self.weight
         };
-        // Twice the age: they had the time to be released.
+        // Those held that are twice as old had the time to be released at that age.
         Lifetimes::ages()
             .map(|age| (age, age.saturating_mul(2)))
             .skip_while(|&(_, twice)| twice < lag)
@@ -121,6 +122,7 @@ impl Evidence<'_> {
             .map(|(_, twice)| twice)
     }
 
+    /// The period that is this part of the time observed; `None` where that is too short.
     fn trial(&self, config: &Config, end: Nanos, part: f64) -> Option<Trial> {
         let whole = end.checked_sub(self.start)?;
         let span = (whole as f64 * part) as Nanos;
@@ -153,6 +155,7 @@ impl Evidence<'_> {
         })
     }
 
+    /// What the time before a period says of it.
     fn past(&self, pattern: &Pattern) -> Past {
         let before = self.window_start.saturating_sub(self.born);
         let pace = pattern.rate() * seconds(before);
@@ -166,9 +169,11 @@ impl Evidence<'_> {
         }
     }
 
-    /// Whether the process holds more of the kind for it: not where as many are
-    /// released elsewhere, as those from before the trace. What it goes up and down
-    /// anyhow is no reason for either.
+    /// Whether the process holds more of the kind because of a period's growth. It does
+    /// not where as many are released elsewhere: a server that replaces connections
+    /// from before the trace holds no more of them than it did. It does if the process
+    /// grew by at least half as much as the site, give or take what its number usually
+    /// goes up and down.
     fn net(&self, config: &Config, pattern: &Pattern) -> bool {
         let from = pattern.start.saturating_add(config.lag());
         let Some(change) = self.totals.and_then(|totals| totals.change(from)) else {
@@ -193,15 +198,8 @@ impl Evidence<'_> {
     }
 
     fn steady(&self, evidence: Vec<String>) -> Opinion {
-        Opinion {
-            verdict: Verdict::Steady,
-            rule: "growth",
-            strength: 0.0,
-            observed: seconds(self.now.saturating_sub(self.start)),
-            growth_per_second: 0.0,
-            evidence,
-            waits_for: None,
-        }
+        let observed = seconds(self.now.saturating_sub(self.start));
+        Opinion::steady(Growth::name(), observed, evidence)
     }
 
     fn balance(&self) -> String {
@@ -235,7 +233,7 @@ impl Evidence<'_> {
 }
 
 impl Trial {
-    fn opinion(&self, of: &Evidence<'_>, age: Nanos) -> Opinion {
+    fn opinion(&self, of: &Account<'_>, age: Nanos) -> Opinion {
         let mut opinion = of.steady(vec![of.balance()]);
         opinion.verdict = self.verdict;
         opinion.strength = self.strength;
@@ -265,7 +263,7 @@ impl Trial {
         opinion
     }
 
-    fn released_sooner(&self, of: &Evidence<'_>, age: Nanos) -> String {
+    fn released_sooner(&self, of: &Account<'_>, age: Nanos) -> String {
         let most = of.lifetimes.most_ended_by().map_or(0.0, seconds);
         format!(
             "what it releases is released within {most:.1} s; {:.0} have been held for longer than {:.1} s",
@@ -300,13 +298,14 @@ impl Trial {
         let rate = self.pattern.rate();
         match wait(span, self.pattern.number, rate, self.factor, self.past) {
             Some(wait) => wait.to_string(),
-            None => Waits::LONGER.to_owned(),
+            None => LONGER.to_owned(),
         }
     }
 }
 
-/// How much more growth a small part of the time observed has to show: the more parts
-/// there are, the likelier one of them looks like a leak by chance.
+/// How many times the usual growth a part of the time observed has to show. The more
+/// parts are tried, the likelier one of them looks like a leak by chance: so small
+/// parts need more.
 fn factor(part: f64) -> f64 {
     match part {
         part if part >= 0.5 => 1.0,
@@ -315,22 +314,22 @@ fn factor(part: f64) -> f64 {
     }
 }
 
-/// Where times are not known: the least held rises from each quarter to the next, by
-/// more than what it goes up and down anyhow, and the most held with it (where
-/// turnover evens out, only the least rises).
-fn by_minima(config: &Config, of: &Evidence<'_>) -> Opinion {
+/// Judges where the times of acquisitions are not known. The least that is held has to
+/// rise from each quarter to the next, and in all by at least half of what the number
+/// goes up and down within a quarter. The most that is held has to rise too: where a
+/// turnover only becomes more even, the least rises alone.
+fn by_minima(config: &Config, of: &Account<'_>) -> Opinion {
     let from = of.start.saturating_add(config.lag());
     let mut opinion = of.steady(vec![of.balance()]);
     let minima = of.series.and_then(|series| series.minima(from, of.now));
-    let Some(Minima { least, most, noise }) = minima else {
+    let Some(minima) = minima else {
         return opinion;
     };
-    let risen = least[3].saturating_sub(least[0]);
-    let steps = [1, 2, 3].map(|n: usize| least[n].saturating_sub(least[n - 1]));
-    let rises = steps.iter().all(|&step| step > 0)
+    let Minima { least, most, noise } = minima;
+    let risen = minima.risen();
+    let rises = minima.rise()
         && risen.saturating_mul(2) >= noise
-        && most[3].saturating_sub(most[0]).saturating_mul(2) >= risen
-        && steps[2] * 6 >= steps[0] + steps[1];
+        && most[3].saturating_sub(most[0]).saturating_mul(2) >= risen;
     let span = of.now.saturating_sub(from);
     opinion.strength = share(seconds(span), risen as f64, Past::Young, 2.0);
     opinion.observed = seconds(span);
@@ -348,8 +347,7 @@ fn by_minima(config: &Config, of: &Evidence<'_>) -> Opinion {
         if opinion.verdict == Verdict::Suspect {
             let rate = opinion.growth_per_second;
             let wait = wait(seconds(span), risen as f64, rate, 2.0, Past::Young);
-            opinion.waits_for =
-                Some(wait.map_or(Waits::LONGER.to_owned(), |wait| wait.to_string()));
+            opinion.waits_for = Some(wait.map_or(LONGER.to_owned(), |wait| wait.to_string()));
         }
     }
     opinion

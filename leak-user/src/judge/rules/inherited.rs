@@ -1,14 +1,15 @@
 //! Descriptors that programs hold by accident: opened without close-on-exec, handed on
-//! by fork and exec, and closed since by who opened them. The kernel keeps each open
-//! until the last holder closes it.
+//! by fork and exec, and closed since by the process that opened them. The kernel keeps each
+//! open until the last holder closes it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use leak_common::ProcessId;
 
-use crate::judge::pattern::Pattern;
-use crate::judge::{Config, Opinion};
-use crate::ledger::{Inherited, Ledger, SiteKey};
+use super::Rule;
+use crate::judge::evidence::{pattern::Pattern, round::Round, site::Site};
+use crate::judge::opinion::Opinion;
+use crate::ledger::{Inherited, SiteKey};
 use crate::model::report::Verdict;
 use crate::model::time::{Nanos, seconds};
 
@@ -18,49 +19,65 @@ const SEVERAL: usize = 3;
 /// Holders named in the evidence.
 const NAMED: usize = 3;
 
-/// The copies by site. What closed them lately may close the rest in a moment, so only
-/// those count that have been with their holder for a while.
-pub(in crate::judge) fn by_site(
-    ledger: &Ledger,
-    now: Nanos,
-    age: Nanos,
-) -> HashMap<SiteKey, Vec<Inherited>> {
-    let mut sites: HashMap<SiteKey, Vec<Inherited>> = HashMap::new();
-    for copy in ledger.inherited() {
-        if now.saturating_sub(copy.since) >= age {
-            sites.entry(copy.site).or_default().push(copy);
-        }
+/// The copies by the site that acquired them. The program that closed its own a moment ago
+/// may close the copies next, so only those count that have been with their holder for a
+/// while.
+#[derive(Default)]
+pub(super) struct InheritedCopies(HashMap<SiteKey, Vec<Inherited>>);
+
+impl Rule for InheritedCopies {
+    fn name() -> &'static str {
+        "inherited"
     }
-    sites
+
+    fn gather(round: &Round<'_>) -> InheritedCopies {
+        let mut sites: HashMap<SiteKey, Vec<Inherited>> = HashMap::new();
+        for copy in round.ledger.inherited() {
+            let is_old = round.now.saturating_sub(copy.since) >= round.config.inherited;
+            if is_old && round.ledger.site(copy.site).is_some() {
+                sites.entry(copy.site).or_default().push(copy);
+            }
+        }
+        InheritedCopies(sites)
+    }
+
+    fn sites(&self) -> Vec<SiteKey> {
+        self.0.keys().copied().collect()
+    }
+
+    fn weigh(&self, site: &Site<'_>, opinion: &mut Opinion) {
+        let Some(copies) = self.0.get(&site.key) else {
+            return;
+        };
+        let resources: BTreeSet<Nanos> = copies.iter().map(|copy| copy.acquired).collect();
+        let times: Vec<Nanos> = resources.iter().copied().collect();
+        let end = site.now.saturating_sub(site.config.inherited);
+        let pattern = Pattern::of(&times, 1.0, site.start, end);
+        let ever_more = resources.len() >= SEVERAL && pattern.throughout() && !pattern.stopped();
+        let verdict = match resources.len() {
+            _ if ever_more => Verdict::Leak,
+            number if number >= SEVERAL => Verdict::Suspect,
+            _ => Verdict::Steady,
+        };
+        let waits_for = "more programs that inherit them, or their ends";
+        if opinion.worsen(Self::name(), verdict, waits_for) {
+            opinion.growth_per_second = pattern.rate();
+        }
+        opinion.support(
+            resources.len() as f64 / SEVERAL as f64,
+            seconds(site.now.saturating_sub(site.start)),
+            format!(
+                "{} closed here are still open in programs started meanwhile, which inherited them for want \
+                 of close-on-exec: pid {}",
+                resources.len(),
+                holders(copies)
+            ),
+        );
+    }
 }
 
-/// Adds to an opinion on a site who else holds what it acquired.
-pub(in crate::judge) fn judge(
-    config: &Config,
-    copies: &[Inherited],
-    start: Nanos,
-    now: Nanos,
-    opinion: &mut Opinion,
-) {
-    let resources: BTreeSet<Nanos> = copies.iter().map(|copy| copy.acquired).collect();
-    let times: Vec<Nanos> = resources.iter().copied().collect();
-    let pattern = Pattern::of(&times, 1.0, start, now.saturating_sub(config.inherited));
-    let ever_more = resources.len() >= SEVERAL && pattern.throughout() && !pattern.stopped();
-    let verdict = match resources.len() {
-        _ if ever_more => Verdict::Leak,
-        number if number >= SEVERAL => Verdict::Suspect,
-        _ => Verdict::Steady,
-    };
-    if verdict < opinion.verdict {
-        opinion.rule = "inherited";
-        opinion.verdict = verdict;
-        opinion.growth_per_second = pattern.rate();
-        opinion.waits_for = (verdict == Verdict::Suspect)
-            .then(|| "more programs that inherit them, or their ends".to_owned());
-    }
-    let strength = resources.len() as f64 / SEVERAL as f64;
-    opinion.strength = opinion.strength.max(strength);
-    opinion.observed = opinion.observed.max(seconds(now.saturating_sub(start)));
+/// The first of those who hold copies, and how many each.
+fn holders(copies: &[Inherited]) -> String {
     let mut holders: BTreeMap<ProcessId, usize> = BTreeMap::new();
     for copy in copies {
         *holders.entry(copy.holder).or_default() += 1;
@@ -70,14 +87,9 @@ pub(in crate::judge) fn judge(
         .take(NAMED)
         .map(|(holder, count)| format!("{} ({count})", holder.pid()))
         .collect();
-    let more = match holders.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    opinion.evidence.push(format!(
-        "{} closed here are still open in programs started meanwhile, which inherited them for want \
-         of close-on-exec: pid {}{more}",
-        resources.len(),
-        named.join(", ")
-    ));
+    let named = named.join(", ");
+    match holders.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
 }

@@ -1,42 +1,114 @@
 //! An inotify descriptor that gets ever more watches: one resource, but every watch
 //! counts against the user's limit (`fs.inotify.max_user_watches`).
 
-use crate::judge::needed::{Past, share};
-use crate::judge::series::{Minima, Series};
-use crate::judge::{Opinion, Waits};
+use std::collections::HashMap;
+
+use leak_common::{Handle, Kind, ProcessId};
+
+use super::{EXAMPLES, Rule, Subject, example};
+use crate::judge::evidence::{
+    needed::{Past, share},
+    round::Round,
+    series::{Minima, Series},
+    site::Site,
+};
+use crate::judge::opinion::{LONGER, Opinion};
+use crate::ledger::SiteKey;
 use crate::model::report::Verdict;
 use crate::model::time::{Nanos, seconds};
 
-/// The rule's name.
-pub(in crate::judge) const RULE: &str = "watches";
+/// A rise by fewer watches than this is no growth.
+const LEAST: u64 = 3;
 
-/// Adds to an opinion on a descriptor how many watches it has.
-pub(in crate::judge) fn judge(watches: &Series, start: Nanos, now: Nanos, opinion: &mut Opinion) {
-    let Some(Minima { least, .. }) = watches.minima(start, now) else {
+/// The descriptors by site.
+#[derive(Default)]
+pub(super) struct Watches(HashMap<SiteKey, Vec<Watching>>);
+
+/// An inotify descriptor.
+struct Watching {
+    process: ProcessId,
+    handle: Handle,
+    acquired: Nanos,
+    /// How many watches it had over time.
+    watches: Series,
+}
+
+impl Rule for Watches {
+    fn name() -> &'static str {
+        "watches"
+    }
+
+    /// The limits on descriptors do not count watches.
+    fn counts() -> bool {
+        false
+    }
+
+    fn gather(round: &Round<'_>) -> Watches {
+        let mut sites: HashMap<SiteKey, Vec<Watching>> = HashMap::new();
+        for (process, seen) in round.seen.iter() {
+            for (&handle, watches) in &seen.watches {
+                if let Some((key, acquired)) = round.ledger.site_on(process, handle) {
+                    sites.entry(key).or_default().push(Watching {
+                        process,
+                        handle,
+                        acquired,
+                        watches: watches.clone(),
+                    });
+                }
+            }
+        }
+        for watching in sites.values_mut() {
+            watching.sort_unstable_by_key(|one| (one.process, one.handle));
+        }
+        Watches(sites)
+    }
+
+    fn sites(&self) -> Vec<SiteKey> {
+        self.0.keys().copied().collect()
+    }
+
+    fn weigh(&self, site: &Site<'_>, opinion: &mut Opinion) {
+        for one in self.0.get(&site.key).into_iter().flatten() {
+            weigh(&one.watches, site, opinion);
+        }
+    }
+
+    fn subject(&self, site: SiteKey) -> Option<Subject> {
+        let watching = self.0.get(&site)?;
+        let samples = watching.iter().take(EXAMPLES);
+        Some(Subject {
+            process: watching.first()?.process,
+            kind: Kind::Inotify,
+            outstanding: 1,
+            samples: samples
+                .map(|one| example(one.acquired, one.handle))
+                .collect(),
+        })
+    }
+}
+
+/// Adds to an opinion how many watches one descriptor has.
+fn weigh(watches: &Series, site: &Site<'_>, opinion: &mut Opinion) {
+    let (start, now) = (site.window_start, site.now);
+    let Some(minima) = watches.minima(start, now) else {
         return;
     };
-    let risen = least[3].saturating_sub(least[0]);
-    let steps = [1, 2, 3].map(|n: usize| least[n].saturating_sub(least[n - 1]));
-    let goes_on = steps.iter().all(|&step| step > 0) && steps[2] * 6 >= steps[0] + steps[1];
-    if !goes_on || risen < 3 {
+    if !minima.rise() || minima.risen() < LEAST {
         return;
     }
-    let span = seconds(now.saturating_sub(start));
-    let strength = share(span, risen as f64, Past::Young, 1.0);
+    let span = seconds(site.window());
+    let strength = share(span, minima.risen() as f64, Past::Young, 1.0);
     let verdict = match strength >= 1.0 {
         true => Verdict::Leak,
         false => Verdict::Suspect,
     };
-    if verdict < opinion.verdict {
-        opinion.rule = RULE;
-        opinion.verdict = verdict;
+    if opinion.worsen(Watches::name(), verdict, LONGER) {
         opinion.growth_per_second = watches.slope(start, now).unwrap_or(0.0).max(0.0);
-        opinion.waits_for = (verdict == Verdict::Suspect).then(|| Waits::LONGER.to_owned());
     }
-    opinion.strength = opinion.strength.max(strength);
-    opinion.observed = opinion.observed.max(span);
-    opinion.evidence.push(format!(
+    let Minima { least, .. } = minima;
+    let sentence = format!(
         "its watches rose from {} to {} and never came down",
         least[0], least[3]
-    ));
+    );
+    opinion.support(strength, span, sentence);
 }

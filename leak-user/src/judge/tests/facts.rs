@@ -107,6 +107,31 @@ fn an_inotify_descriptor_from_before_the_trace_is_named() {
 }
 
 #[test]
+fn watches_of_a_descriptor_whose_own_copy_was_closed_are_a_leak_too() {
+    let mut ledger = ledger(false);
+    let mut judge = Judge::new(Config::default());
+    let child = ProcessId::new(8, 80);
+    // The parent closes its own: the site holds nothing any more, the child still does.
+    ledger.apply(&acquired(0, Kind::Inotify, descriptor(3)));
+    ledger.apply(&forked(MILLI, child));
+    ledger.apply(&released(2 * MILLI, descriptor(3)));
+    for second in 1..=30 {
+        judge.observe(&Observation {
+            time: second * SECOND,
+            process: child,
+            close_wait: Vec::new(),
+            watches: vec![(descriptor(3), 10 + second * 5)],
+        });
+    }
+    let found = check(&judge.findings(30 * SECOND, 0, &ledger));
+    let found: Vec<_> = found
+        .iter()
+        .map(|found| (found.verdict, found.rule))
+        .collect();
+    assert_eq!(found, [(Verdict::Leak, "watches")]);
+}
+
+#[test]
 fn descriptors_that_started_programs_inherited_are_a_leak_if_there_are_ever_more() {
     let mut ledger = ledger(false);
     let mut now = 0;

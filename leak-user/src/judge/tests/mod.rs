@@ -3,14 +3,17 @@
 
 mod claims;
 mod facts;
+mod named;
 mod properties;
 
 use std::ops::Range;
 
 use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
 
+use super::judged::order;
 use super::*;
 use crate::ledger::{self, BaselineProcess};
+use crate::model::report::Verdict;
 use crate::{
     event::{Acquired, Event, Executed, Forked, Released, Site},
     model::site::SiteId,

@@ -1,6 +1,6 @@
-//! A ledger in pieces, and from pieces: so that a recording can begin in the middle
-//! of a trace. Pieces are plain numbers, with a form in JSON that new fields may be
-//! added to. What can be counted from entries is counted anew; pieces that make no
+//! A ledger's state in parts, and a ledger from such parts: so that a recording can begin in
+//! the middle of a trace. Parts are plain numbers, with a form in JSON that new fields may be
+//! added to. What can be counted from entries is counted anew; parts that make no
 //! sense (they come from a file) are left out.
 
 mod restore;
@@ -14,18 +14,18 @@ use crate::model::time::Nanos;
 /// A part of a ledger's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Piece {
+pub enum SavedLedger {
     Clock(Box<Clock>),
     Process(Box<SavedProcess>),
     Space(SavedSpace),
     /// What happened to a space lately.
     Changes {
-        space: Place,
+        space: SpaceRef,
         rows: Vec<(Nanos, SavedChange)>,
     },
     /// Descriptors or heap blocks, with their numbers or addresses.
     Slots {
-        space: Place,
+        space: SpaceRef,
         rows: Vec<(u64, Row)>,
     },
     /// Pieces of mappings: first address, end, number of the mapping.
@@ -64,7 +64,7 @@ pub struct Clock {
 /// Which space is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum SpaceRef {
     Table(u64),
     Memory(u64),
 }
@@ -72,7 +72,7 @@ pub enum Place {
 /// A descriptor table or a memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedSpace {
-    pub space: Place,
+    pub space: SpaceRef,
     pub owner: u64,
     pub holders: Vec<u64>,
     pub mingled: Nanos,

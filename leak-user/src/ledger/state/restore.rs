@@ -1,4 +1,4 @@
-//! A ledger from pieces. What makes no sense in them is left out.
+//! A ledger from the parts of another's state. What makes no sense in them is left out.
 
 use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
 
@@ -13,7 +13,7 @@ use super::{
         sites::{Held, Sample},
         spaces::SpaceId,
     },
-    Piece, Place, Row, SavedChange, SavedHeld, SavedProcess, SavedSite, SavedSpace,
+    Row, SavedChange, SavedHeld, SavedLedger, SavedProcess, SavedSite, SavedSpace, SpaceRef,
 };
 use crate::{
     event::Uncovered,
@@ -21,21 +21,21 @@ use crate::{
 };
 
 impl Ledger {
-    /// Takes one piece of another ledger's state. All of them, in their order, make
+    /// Takes one part of another ledger's state. All of them, in their order, make
     /// an empty ledger equal to that one.
-    pub fn restore(&mut self, piece: &Piece) {
-        match piece {
-            Piece::Clock(clock) => {
+    pub fn restore(&mut self, saved: &SavedLedger) {
+        match saved {
+            SavedLedger::Clock(clock) => {
                 self.horizon = clock.horizon;
                 self.latest = clock.latest;
                 self.tables.set_next(clock.next_table);
                 self.memories.set_next(clock.next_memory);
                 self.totals = Totals::from_row(clock.totals);
             }
-            Piece::Process(saved) => self.restore_process(saved),
-            Piece::Space(saved) => self.restore_space(saved),
-            Piece::Changes { space, rows } => self.restore_changes(*space, rows),
-            Piece::Slots { space, rows } => {
+            SavedLedger::Process(saved) => self.restore_process(saved),
+            SavedLedger::Space(saved) => self.restore_space(saved),
+            SavedLedger::Changes { space, rows } => self.restore_changes(*space, rows),
+            SavedLedger::Slots { space, rows } => {
                 if let Some((id, slots)) = self.slots_of(*space) {
                     for &(slot, row) in rows {
                         if let Some(entry) = row.entry() {
@@ -44,15 +44,17 @@ impl Ledger {
                     }
                 }
             }
-            Piece::Regions { space, rows } => self.restore_regions(SpaceId(*space), rows),
-            Piece::Threads { process, rows } => self.restore_threads(ProcessId(*process), rows),
-            Piece::Loose { rows } => {
+            SavedLedger::Regions { space, rows } => self.restore_regions(SpaceId(*space), rows),
+            SavedLedger::Threads { process, rows } => {
+                self.restore_threads(ProcessId(*process), rows)
+            }
+            SavedLedger::Loose { rows } => {
                 for &(handle, owner, zombie_since, row) in rows {
                     self.restore_loose(Handle(handle), ProcessId(owner), zombie_since, row);
                 }
             }
-            Piece::Site(saved) => self.restore_site(saved),
-            Piece::Exited { rows } => {
+            SavedLedger::Site(saved) => self.restore_site(saved),
+            SavedLedger::Exited { rows } => {
                 for &(time, id) in rows {
                     match time {
                         Some(time) => self.exited.push_back((time, ProcessId(id))),
@@ -100,13 +102,13 @@ impl Ledger {
         let owner = ProcessId(saved.owner);
         let holders = saved.holders.iter().copied().map(ProcessId).collect();
         match saved.space {
-            Place::Table(id) => {
+            SpaceRef::Table(id) => {
                 let content = Slots::new(Class::Descriptor);
                 let (mingled, ended) = (saved.mingled, saved.ended);
                 self.tables
                     .restore(SpaceId(id), owner, holders, mingled, ended, content);
             }
-            Place::Memory(id) => {
+            SpaceRef::Memory(id) => {
                 let (mingled, ended) = (saved.mingled, saved.ended);
                 let content = Memory::new();
                 self.memories
@@ -115,23 +117,23 @@ impl Ledger {
         }
     }
 
-    fn restore_changes(&mut self, space: Place, rows: &[(Nanos, SavedChange)]) {
+    fn restore_changes(&mut self, space: SpaceRef, rows: &[(Nanos, SavedChange)]) {
         for &(time, change) in rows {
             match space {
-                Place::Table(id) => self.tables.record(SpaceId(id), time, change.into()),
-                Place::Memory(id) => self.memories.record(SpaceId(id), time, change.into()),
+                SpaceRef::Table(id) => self.tables.record(SpaceId(id), time, change.into()),
+                SpaceRef::Memory(id) => self.memories.record(SpaceId(id), time, change.into()),
             };
         }
     }
 
     /// The descriptors or heap blocks of a space.
-    fn slots_of(&mut self, space: Place) -> Option<(SpaceId, &mut Slots)> {
+    fn slots_of(&mut self, space: SpaceRef) -> Option<(SpaceId, &mut Slots)> {
         match space {
-            Place::Table(id) => {
+            SpaceRef::Table(id) => {
                 let table = self.tables.get_mut(SpaceId(id))?;
                 Some((SpaceId(id), &mut table.content))
             }
-            Place::Memory(id) => {
+            SpaceRef::Memory(id) => {
                 let memory = self.memories.get_mut(SpaceId(id))?;
                 Some((SpaceId(id), &mut memory.content.heap))
             }
@@ -145,7 +147,7 @@ impl Ledger {
         for &(start, end, resource, row) in rows {
             if let Some(entry) = row.entry() {
                 let regions = &mut space.content.regions;
-                regions.restore(id, &(start..end), resource, entry);
+                regions.restore(id, (start..end).into(), resource, entry);
             }
         }
     }

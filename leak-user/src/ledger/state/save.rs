@@ -1,4 +1,4 @@
-//! The pieces of a ledger, in an order in which they can be taken.
+//! The parts of a ledger's state, in an order in which they can be taken.
 
 use leak_common::ProcessId;
 
@@ -12,18 +12,18 @@ use super::{
         sites::{Held, SiteRecord},
         spaces::{SpaceId, Spaces},
     },
-    Clock, Piece, Place, Row, SavedChange, SavedHeld, SavedProcess, SavedSite, SavedSpace,
+    Clock, Row, SavedChange, SavedHeld, SavedLedger, SavedProcess, SavedSite, SavedSpace, SpaceRef,
 };
 use crate::{event::Uncovered, model::time::Nanos};
 
-/// Rows of a piece at most.
+/// Rows of a part at most.
 const ROWS: usize = 512;
 
 impl Ledger {
     /// The whole state, in an order in which it can be taken.
     #[must_use]
-    pub fn pieces(&self) -> Vec<Piece> {
-        let mut pieces = vec![Piece::Clock(Box::new(Clock {
+    pub fn saved(&self) -> Vec<SavedLedger> {
+        let mut saved = vec![SavedLedger::Clock(Box::new(Clock {
             horizon: self.horizon,
             latest: self.latest,
             next_table: self.tables.next(),
@@ -33,33 +33,33 @@ impl Ledger {
         let mut ids: Vec<ProcessId> = self.processes.keys().copied().collect();
         ids.sort_unstable();
         for id in &ids {
-            pieces.push(Piece::Process(Box::new(save_process(
+            saved.push(SavedLedger::Process(Box::new(save_process(
                 *id,
                 &self.processes[id],
             ))));
         }
-        self.save_sites(&mut pieces);
+        self.save_sites(&mut saved);
         save_spaces(
-            &mut pieces,
+            &mut saved,
             &self.tables,
-            Place::Table,
-            |id, slots, pieces| {
-                save_slots(Place::Table(id), slots, pieces);
+            SpaceRef::Table,
+            |id, slots, saved| {
+                save_slots(SpaceRef::Table(id), slots, saved);
             },
         );
-        save_spaces(&mut pieces, &self.memories, Place::Memory, save_memory);
+        save_spaces(&mut saved, &self.memories, SpaceRef::Memory, save_memory);
         for id in &ids {
-            save_threads(*id, &self.processes[id], &mut pieces);
+            save_threads(*id, &self.processes[id], &mut saved);
         }
-        self.save_loose(&mut pieces);
+        self.save_loose(&mut saved);
         let waiting = self.exited.iter().map(|&(time, id)| (Some(time), id.0));
         let kept = self.kept.iter().map(|id| (None, id.0));
         let exited: Vec<_> = kept.chain(waiting).collect();
-        in_rows(&exited, |rows| pieces.push(Piece::Exited { rows }));
-        pieces
+        in_rows(&exited, |rows| saved.push(SavedLedger::Exited { rows }));
+        saved
     }
 
-    fn save_loose(&self, pieces: &mut Vec<Piece>) {
+    fn save_loose(&self, saved: &mut Vec<SavedLedger>) {
         let mut loose: Vec<(u64, u64, Option<Nanos>, Row)> = self
             .loose
             .iter()
@@ -69,14 +69,18 @@ impl Ledger {
             })
             .collect();
         loose.sort_unstable_by_key(|row| row.0);
-        in_rows(&loose, |rows| pieces.push(Piece::Loose { rows }));
+        in_rows(&loose, |rows| saved.push(SavedLedger::Loose { rows }));
     }
 
-    fn save_sites(&self, pieces: &mut Vec<Piece>) {
+    fn save_sites(&self, saved: &mut Vec<SavedLedger>) {
         let sites = self.sites.iter();
         let mut sites: Vec<SavedSite> = sites.map(|(key, record)| save_site(key, record)).collect();
         sites.sort_unstable_by_key(|site| (site.process, site.site, site.key_kind));
-        pieces.extend(sites.into_iter().map(|site| Piece::Site(Box::new(site))));
+        saved.extend(
+            sites
+                .into_iter()
+                .map(|site| SavedLedger::Site(Box::new(site))),
+        );
     }
 }
 
@@ -114,16 +118,16 @@ fn save_process(id: ProcessId, process: &Process) -> SavedProcess {
 
 /// Every space with its log and content; those that ended in the order of their ends.
 fn save_spaces<C>(
-    pieces: &mut Vec<Piece>,
+    saved: &mut Vec<SavedLedger>,
     spaces: &Spaces<C>,
-    place: fn(u64) -> Place,
-    content: impl Fn(u64, &C, &mut Vec<Piece>),
+    place: fn(u64) -> SpaceRef,
+    content: impl Fn(u64, &C, &mut Vec<SavedLedger>),
 ) {
     for (id, ended) in spaces.in_order() {
         let Some(space) = spaces.get(id) else {
             continue;
         };
-        pieces.push(Piece::Space(SavedSpace {
+        saved.push(SavedLedger::Space(SavedSpace {
             space: place(id.0),
             owner: space.owner.0,
             holders: space.holders.iter().map(|holder| holder.0).collect(),
@@ -136,25 +140,25 @@ fn save_spaces<C>(
             .map(|(time, change)| (time, change.into()))
             .collect();
         in_rows(&changes, |rows| {
-            pieces.push(Piece::Changes {
+            saved.push(SavedLedger::Changes {
                 space: place(id.0),
                 rows,
             });
         });
-        content(id.0, &space.content, pieces);
+        content(id.0, &space.content, saved);
     }
 }
 
-fn save_slots(space: Place, slots: &Slots, pieces: &mut Vec<Piece>) {
+fn save_slots(space: SpaceRef, slots: &Slots, saved: &mut Vec<SavedLedger>) {
     let mut rows: Vec<(u64, Row)> = slots
         .iter()
         .map(|(handle, entry)| (handle.value(), Row::from(entry)))
         .collect();
     rows.sort_unstable_by_key(|row| row.0);
-    in_rows(&rows, |rows| pieces.push(Piece::Slots { space, rows }));
+    in_rows(&rows, |rows| saved.push(SavedLedger::Slots { space, rows }));
 }
 
-fn save_memory(id: u64, memory: &Memory, pieces: &mut Vec<Piece>) {
+fn save_memory(id: u64, memory: &Memory, saved: &mut Vec<SavedLedger>) {
     let mut rows: Vec<(u64, u64, u64, Row)> = memory
         .regions
         .iter()
@@ -162,12 +166,12 @@ fn save_memory(id: u64, memory: &Memory, pieces: &mut Vec<Piece>) {
         .collect();
     rows.sort_unstable_by_key(|row| (row.2, row.0));
     in_rows(&rows, |rows| {
-        pieces.push(Piece::Regions { space: id, rows });
+        saved.push(SavedLedger::Regions { space: id, rows });
     });
-    save_slots(Place::Memory(id), &memory.heap, pieces);
+    save_slots(SpaceRef::Memory(id), &memory.heap, saved);
 }
 
-fn save_threads(id: ProcessId, process: &Process, pieces: &mut Vec<Piece>) {
+fn save_threads(id: ProcessId, process: &Process, saved: &mut Vec<SavedLedger>) {
     let running = process.threads.iter();
     let mut rows: Vec<(u64, Option<Nanos>, Row)> = running
         .map(|(handle, entry)| (handle.0, None, Row::from(entry)))
@@ -176,7 +180,7 @@ fn save_threads(id: ProcessId, process: &Process, pieces: &mut Vec<Piece>) {
     let ended = process.ended_threads.iter();
     rows.extend(ended.map(|(time, handle, entry)| (handle.0, Some(*time), Row::from(entry))));
     in_rows(&rows, |rows| {
-        pieces.push(Piece::Threads {
+        saved.push(SavedLedger::Threads {
             process: id.0,
             rows,
         });

@@ -7,7 +7,7 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 use proptest::prelude::*;
 
 use super::{kernel::Kernel, process};
-use crate::ledger::{BaselineProcess, Config, Snapshot};
+use crate::ledger::{BaselineProcess, Config, Shown};
 use crate::{
     event::{Event, Executed, Forked, RangeReleased},
     model::time::Nanos,
@@ -375,14 +375,14 @@ impl World {
             }
         }
         for running in &self.running {
-            let shown: Vec<(u32, Kind)> = self.tables[running.table]
+            let descriptors: Vec<(u32, Kind)> = self.tables[running.table]
                 .keys()
                 .map(|&number| (number, Kind::File))
                 .collect();
-            let snapshot = Snapshot {
+            let shown = Shown {
                 time: self.kernel.now,
-                descriptors: Some(shown.clone()),
-                ..Snapshot::default()
+                descriptors: Some(descriptors.clone()),
+                ..Shown::default()
             };
             if self.kernel.ledger.process(running.id).is_none() {
                 self.kernel.ledger.baseline(&BaselineProcess {
@@ -390,13 +390,13 @@ impl World {
                     parent: None,
                     comm: [0; 16],
                     time: self.kernel.now,
-                    descriptors: shown,
+                    descriptors,
                     mappings: Vec::new(),
                     threads: Vec::new(),
                     children: Vec::new(),
                 });
             }
-            self.kernel.ledger.reconcile(running.id, &snapshot);
+            self.kernel.ledger.reconcile(running.id, &shown);
         }
     }
 

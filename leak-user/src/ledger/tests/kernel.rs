@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use leak_common::{Handle, Kind, ProcessId};
 
-use crate::ledger::{Config, Ledger, Piece, ProcessView};
+use crate::ledger::{Config, Ledger, ProcessView, SavedLedger};
 use crate::{
     event::{Acquired, Event, Released},
     model::{site::SiteId, time::Nanos},
@@ -122,17 +122,17 @@ impl Kernel {
         }
     }
 
-    /// Puts a ledger made of the present one's pieces in its place: whatever holds of
+    /// Puts a ledger made of the present one's state in its place: whatever holds of
     /// one must hold of the other, in all that follows.
     pub(super) fn reborn(&mut self) {
-        let pieces = self.ledger.pieces();
-        let text = serde_json::to_string(&pieces).unwrap();
-        let read: Vec<Piece> = serde_json::from_str(&text).unwrap();
+        let saved = self.ledger.saved();
+        let text = serde_json::to_string(&saved).unwrap();
+        let read: Vec<SavedLedger> = serde_json::from_str(&text).unwrap();
         let mut twin = Ledger::new(self.config);
-        for piece in &read {
-            twin.restore(piece);
+        for part in &read {
+            twin.restore(part);
         }
-        assert_eq!(twin.pieces(), pieces);
+        assert_eq!(twin.saved(), saved);
         let views = |ledger: &Ledger| {
             let mut views: Vec<ProcessView> = ledger.processes().collect();
             views.sort_by_key(|view| view.id);

@@ -7,7 +7,7 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 use proptest::prelude::*;
 
 use super::{kernel::Kernel, process};
-use crate::ledger::{Config, Snapshot};
+use crate::ledger::{Config, Shown};
 use crate::{
     event::{Event, Executed, Forked, RangeReleased, Remapped},
     model::{site::SiteId, time::Nanos},
@@ -410,18 +410,18 @@ impl World {
         }
         for &(id, memory) in &self.running {
             let pages = &self.memories[memory];
-            let snapshot = Snapshot {
+            let shown = Shown {
                 time: self.kernel.now,
                 descriptors: Some(Vec::new()),
                 mappings: Some(
                     pages
                         .keys()
-                        .map(|page| (page * PAGE, (page + 1) * PAGE))
+                        .map(|page| (page * PAGE..(page + 1) * PAGE).into())
                         .collect(),
                 ),
-                ..Snapshot::default()
+                ..Shown::default()
             };
-            self.kernel.ledger.reconcile(id, &snapshot);
+            self.kernel.ledger.reconcile(id, &shown);
         }
     }
 

@@ -11,7 +11,7 @@ use leak_common::{
 use super::wire::{Cursor, put, unzigzag, zigzag};
 use crate::{
     event::{Call, Registers, Uncovered},
-    model::{refusal::Refusal, site::SiteId},
+    model::{address::AddressRange, refusal::Refusal, site::SiteId},
 };
 
 /// Something that stands in a record.
@@ -43,6 +43,7 @@ macro_rules! field_by_field {
 pub(super) use field_by_field;
 
 field_by_field! {
+    AddressRange { start, end }
     Registers { instruction, stack, frame, link, after_call }
     FileKey { inode, changed_seconds, changed_nanoseconds, device }
     PythonFrame { code, place }

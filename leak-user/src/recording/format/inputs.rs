@@ -13,7 +13,7 @@ use super::{
 use crate::{
     analysis::{FirstFailure, Input},
     judge::Observation,
-    ledger::{BaselineProcess, Snapshot},
+    ledger::{BaselineProcess, Shown},
     model::time::Nanos,
 };
 
@@ -23,7 +23,7 @@ const MAX_JSON: usize = 1 << 20;
 field_by_field! {
     BaselineProcess { id, parent, comm, time, descriptors, mappings, threads, children }
     Observation { time, process, close_wait, watches }
-    Snapshot { time, descriptors, mappings, threads, young, adopt_as_preexisting }
+    Shown { time, descriptors, mappings, threads, young, adopt_as_preexisting }
 }
 
 /// Appends an input; returns its kind of record, and its time if it has one. `None`
@@ -46,10 +46,10 @@ pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>
             baseline.put(out);
             (kinds::BASELINE, Some(baseline.time))
         }
-        Input::Compared { process, snapshot } => {
+        Input::Compared { process, shown } => {
             process.put(out);
-            snapshot.put(out);
-            (kinds::COMPARED, Some(snapshot.time))
+            shown.put(out);
+            (kinds::COMPARED, Some(shown.time))
         }
         Input::Gone(process) => {
             process.put(out);
@@ -153,7 +153,7 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
         kinds::BASELINE => Input::Baseline(Box::new(Field::get(from)?)),
         kinds::COMPARED => Input::Compared {
             process: Field::get(from)?,
-            snapshot: Box::new(Field::get(from)?),
+            shown: Box::new(Field::get(from)?),
         },
         kinds::GONE => Input::Gone(Field::get(from)?),
         kinds::LOST => Input::Lost(Field::get(from)?),

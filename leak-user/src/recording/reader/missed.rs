@@ -72,14 +72,14 @@ impl Unread {
 }
 
 /// Leaves in the report what is asked for, and says what of that was not recorded:
-/// without it, that nothing is found would look as if nothing leaked. `recorded` is a
-/// set of [`Kind::bit`](leak_common::Kind::bit).
-pub(super) fn narrow(report: &mut Report, query: &Query, recorded: u32) {
+/// without it, that nothing is found would look as if nothing leaked. `recorded`: the
+/// kinds that were traced.
+pub(super) fn narrow(report: &mut Report, query: &Query, recorded: KindSet) {
     if !query.pids.is_empty() {
         only_pids(report, &query.pids);
     }
     // Before kinds are left out: a process that has other kinds alone was recorded.
-    let missed = not_recorded(report, query, KindSet::from_bits(recorded));
+    let missed = not_recorded(report, query, recorded);
     report.health.uncovered.extend(missed);
     if let Some(kinds) = query.some_kinds() {
         only_kinds(report, kinds);

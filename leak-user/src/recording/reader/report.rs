@@ -111,7 +111,7 @@ impl<'a, R: Read> Reading<'a, R> {
                 !self.is_over
             }
             Input::Horizon(time) => *time <= self.latest,
-            Input::Compared { snapshot, .. } => snapshot.time <= self.latest,
+            Input::Compared { shown, .. } => shown.time <= self.latest,
             Input::Facts(process, _) => !self.is_over || self.analysis.facts(*process).is_none(),
             Input::Stack { site, .. } => !self.is_over || !self.analysis.has_stack(*site),
             Input::Described { time, .. } | Input::Shared { time, .. } => *time <= self.latest,
@@ -149,7 +149,7 @@ impl<'a, R: Read> Reading<'a, R> {
         }
         let mut report = self.analysis.report(Span { start, end });
         self.unread.tell(&self.name, &mut report.health);
-        let recorded = self.analysis.beginning().kinds;
+        let recorded = self.analysis.beginning().traced();
         missed::narrow(&mut report, self.query, recorded);
         Ok(report)
     }

@@ -10,7 +10,7 @@ use crate::{
     analysis::Input,
     event::{Event, Released},
     kernel::monotonic_now,
-    ledger::{ProcessView, Snapshot},
+    ledger::{ProcessView, Shown},
 };
 
 /// Processes compared in one tick.
@@ -90,9 +90,9 @@ impl Intake {
         }
         // What /proc shows and is closed a moment later must not vanish in silence.
         parts.tracer.set_emit_before(u64::MAX)?;
-        let snapshots: Vec<(ProcessId, Option<Snapshot>)> = processes
+        let all: Vec<(ProcessId, Option<Shown>)> = processes
             .iter()
-            .map(|id| (*id, self.snapshot(*id, parts)))
+            .map(|id| (*id, self.shown(*id, parts)))
             .collect();
         parts.tracer.set_emit_before(monotonic_now())?;
         let mut young: HashMap<ProcessId, Vec<Handle>> = HashMap::new();
@@ -102,13 +102,13 @@ impl Intake {
                 .or_default()
                 .push(entry.key.handle);
         }
-        for (id, snapshot) in snapshots {
-            match snapshot {
-                Some(mut snapshot) => {
-                    snapshot.young = young.remove(&id).unwrap_or_default();
+        for (id, shown) in all {
+            match shown {
+                Some(mut shown) => {
+                    shown.young = young.remove(&id).unwrap_or_default();
                     parts.outlet.tell(Input::Compared {
                         process: id,
-                        snapshot: Box::new(snapshot),
+                        shown: Box::new(shown),
                     });
                     self.seen_in_proc.insert(id);
                 }
@@ -119,7 +119,7 @@ impl Intake {
     }
 
     /// What /proc shows of a process, `None` where it is gone.
-    fn snapshot(&self, id: ProcessId, parts: &Parts<'_>) -> Option<Snapshot> {
+    fn shown(&self, id: ProcessId, parts: &Parts<'_>) -> Option<Shown> {
         let pid = id.pid();
         let view = parts.outlet.ledger().process(id)?;
         let wants = |kind: Kind| parts.scope.kinds.contains(kind);
@@ -146,7 +146,7 @@ impl Intake {
         self.proc
             .stat(pid)
             .filter(|stat| stat.id == id && !stat.is_zombie())?;
-        Some(Snapshot {
+        Some(Shown {
             time,
             descriptors,
             mappings,

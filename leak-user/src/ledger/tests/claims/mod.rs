@@ -103,10 +103,10 @@ fn outstanding(ledger: &Ledger, kind: Kind) -> u64 {
     ledger.process(process(0)).unwrap().outstanding.get(kind)
 }
 
-fn shown(time: Nanos, descriptors: Vec<(u32, Kind)>) -> Snapshot {
-    Snapshot {
+fn shown(time: Nanos, descriptors: Vec<(u32, Kind)>) -> Shown {
+    Shown {
         time,
         descriptors: Some(descriptors),
-        ..Snapshot::default()
+        ..Shown::default()
     }
 }

@@ -68,8 +68,8 @@ fn what_was_there_before_is_preexisting_until_released() {
 #[test]
 fn an_acquisition_explains_what_was_only_found() {
     let mut ledger = ledger();
-    let snapshot = shown(50, vec![(0, Kind::File), (3, Kind::Socket)]);
-    let reconciled = ledger.reconcile(process(0), &snapshot);
+    let shown = shown(50, vec![(0, Kind::File), (3, Kind::Socket)]);
+    let reconciled = ledger.reconcile(process(0), &shown);
     assert_eq!((reconciled.released, reconciled.adopted), (0, 1));
     assert_eq!(ledger.totals().adopted, 1);
     opened(&mut ledger, 40, 3);
@@ -82,9 +82,9 @@ fn an_acquisition_explains_what_was_only_found() {
 #[test]
 fn what_is_young_in_the_kernel_is_not_adopted() {
     let mut ledger = ledger();
-    let mut snapshot = shown(50, vec![(0, Kind::File), (3, Kind::Socket)]);
-    snapshot.young = vec![descriptor(3)];
-    assert_eq!(ledger.reconcile(process(0), &snapshot).adopted, 0);
+    let mut shown = shown(50, vec![(0, Kind::File), (3, Kind::Socket)]);
+    shown.young = vec![descriptor(3)];
+    assert_eq!(ledger.reconcile(process(0), &shown).adopted, 0);
 }
 
 #[test]
@@ -93,11 +93,11 @@ fn a_file_is_corrected_to_a_directory_a_socket_found_as_a_pipe_is_another() {
     opened(&mut ledger, 10, 3);
     let socket = acquisition(10, Kind::Socket, descriptor(4));
     ledger.apply(&Event::Acquired(socket));
-    let snapshot = shown(
+    let shown = shown(
         50,
         vec![(0, Kind::File), (3, Kind::Directory), (4, Kind::Pipe)],
     );
-    let reconciled = ledger.reconcile(process(0), &snapshot);
+    let reconciled = ledger.reconcile(process(0), &shown);
     assert_eq!((reconciled.released, reconciled.adopted), (1, 1));
     assert_eq!(outstanding(&ledger, Kind::Directory), 1);
     assert_eq!(outstanding(&ledger, Kind::File), 0);
@@ -110,12 +110,12 @@ fn a_loss_is_settled_only_when_all_before_it_has_arrived() {
     let mut ledger = ledger();
     opened(&mut ledger, 100, 3);
     ledger.lost(Some(process(0)));
-    let snapshot = shown(200, vec![(0, Kind::File), (3, Kind::File)]);
-    ledger.reconcile(process(0), &snapshot);
+    let shown = shown(200, vec![(0, Kind::File), (3, Kind::File)]);
+    ledger.reconcile(process(0), &shown);
     assert!(ledger.process(process(0)).unwrap().lossy);
     assert_eq!(ledger.in_doubt().collect::<Vec<_>>(), [process(0)]);
     ledger.horizon(150);
-    ledger.reconcile(process(0), &snapshot);
+    ledger.reconcile(process(0), &shown);
     let view = ledger.process(process(0)).unwrap();
     assert!(!view.lossy && !view.needs_reconcile);
 }

@@ -10,13 +10,13 @@ use leak_common::{
 
 use super::made::{Read, beginning, read, recording};
 use crate::{
-    analysis::{FirstFailure, Input, Restored},
+    analysis::{FirstFailure, Input, SavedAnalysis},
     event::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, Notice,
         RangeReleased, Registers, Released, Remapped, Site, StackSample, Uncovered, Unfinished,
     },
     judge::Observation,
-    ledger::{BaselineProcess, Piece, Snapshot},
+    ledger::{BaselineProcess, SavedLedger, Shown},
     model::{
         facts::{Description, Facts},
         refusal::Refusal,
@@ -245,13 +245,13 @@ fn others() -> Vec<Input> {
             comm: COMM,
             time,
             descriptors: vec![(0, Kind::Anon), (1, Kind::Pipe)],
-            mappings: vec![(4096, 8192)],
+            mappings: vec![(4096..8192).into()],
             threads: vec![Handle::task(Class::Thread, ProcessId::new(45, 1))],
             children: vec![Handle::task(Class::Process, CHILD)],
         })),
         Input::Compared {
             process,
-            snapshot: Box::new(Snapshot {
+            shown: Box::new(Shown {
                 time,
                 descriptors: Some(vec![(900, Kind::Epoll)]),
                 mappings: None,
@@ -368,12 +368,14 @@ fn others() -> Vec<Input> {
             close_wait: vec![(descriptor(12), "5.6.7.8:9".into())],
             watches: vec![(descriptor(9), 100)],
         })),
-        Input::Restored(Box::new(Restored::Latest(time))),
-        Input::Restored(Box::new(Restored::History {
+        Input::Restored(Box::new(SavedAnalysis::Latest(time))),
+        Input::Restored(Box::new(SavedAnalysis::History {
             process: CHILD.0,
             points: vec![(time, 12), (time + 5, u64::MAX)],
         })),
-        Input::Restored(Box::new(Restored::Ledger(Piece::Clock(Box::default())))),
+        Input::Restored(Box::new(SavedAnalysis::Ledger(SavedLedger::Clock(
+            Box::default(),
+        )))),
     ]
 }
 

@@ -8,14 +8,15 @@ use leak_common::{
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
 
 use crate::{
-    analysis::{Beginning, FirstFailure, Input, Restored},
+    analysis::{Beginning, FirstFailure, Input, SavedAnalysis},
     event::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, Notice,
         RangeReleased, Registers, Released, Remapped, Site, StackSample, Uncovered, Unfinished,
     },
     judge::Observation,
-    ledger::{BaselineProcess, Snapshot},
+    ledger::{BaselineProcess, Shown},
     model::{
+        address::AddressRange,
         facts::{Description, Facts},
         refusal::Refusal,
         report::{Failure, Frame, Health, Holder, Host, Limit, SharedLimit, Socket},
@@ -285,8 +286,9 @@ fn descriptors() -> impl Strategy<Value = Vec<(u32, Kind)>> {
     vec((any::<u32>(), kind()), 0..10)
 }
 
-fn mappings() -> impl Strategy<Value = Vec<(u64, u64)>> {
-    vec(any::<(u64, u64)>(), 0..10)
+fn mappings() -> impl Strategy<Value = Vec<AddressRange>> {
+    let range = any::<(u64, u64)>().prop_map(|(start, end)| (start..end).into());
+    vec(range, 0..10)
 }
 
 fn handles() -> impl Strategy<Value = Vec<Handle>> {
@@ -311,7 +313,7 @@ prop_compose! {
         mappings in of(mappings()), threads in of(handles()), young in handles(),
         adopt_as_preexisting: bool,
     ) -> Input {
-        Input::Compared { process, snapshot: Box::new(Snapshot {
+        Input::Compared { process, shown: Box::new(Shown {
             time, descriptors, mappings, threads, young, adopt_as_preexisting,
         }) }
     }
@@ -330,8 +332,8 @@ prop_compose! {
             3 => Input::Counted { site, total },
             4 => Input::Sample(time),
             5 => Input::Ended { time, wall: total },
-            7 => Input::Restored(Box::new(Restored::Latest(time))),
-            8 => Input::Restored(Box::new(Restored::History {
+            7 => Input::Restored(Box::new(SavedAnalysis::Latest(time))),
+            8 => Input::Restored(Box::new(SavedAnalysis::History {
                 process: process.0, points: vec![(time, total), (total, time)],
             })),
             6 => Input::Observed(Box::new(Observation {

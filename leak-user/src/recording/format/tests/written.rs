@@ -7,7 +7,7 @@ use leak_common::{Kind, ProcessId};
 use super::made::{Read, beginning, churn, read, recording};
 use crate::{
     analysis::Input,
-    ledger::Snapshot,
+    ledger::Shown,
     model::{report::Frame, site::SiteId},
     recording::format::{Cause, Encoder, MAX_RECORD, WriteError, Writer, verify},
 };
@@ -89,13 +89,13 @@ fn what_a_full_disk_did_not_take_is_missing_and_nothing_else() {
 fn long_input(descriptors: u32) -> Input {
     Input::Compared {
         process: ProcessId::new(1, 1),
-        snapshot: Box::new(Snapshot {
+        shown: Box::new(Shown {
             descriptors: Some(
                 (0..descriptors)
                     .map(|number| (number.wrapping_mul(7919), Kind::File))
                     .collect(),
             ),
-            ..Snapshot::default()
+            ..Shown::default()
         }),
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// What the time before the growth says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Past {
+pub(in crate::judge) enum Past {
     /// The process began less than a minute before it: it may still be starting up.
     Young,
     /// The process has run for longer than that.
@@ -15,8 +15,8 @@ pub(super) enum Past {
     Persistent,
 }
 
-/// From so many seconds of growth on, so many resources. Between two points the number
-/// falls evenly on a logarithmic scale; after the last it stays.
+/// Points of (seconds of growth, resources needed from then on). Between two points the
+/// number falls evenly on a logarithmic scale; after the last it stays.
 type Curve = &'static [(f64, f64)];
 
 const YOUNG: Curve = &[
@@ -51,7 +51,7 @@ impl Past {
 }
 
 /// Resources that have to have grown in `seconds`; `None`: no number is enough.
-pub(super) fn needed(seconds: f64, past: Past) -> Option<f64> {
+pub(in crate::judge) fn needed(seconds: f64, past: Past) -> Option<f64> {
     let curve = past.curve();
     let after = curve.partition_point(|&(time, _)| time <= seconds);
     let &(from, more) = curve.get(after.checked_sub(1)?)?;
@@ -62,9 +62,10 @@ pub(super) fn needed(seconds: f64, past: Past) -> Option<f64> {
     Some(more * (less / more).powf(way))
 }
 
-/// How much of what it takes there is after `seconds`, in which it grew by `number`: 1 or
-/// more is enough. Before any number is enough, time is what is missing most.
-pub(super) fn share(seconds: f64, number: f64, past: Past, factor: f64) -> f64 {
+/// The growth of `number` in `seconds`, as a share of what it takes for a leak: 1 or more is
+/// enough. In so short a time that no number is enough, it is the time that is missing most:
+/// the share is then the share of the shortest time that is enough.
+pub(in crate::judge) fn share(seconds: f64, number: f64, past: Past, factor: f64) -> f64 {
     let needed = |seconds| needed(seconds, past).map(|needed| needed * factor);
     if let Some(needed) = needed(seconds) {
         return number / needed;
@@ -74,19 +75,26 @@ pub(super) fn share(seconds: f64, number: f64, past: Past, factor: f64) -> f64 {
     (seconds / first).clamp(0.0, 0.99) * enough.min(1.0)
 }
 
-/// What growth of `rate` a second, of which there have been `seconds`, waits for.
+/// What growth waits for until it is a leak.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Wait {
+pub(in crate::judge) struct Wait {
     /// More seconds of it.
     seconds: f64,
     /// More resources.
     resources: f64,
 }
 
-/// How much longer it would have to go on.
-pub(super) fn wait(seconds: f64, number: f64, rate: f64, factor: f64, past: Past) -> Option<Wait> {
+/// How much longer growth of `rate` resources a second would have to go on, of which there
+/// have been `number` in `seconds`. `None` where it would take more than ten days.
+pub(in crate::judge) fn wait(
+    seconds: f64,
+    number: f64,
+    rate: f64,
+    factor: f64,
+    past: Past,
+) -> Option<Wait> {
     let mut time = seconds.max(1.0);
-    // A step of a twentieth, to ten days.
+    // Each step adds a twentieth: 280 of them reach ten days.
     for _ in 0..280 {
         let grown = number + rate * (time - seconds).max(0.0);
         if needed(time, past).is_some_and(|needed| grown >= needed * factor) {

@@ -1,5 +1,4 @@
-//! What was seen of resources beside their acquisition and release, kept with the time
-//! since when it is so.
+//! What a look at a process showed of its resources, and since when it is so.
 
 use std::collections::HashMap;
 
@@ -12,7 +11,7 @@ use crate::model::time::Nanos;
 /// Processes remembered at most.
 const MAX_PROCESSES: usize = 4096;
 
-/// What a look at a process showed: all of it replaces what the last look did.
+/// What a look at a process showed. It replaces what the look before it showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
     pub time: Nanos,
@@ -25,24 +24,24 @@ pub struct Observation {
 
 /// Since when a socket waits for its owner's close.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Waiting {
-    pub(super) since: Nanos,
-    pub(super) peer: String,
+pub(in crate::judge) struct Waiting {
+    pub(in crate::judge) since: Nanos,
+    pub(in crate::judge) peer: String,
 }
 
 /// What is known of one process.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
-    pub(super) close_wait: HashMap<Handle, Waiting>,
-    pub(super) watches: HashMap<Handle, Series>,
+pub(in crate::judge) struct Seen {
+    pub(in crate::judge) close_wait: HashMap<Handle, Waiting>,
+    pub(in crate::judge) watches: HashMap<Handle, Series>,
 }
 
 /// All that was observed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct AllSeen(HashMap<ProcessId, Seen>);
+pub(in crate::judge) struct AllSeen(HashMap<ProcessId, Seen>);
 
 impl AllSeen {
-    pub(super) fn take(&mut self, observation: &Observation) {
+    pub(in crate::judge) fn take(&mut self, observation: &Observation) {
         let Observation {
             time,
             process,
@@ -78,14 +77,14 @@ impl AllSeen {
     }
 
     /// Puts back what was seen of a process.
-    pub(super) fn restore(&mut self, process: ProcessId, seen: Seen) {
+    pub(in crate::judge) fn restore(&mut self, process: ProcessId, seen: Seen) {
         if self.0.len() < MAX_PROCESSES {
             self.0.insert(process, seen);
         }
     }
 
     /// Forgets processes that the ledger does not know any more.
-    pub(super) fn forget(&mut self, ledger: &Ledger) {
+    pub(in crate::judge) fn forget(&mut self, ledger: &Ledger) {
         self.0.retain(|&process, _| {
             ledger
                 .process(process)
@@ -93,7 +92,7 @@ impl AllSeen {
         });
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (ProcessId, &Seen)> {
+    pub(in crate::judge) fn iter(&self) -> impl Iterator<Item = (ProcessId, &Seen)> {
         self.0.iter().map(|(&process, seen)| (process, seen))
     }
 }

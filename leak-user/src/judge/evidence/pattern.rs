@@ -1,27 +1,27 @@
 //! How acquisitions lie in time: throughout, slowing down, or over.
 
-use super::SECOND;
+use crate::judge::SECOND;
 use crate::model::time::{Nanos, seconds};
 
 /// The acquisitions of what is still held, in a period.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Pattern {
+pub(in crate::judge) struct Pattern {
     /// By the quarter of the period, before weighting.
-    pub(super) counts: [u64; 4],
-    /// Resources, and of those all but the first quarter's.
-    pub(super) number: f64,
-    pub(super) later: f64,
-    pub(super) start: Nanos,
-    pub(super) end: Nanos,
-    /// Time since the last one, and the longest time between two.
+    pub(in crate::judge) counts: [u64; 4],
+    /// Resources.
+    pub(in crate::judge) number: f64,
+    pub(in crate::judge) start: Nanos,
+    pub(in crate::judge) end: Nanos,
+    /// Time since the last one.
     silence: Nanos,
+    /// The longest time between two.
     longest_gap: Nanos,
 }
 
 impl Pattern {
     /// Of those `times` (ascending) that lie from `start` to `end`, each of which stands
     /// for `weight` resources.
-    pub(super) fn of(times: &[Nanos], weight: f64, start: Nanos, end: Nanos) -> Pattern {
+    pub(in crate::judge) fn of(times: &[Nanos], weight: f64, start: Nanos, end: Nanos) -> Pattern {
         let first = times.partition_point(|&time| time < start);
         let last = times.partition_point(|&time| time <= end).max(first);
         let times = &times[first..last];
@@ -30,7 +30,6 @@ impl Pattern {
         Pattern {
             counts,
             number: times.len() as f64 * weight,
-            later: counts[1..].iter().sum::<u64>() as f64 * weight,
             start,
             end,
             silence: end.saturating_sub(times.last().copied().unwrap_or(start)),
@@ -38,12 +37,12 @@ impl Pattern {
         }
     }
 
-    pub(super) fn span(&self) -> Nanos {
+    pub(in crate::judge) fn span(&self) -> Nanos {
         self.end.saturating_sub(self.start)
     }
 
     /// Resources a second.
-    pub(super) fn rate(&self) -> f64 {
+    pub(in crate::judge) fn rate(&self) -> f64 {
         match self.span() {
             0 => 0.0,
             span => self.number / seconds(span),
@@ -51,28 +50,30 @@ impl Pattern {
     }
 
     /// Quarters in which something was acquired.
-    pub(super) fn filled(&self) -> usize {
+    pub(in crate::judge) fn filled(&self) -> usize {
         self.counts.iter().filter(|&&count| count > 0).count()
     }
 
     /// Whether it was acquired in all quarters, or in many acquisitions in all but one.
-    pub(super) fn throughout(&self) -> bool {
+    pub(in crate::judge) fn throughout(&self) -> bool {
         self.filled() == 4 || (self.filled() == 3 && self.number >= 5.0)
     }
 
-    /// Whether nothing came for longer than its pace explains: where four or more are
-    /// missing, chance is a reason in one of fifty cases, unless it comes in bursts. A
-    /// tenth of the time may be a stall.
-    pub(super) fn stopped(&self) -> bool {
+    /// Whether nothing came for longer than its pace explains. Where more than four are
+    /// missing, chance explains it in one of fifty cases only, unless they come in bursts:
+    /// then it has to be longer than the longest pause before. A silence of less than a tenth
+    /// of the time (or of 1.5 s) may be a stall of the program.
+    pub(in crate::judge) fn stopped(&self) -> bool {
         let missing = self.rate() * seconds(self.silence);
         let long = self.silence >= (self.span() / 10).max(3 * SECOND / 2);
         long && missing > 4.0
             && self.silence > self.longest_gap.saturating_add(self.longest_gap / 2)
     }
 
-    /// Whether the second half has far less than the first, more than chance explains:
-    /// a pool that fills slows down.
-    pub(super) fn slows(&self) -> bool {
+    /// Whether far less was acquired in the second half than in the first (more than chance
+    /// explains), or far less in the last quarter than in those before: a pool that fills
+    /// slows down.
+    pub(in crate::judge) fn slows(&self) -> bool {
         let [first, second, third, fourth] = self.counts.map(|count| count as f64);
         let (before, after) = (first + second, third + fourth);
         let halves = after < 0.6 * before - before.sqrt();
@@ -81,12 +82,12 @@ impl Pattern {
     }
 
     /// Whether it goes on as a leak does.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(in crate::judge) fn goes_on(&self) -> bool {
         self.throughout() && !self.stopped() && !self.slows()
     }
 
     /// Whether something is growing, though perhaps not as a leak does.
-    pub(super) fn grows(&self) -> bool {
+    pub(in crate::judge) fn grows(&self) -> bool {
         self.number >= 3.0
             && self.filled() >= 2
             && self.counts[3] > 0
@@ -96,7 +97,7 @@ impl Pattern {
 }
 
 /// How many of `times` are in each quarter from `start` to `end`, both inclusive.
-pub(super) fn quarters(
+pub(in crate::judge) fn quarters(
     times: impl IntoIterator<Item = Nanos>,
     start: Nanos,
     end: Nanos,

@@ -16,29 +16,46 @@ struct Point {
 
 /// What a series did since a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Change {
+pub(in crate::judge) struct Change {
     /// From the point that is compared with to the last one.
-    pub(super) time: Nanos,
+    pub(in crate::judge) time: Nanos,
     /// How much the last point is above it.
-    pub(super) by: f64,
-    /// What the series goes up and down from point to point, usually.
-    pub(super) noise: f64,
+    pub(in crate::judge) by: f64,
+    /// Twice the usual step from one point to the next: a change of
+    /// less than this means nothing.
+    pub(in crate::judge) noise: f64,
 }
 
+/// At most 64 points in the order of their times.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Series(Vec<Point>);
+pub(in crate::judge) struct Series(Vec<Point>);
 
 /// The least and the most in each quarter of a period, and how far apart they
 /// were within one quarter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Minima {
-    pub(super) least: [u64; 4],
-    pub(super) most: [u64; 4],
-    pub(super) noise: u64,
+pub(in crate::judge) struct Minima {
+    pub(in crate::judge) least: [u64; 4],
+    pub(in crate::judge) most: [u64; 4],
+    pub(in crate::judge) noise: u64,
+}
+
+impl Minima {
+    /// How much more the least is in the last quarter than in the first.
+    pub(in crate::judge) fn risen(&self) -> u64 {
+        self.least[3].saturating_sub(self.least[0])
+    }
+
+    /// Whether the least rises from each quarter to the next, and in the last not far less
+    /// than in those before.
+    pub(in crate::judge) fn rise(&self) -> bool {
+        let steps = [1, 2, 3].map(|n: usize| self.least[n].saturating_sub(self.least[n - 1]));
+        steps.iter().all(|&step| step > 0) && steps[2] * 6 >= steps[0] + steps[1]
+    }
 }
 
 impl Series {
-    pub(super) fn push(&mut self, time: Nanos, count: u64) {
+    /// Adds a point; one that does not come after the last is ignored.
+    pub(in crate::judge) fn push(&mut self, time: Nanos, count: u64) {
         if self.0.last().is_some_and(|last| last.time >= time) {
             return;
         }
@@ -58,14 +75,14 @@ impl Series {
         });
     }
 
-    /// All that is kept: times with the least and the most.
-    pub(super) fn points(&self) -> Vec<(Nanos, u64, u64)> {
+    /// All points: times with the least and the most.
+    pub(in crate::judge) fn points(&self) -> Vec<(Nanos, u64, u64)> {
         let points = self.0.iter();
         points.map(|p| (p.time, p.least, p.most)).collect()
     }
 
     /// The same series again. Points out of order are left out.
-    pub(super) fn restored(points: &[(Nanos, u64, u64)]) -> Series {
+    pub(in crate::judge) fn restored(points: &[(Nanos, u64, u64)]) -> Series {
         let mut series = Series::default();
         for &(time, least, most) in points.iter().take(POINTS) {
             if series.0.last().is_none_or(|last| last.time < time) {
@@ -77,7 +94,7 @@ impl Series {
     }
 
     /// What was outstanding, at the times that are kept.
-    pub(super) fn history(&self) -> Vec<(Nanos, u64)> {
+    pub(in crate::judge) fn history(&self) -> Vec<(Nanos, u64)> {
         self.0
             .iter()
             .map(|point| (point.time, point.most))
@@ -86,7 +103,7 @@ impl Series {
 
     /// The change since the last point before `start`, or the first one. `None` where
     /// there are not two.
-    pub(super) fn change(&self, start: Nanos) -> Option<Change> {
+    pub(in crate::judge) fn change(&self, start: Nanos) -> Option<Change> {
         let after = self.0.partition_point(|point| point.time <= start);
         let points = &self.0[after.saturating_sub(1)..];
         let (first, last) = (points.first()?, points.last()?);
@@ -103,7 +120,7 @@ impl Series {
     }
 
     /// `None` where a quarter has no point.
-    pub(super) fn minima(&self, start: Nanos, end: Nanos) -> Option<Minima> {
+    pub(in crate::judge) fn minima(&self, start: Nanos, end: Nanos) -> Option<Minima> {
         let span = u128::from(end.checked_sub(start)?).max(1);
         let mut found: [Option<(u64, u64)>; 4] = [None; 4];
         for point in &self.0 {
@@ -129,7 +146,7 @@ impl Series {
     }
 
     /// Robust slope in resources a second, if there are enough points for one.
-    pub(super) fn slope(&self, start: Nanos, end: Nanos) -> Option<f64> {
+    pub(in crate::judge) fn slope(&self, start: Nanos, end: Nanos) -> Option<f64> {
         let points: Vec<(Nanos, f64)> = self
             .0
             .iter()

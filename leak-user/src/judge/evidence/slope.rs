@@ -3,7 +3,7 @@
 
 use crate::model::time::{Nanos, seconds};
 
-/// The slopes of all pairs of points, a second, in their order.
+/// The slopes per second of all pairs of points, ascending.
 pub(crate) struct Slopes(Vec<f64>);
 
 impl Slopes {
@@ -27,7 +27,7 @@ impl Slopes {
         self.at(self.0.len() / 2)
     }
 
-    /// Three quarters of the pairs rise at least so fast; 0 where there is none.
+    /// Three quarters of the pairs rise at least this fast; 0 where there is none.
     pub(crate) fn lower_quartile(&self) -> f64 {
         self.at(self.0.len() / 4)
     }
@@ -39,7 +39,7 @@ impl Slopes {
 
 /// The slope of a cumulative count of `times`, in resources a second, each time
 /// standing for `weight` resources.
-pub(super) fn slope_of_times(times: &[Nanos], weight: f64) -> f64 {
+pub(in crate::judge) fn slope_of_times(times: &[Nanos], weight: f64) -> f64 {
     // 64 points make 2016 pairs: enough for a median.
     let step = times.len().div_ceil(64).max(1);
     let points: Vec<(Nanos, f64)> = times
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn one_outlier_does_not_move_the_slope() {
         let mut points: Vec<(Nanos, f64)> = (0..20)
-            .map(|n| (n * super::super::SECOND, n as f64 * 2.0))
+            .map(|n| (n * crate::judge::SECOND, n as f64 * 2.0))
             .collect();
         points[7].1 = 1000.0;
         assert!((Slopes::of(&points).median() - 2.0).abs() < 1e-9);

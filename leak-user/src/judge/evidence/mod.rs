@@ -1,0 +1,12 @@
+//! What the rules look at: a round of judging and the sites in it, what was outstanding and
+//! observed over time, and the numbers that growth is measured by. Nothing here decides.
+
+pub(super) mod account;
+pub(super) mod named;
+pub(super) mod needed;
+pub(super) mod observed;
+pub(super) mod pattern;
+pub(super) mod round;
+pub(super) mod series;
+pub(super) mod site;
+pub(super) mod slope;

@@ -1,0 +1,84 @@
+//! A site, as the rules look at it.
+
+use super::account::Account;
+use super::series::Series;
+use crate::judge::Config;
+use crate::ledger::{Held, SiteDetail, SiteKey, SiteRecord};
+use crate::model::time::Nanos;
+
+/// A site at a time.
+pub(in crate::judge) struct Site<'a> {
+    pub(in crate::judge) key: SiteKey,
+    pub(in crate::judge) config: &'a Config,
+    pub(in crate::judge) window_start: Nanos,
+    pub(in crate::judge) now: Nanos,
+    /// The first acquisition, or the window's start if that is later.
+    pub(in crate::judge) start: Nanos,
+    /// `None` where all that it has was acquired out of sight: then only rules that
+    /// gathered something about it have something to say.
+    pub(in crate::judge) known: Option<Known<'a>>,
+}
+
+/// What the ledger knows of a site and its process.
+pub(in crate::judge) struct Known<'a> {
+    pub(in crate::judge) record: &'a SiteRecord,
+    /// `None` where nothing is outstanding.
+    pub(in crate::judge) detail: Option<&'a SiteDetail>,
+    /// What was outstanding here over time.
+    pub(in crate::judge) series: Option<&'a Series>,
+    /// What the process held of the kind over time.
+    pub(in crate::judge) totals: Option<&'a Series>,
+    /// When the process began, or its program.
+    pub(in crate::judge) born: Nanos,
+    /// What the process holds of the kind from before the trace.
+    pub(in crate::judge) preexisting: u64,
+    /// Until when acquisitions are known: earlier than usual where the tracer had to wait
+    /// for a processor.
+    pub(in crate::judge) until: Option<Nanos>,
+}
+
+impl Site<'_> {
+    /// The time observed.
+    pub(in crate::judge) fn window(&self) -> Nanos {
+        self.now.saturating_sub(self.window_start)
+    }
+
+    /// What the process held at its exit, if that is all there is.
+    pub(in crate::judge) fn held(&self) -> Option<&Held> {
+        let record = self.known.as_ref()?.record;
+        record.held.as_deref().filter(|_| record.outstanding == 0)
+    }
+
+    /// What there is to say on its growth; `None` where the ledger does not know it.
+    pub(in crate::judge) fn account(&self) -> Option<Account<'_>> {
+        let known = self.known.as_ref()?;
+        let record = known.record;
+        let until = known
+            .until
+            .map(|until| until.saturating_add(self.config.lag()));
+        let times = known.detail.map_or(&[][..], |detail| &detail.times);
+        let timed = known
+            .detail
+            .map_or(0, |detail| detail.count.saturating_sub(record.adopted));
+        Some(Account {
+            weight: (timed as f64 / times.len().max(1) as f64).max(1.0),
+            times,
+            lifetimes: record.lifetimes,
+            outstanding: record.outstanding,
+            old_released: record.old_released,
+            adopted: record.adopted,
+            start: self.start,
+            now: self.now.min(until.unwrap_or(self.now)),
+            // Who acquires out of sight is not known: it may be several.
+            factor: match self.key {
+                SiteKey::Site(_) => 1.0,
+                SiteKey::Unknown(..) => 2.0,
+            },
+            series: known.series,
+            totals: known.totals,
+            born: known.born,
+            preexisting: known.preexisting,
+            window_start: self.window_start,
+        })
+    }
+}

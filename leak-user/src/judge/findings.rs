@@ -1,0 +1,132 @@
+//! A round of judging: all rules about each site, then about all sites together.
+
+use std::collections::HashMap;
+
+use leak_common::{Kind, ProcessId};
+
+use super::evidence::{
+    round::Round,
+    series::Series,
+    site::{Known, Site},
+};
+use super::judged::order;
+use super::rules::{Gathered, Subject};
+use super::{Judge, Judged, confidence};
+use crate::ledger::{Ledger, Sample, SiteKey};
+use crate::model::report::Verdict;
+use crate::model::time::{Nanos, seconds};
+
+/// Findings by their sites.
+pub(super) type Findings = HashMap<SiteKey, Judged>;
+
+impl Judge {
+    /// Judges every site that holds something, over the time since `window_start`
+    /// or the site's first acquisition. Leaks first, then suspects, then steady
+    /// ones; by growth, then by number within.
+    #[must_use]
+    pub fn findings(&self, now: Nanos, window_start: Nanos, ledger: &Ledger) -> Vec<Judged> {
+        let round = Round::new(self, now, window_start, ledger);
+        let rules = Gathered::at(&round);
+        let mut sites = rules.sites();
+        let holds = ledger
+            .sites()
+            .filter(|(_, record)| record.outstanding > 0 || record.held.is_some());
+        sites.extend(holds.map(|(key, _)| key));
+        let mut findings: Findings = sites
+            .into_iter()
+            .filter_map(|key| Some((key, judge(&round, &rules, key)?)))
+            .collect();
+        rules.compare(&round, &mut findings);
+        let mut findings: Vec<Judged> = findings.into_values().collect();
+        findings.sort_by(order);
+        findings
+    }
+}
+
+/// The finding on one site. `None` where the ledger does not know the site, and no rule
+/// finds more than that it is steady.
+fn judge(round: &Round<'_>, rules: &Gathered, key: SiteKey) -> Option<Judged> {
+    let site = round.site(key);
+    let opinion = rules.opinion(&site);
+    let figures = match &site.known {
+        Some(known) => Figures::of_known(&site, known),
+        None if opinion.verdict == Verdict::Steady => return None,
+        None => Figures::of_subject(&rules.subject(key)?),
+    };
+    let samples = rules.examples(key, figures.shown);
+    let oldest = samples.iter().map(|sample| sample.acquired).min();
+    let end = figures.exited.unwrap_or(site.now);
+    let is_known = site.known.is_some() && matches!(key, SiteKey::Site(_));
+    Some(Judged {
+        key,
+        process: figures.process,
+        kind: figures.kind,
+        verdict: opinion.verdict,
+        confidence: confidence::of(&opinion, round.trust(figures.process), is_known),
+        acquired: figures.acquired,
+        released: figures.released,
+        outstanding: figures.outstanding,
+        bytes: figures.bytes,
+        growth_per_second: opinion.growth_per_second,
+        oldest_age: seconds(end.saturating_sub(oldest.unwrap_or(end))),
+        observed: opinion.observed,
+        rule: opinion.rule,
+        evidence: opinion.evidence,
+        waits_for: opinion.waits_for,
+        history: figures.history,
+        samples,
+        exited: figures.exited,
+        ways: Vec::new(),
+    })
+}
+
+/// What a finding tells beside the opinion on its site.
+struct Figures {
+    process: ProcessId,
+    kind: Kind,
+    acquired: u64,
+    released: u64,
+    outstanding: u64,
+    bytes: u64,
+    /// Examples, where no rule has better ones.
+    shown: Vec<Sample>,
+    history: Vec<(Nanos, u64)>,
+    exited: Option<Nanos>,
+}
+
+impl Figures {
+    fn of_known(site: &Site<'_>, known: &Known<'_>) -> Figures {
+        let record = known.record;
+        let held = site.held();
+        let (outstanding, bytes, shown) = match (held, known.detail) {
+            (Some(held), _) => (held.count, held.bytes, held.examples()),
+            (None, Some(detail)) => (record.outstanding, record.bytes, detail.samples.clone()),
+            (None, None) => (record.outstanding, record.bytes, Vec::new()),
+        };
+        Figures {
+            process: record.process,
+            kind: record.kind,
+            acquired: record.acquired(),
+            released: record.released(),
+            outstanding,
+            bytes,
+            shown,
+            history: known.series.map_or_else(Vec::new, Series::history),
+            exited: held.map(|held| held.exit),
+        }
+    }
+
+    fn of_subject(subject: &Subject) -> Figures {
+        Figures {
+            process: subject.process,
+            kind: subject.kind,
+            acquired: 0,
+            released: 0,
+            outstanding: subject.outstanding,
+            bytes: 0,
+            shown: Vec::new(),
+            history: Vec::new(),
+            exited: None,
+        }
+    }
+}
