@@ -7,6 +7,7 @@ pub mod facts;
 pub mod file_name;
 pub mod handle;
 pub(crate) mod hash;
+pub mod hex;
 pub mod loss;
 pub mod missing;
 pub mod refusal;

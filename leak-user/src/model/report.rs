@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::hex::{self, Hex};
+
 /// The schema's name.
 pub const SCHEMA: &str = "leaktrace.report/1";
 
@@ -243,8 +245,8 @@ pub struct Finding {
 /// was inlined into, with the same address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Frame {
-    /// Hexadecimal, as `0x7f...`.
-    pub address: String,
+    /// Where the call returns to. 0 in a report of another program that does not tell.
+    pub address: Hex,
     /// Empty where it has no name.
     pub symbol: String,
     /// Path of the mapped file, empty where there is none.
@@ -256,8 +258,12 @@ pub struct Frame {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_id: Option<String>,
     /// Offset in the module's file, to find the name elsewhere.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub module_offset: Option<String>,
+    #[serde(
+        default,
+        deserialize_with = "hex::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub module_offset: Option<Hex>,
 }
 
 /// One outstanding resource of a finding.
@@ -322,9 +328,9 @@ impl Frame {
         if !self.symbol.is_empty() {
             return self.symbol.as_str().into();
         }
-        match (&self.module_offset, self.module_name()) {
+        match (self.module_offset, self.module_name()) {
             (Some(offset), module) if !module.is_empty() => format!("{module}+{offset}").into(),
-            _ => self.address.as_str().into(),
+            _ => self.address.to_string().into(),
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
 use leak_common::unwind::PythonFrame;
 
 use crate::{
-    model::{report::Frame, site::SiteId},
+    model::{hex::Hex, report::Frame, site::SiteId},
     stacks::python::{Interpreter, Merged, Names, PythonName, entries, merge},
 };
 
@@ -207,20 +207,18 @@ fn is_eval(interpreter: &Interpreter, frame: &Frame) -> bool {
         return true;
     }
     let name = frame.module.rsplit('/').next().unwrap_or_default();
-    let offset = frame
-        .module_offset
-        .as_deref()
-        .and_then(|text| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok());
     // The frame's address is the one to return to.
     name.contains("python")
-        && offset.is_some_and(|offset| interpreter.is_eval(offset.saturating_sub(1)))
+        && frame
+            .module_offset
+            .is_some_and(|Hex(offset)| interpreter.is_eval(offset.saturating_sub(1)))
 }
 
 fn shown(named: &Named, index: usize) -> Frame {
     let (frame, name) = &named.frames[index];
     let (major, minor) = named.interpreter.version;
     let mut shown = Frame {
-        address: format!("{:#x}", frame.code),
+        address: Hex(frame.code),
         module: format!("python{major}.{minor}"),
         ..Frame::default()
     };

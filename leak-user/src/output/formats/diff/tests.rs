@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{
     escape::{is_unsafe, width},
+    hex::Hex,
     report::{Finding, Process},
     sample,
 };
@@ -36,17 +37,17 @@ fn finding(comm: &str, functions: &[&str]) -> Finding {
         released: 10,
         outstanding: 50,
         growth_per_second: 5.0,
-        stack: functions.iter().map(|name| frame(name, "0x1000")).collect(),
+        stack: functions.iter().map(|name| frame(name, 0x1000)).collect(),
         ..Finding::default()
     }
 }
 
-fn frame(symbol: &str, offset: &str) -> Frame {
+fn frame(symbol: &str, offset: u64) -> Frame {
     Frame {
-        address: format!("0x55{}", offset.len()),
+        address: Hex(0x556),
         symbol: symbol.to_owned(),
         module: "/opt/server".to_owned(),
-        module_offset: Some(offset.to_owned()),
+        module_offset: Some(Hex(offset)),
         build_id: Some("b1".to_owned()),
         line: Some(7),
         ..Frame::default()
@@ -79,7 +80,7 @@ fn sites_are_told_apart_by_function_and_matched_across_builds() {
     for frame in &mut other.stack {
         frame.build_id = Some("b2".to_owned());
         frame.line = Some(99);
-        frame.module_offset = Some("0x9999".to_owned());
+        frame.module_offset = Some(Hex(0x9999));
     }
     let new = report(&[other, finding("server", &["open_c", "main"])], "v2");
     let diff = Diff::between(&base, &new);
@@ -105,19 +106,19 @@ fn sites_are_told_apart_by_function_and_matched_across_builds() {
 
 #[test]
 fn frames_without_names_are_compared_by_offset_in_one_build_and_roughly_in_two() {
-    let nameless = |build: &str, offset: &str| {
+    let nameless = |build: &str, offset: u64| {
         let mut finding = finding("server", &["", "main"]);
         finding.stack[0].build_id = Some(build.to_owned());
-        finding.stack[0].module_offset = Some(offset.to_owned());
+        finding.stack[0].module_offset = Some(Hex(offset));
         finding
     };
-    let base = report(&[nameless("b1", "0x10"), nameless("b1", "0x20")], "v1");
-    let same_build = report(&[nameless("b1", "0x10"), nameless("b1", "0x20")], "v1");
+    let base = report(&[nameless("b1", 0x10), nameless("b1", 0x20)], "v1");
+    let same_build = report(&[nameless("b1", 0x10), nameless("b1", 0x20)], "v1");
     assert_eq!(Diff::between(&base, &same_build).counts.same, 2);
-    let one_less = report(&[nameless("b1", "0x20")], "v1");
+    let one_less = report(&[nameless("b1", 0x20)], "v1");
     let counts = Diff::between(&base, &one_less).counts;
     assert_eq!((counts.same, counts.gone), (1, 1));
-    let other_build = report(&[nameless("b2", "0x18"), nameless("b2", "0x28")], "v2");
+    let other_build = report(&[nameless("b2", 0x18), nameless("b2", 0x28)], "v2");
     assert_eq!(
         Diff::between(&base, &other_build).counts,
         Counts {
@@ -265,7 +266,7 @@ fn any_frame() -> impl Strategy<Value = Frame> {
     (name, module, 0_u8..3, 0_u8..2).prop_map(|(symbol, module, offset, build)| Frame {
         symbol: symbol.to_owned(),
         module: module.to_owned(),
-        module_offset: (offset > 0).then(|| format!("0x{offset}")),
+        module_offset: (offset > 0).then_some(Hex(offset.into())),
         build_id: (build > 0).then(|| "b".to_owned()),
         ..Frame::default()
     })

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::embed::inert;
 use crate::{
     model::{
+        hex::Hex,
         loss::meaning_of_loss,
         report::{Failure, Finding, Frame, Point, Process, Report, Verdict},
     },
@@ -73,7 +74,7 @@ pub(super) fn of(report: &Report) -> Value {
 struct Frames<'a> {
     known: Vec<&'a Frame>,
     /// Of a frame by what tells it from others.
-    numbers: HashMap<(&'a str, &'a str, &'a str, Option<u32>, bool), usize>,
+    numbers: HashMap<(Hex, &'a str, &'a str, Option<u32>, bool), usize>,
 }
 
 impl<'a> Frames<'a> {
@@ -83,7 +84,7 @@ impl<'a> Frames<'a> {
             .take(FRAMES)
             .map(|frame| {
                 let key = (
-                    frame.address.as_str(),
+                    frame.address,
                     frame.symbol.as_str(),
                     frame.module.as_str(),
                     frame.line,

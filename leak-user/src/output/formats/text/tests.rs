@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{
     escape::{is_unsafe, width},
+    hex::Hex,
     report::{Example, Failure, Frame, Holder, Limit, Process, SharedLimit, Socket, Suppressed},
     sample,
 };
@@ -322,22 +323,22 @@ fn hostile(text: &str, number: u64, real: f64) -> Report {
     finding.hint = Some(text());
     finding.stack = vec![
         Frame {
-            address: text(),
+            address: Hex(number),
             symbol: text(),
             module: text(),
             file: Some(text()),
             line: Some(u32::MAX),
             inlined: true,
             build_id: Some(text()),
-            module_offset: Some(text()),
+            module_offset: Some(Hex(number)),
         },
         Frame {
             symbol: String::new(),
             file: None,
             ..Frame {
-                address: text(),
+                address: Hex(number),
                 module: text(),
-                module_offset: Some(text()),
+                module_offset: Some(Hex(number)),
                 ..Frame::default()
             }
         },
