@@ -9,6 +9,7 @@ use super::{
     help,
     values::{self, KindChoice},
 };
+use crate::{advice, model, output::formats::Format};
 
 /// Interval of the samples unless another is asked for.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
@@ -56,7 +57,7 @@ pub struct TraceOptions {
     pub selection: Selection,
 
     #[command(flatten)]
-    pub looks: Looks,
+    pub report: ReportOptions,
 
     /// Also record to this file, for `leaktrace report`: the report comes out the same
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 15)]
@@ -124,9 +125,9 @@ pub struct Selection {
     pub no_stacks: bool,
 }
 
-/// What is shown of a report, how and where.
+/// What is shown of a report, how and where it goes.
 #[derive(Clone, Debug, PartialEq, Args)]
-pub struct Looks {
+pub struct ReportOptions {
     /// Leave out steady findings with nothing older than this; leaks and
     /// suspects are always reported [default: 10s for text, other formats have all]
     #[arg(long = "min-age", value_name = "DURATION", value_parser = values::age,
@@ -143,8 +144,9 @@ pub struct Looks {
     pub all: bool,
 
     /// Format of the report
-    #[arg(short, long, value_parser = values::format(), default_value = "text", display_order = 11)]
-    pub format: Format,
+    #[arg(short, long, value_parser = values::format::<model::report::Report>(), default_value = "text",
+          display_order = 11)]
+    pub format: &'static Format,
 
     /// Write the report to this file, whole or not at all, with mode 0600;
     /// %h is the host, %p the tracer's process id, %t the time (UTC), and - is standard output
@@ -156,7 +158,7 @@ pub struct Looks {
 }
 
 /// Files with what people know beside what is traced.
-#[derive(Clone, Debug, Default, PartialEq, Args)]
+#[derive(Clone, Debug, PartialEq, Args)]
 pub struct AdviceOptions {
     /// Add hints from this file to those that are built in; docs/hints.md has its
     /// form (may be repeated)
@@ -172,6 +174,18 @@ pub struct AdviceOptions {
     /// machine keep by design
     #[arg(long, display_order = 16)]
     pub no_default_suppressions: bool,
+}
+
+impl AdviceOptions {
+    /// The files, for [`Advice::read`](advice::Advice::read).
+    #[must_use]
+    pub fn sources(&self) -> advice::Sources {
+        advice::Sources {
+            hints: self.hints.clone(),
+            suppressions: self.suppressions.clone(),
+            no_default_suppressions: self.no_default_suppressions,
+        }
+    }
 }
 
 const _: () = assert!(limits::RING_BYTES == 16 << 20);
@@ -206,14 +220,14 @@ impl TraceOptions {
                 "--fail-on needs the report that --events leaves out".to_owned(),
             ));
         }
-        self.looks.contradiction(self.events)
+        self.report.contradiction(self.events)
     }
 }
 
-impl Looks {
+impl ReportOptions {
     /// What is wrong with a format that is to hold events, or a report.
     pub(super) fn contradiction(&self, events: bool) -> Option<(ErrorKind, String)> {
-        (events && !self.format.has_events()).then(|| {
+        (events && self.format.events.is_none()).then(|| {
             (
                 ErrorKind::ArgumentConflict,
                 "--events are lines or tables: add -f jsonl, or -f parquet where there is one"
@@ -225,18 +239,8 @@ impl Looks {
     /// Age below which steady findings are left out of the report; `None` for none.
     #[must_use]
     pub fn min_age(&self) -> Option<Duration> {
-        match self.format {
-            Format::Text => Some(self.min_age_choice.unwrap_or(DEFAULT_MIN_AGE)),
-            Format::Json
-            | Format::Jsonl
-            | Format::Folded
-            | Format::Flamegraph
-            | Format::Pprof
-            | Format::Perfetto
-            | Format::Html => self.min_age_choice,
-            #[cfg(feature = "parquet")]
-            Format::Parquet => self.min_age_choice,
-        }
+        let default = self.format.is_selective.then_some(DEFAULT_MIN_AGE);
+        self.min_age_choice.or(default)
     }
 }
 
@@ -269,8 +273,8 @@ pub struct Diff {
     pub all: bool,
 
     /// Format of the answer
-    #[arg(short, long, value_enum, default_value_t)]
-    pub format: DiffFormat,
+    #[arg(short, long, value_parser = values::format::<model::diff::Diff>(), default_value = "text")]
+    pub format: &'static Format,
 
     /// Write it to this file, whole or not at all, with mode 0600
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -284,8 +288,9 @@ pub struct Diff {
 #[command(after_long_help = help::DOCTOR)]
 pub struct Doctor {
     /// Format of the answer
-    #[arg(short, long, value_enum, default_value_t)]
-    pub format: DoctorFormat,
+    #[arg(short, long, value_parser = values::format::<model::doctor::DoctorReport>(),
+          default_value = "text")]
+    pub format: &'static Format,
 }
 
 /// Print a completion script for a shell
@@ -295,97 +300,6 @@ pub struct Completions {
     /// The shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
-}
-
-/// Formats of a report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// One document, schema leaktrace.report/1
-    Json,
-    /// One finding a line, schema leaktrace.finding/1, and a summary at the end
-    Jsonl,
-    /// Stacks as flame graph tools read them, counted by what is outstanding
-    Folded,
-    /// A picture of the stacks (SVG), for a browser
-    Flamegraph,
-    /// A profile for `go tool pprof`, compressed
-    Pprof,
-    /// A trace for ui.perfetto.dev: what is outstanding over time
-    Perfetto,
-    /// One self-contained page with charts, for a browser
-    Html,
-    /// Tables for DuckDB and Spark, in a directory that -o names, by date and host
-    #[cfg(feature = "parquet")]
-    Parquet,
-}
-
-impl Format {
-    /// Whether single events are written in it.
-    #[must_use]
-    pub fn has_events(self) -> bool {
-        match self {
-            Format::Jsonl => true,
-            #[cfg(feature = "parquet")]
-            Format::Parquet => true,
-            Format::Text
-            | Format::Json
-            | Format::Folded
-            | Format::Flamegraph
-            | Format::Pprof
-            | Format::Perfetto
-            | Format::Html => false,
-        }
-    }
-
-    /// Whether it would make a mess of a terminal.
-    #[must_use]
-    pub fn is_binary(self) -> bool {
-        match self {
-            Format::Text
-            | Format::Json
-            | Format::Jsonl
-            | Format::Folded
-            | Format::Flamegraph
-            | Format::Perfetto
-            | Format::Html => false,
-            Format::Pprof => true,
-            #[cfg(feature = "parquet")]
-            Format::Parquet => true,
-        }
-    }
-}
-
-/// Formats of a comparison.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum DiffFormat {
-    /// For people
-    #[default]
-    Text,
-    /// One document, schema leaktrace.diff/1
-    Json,
-}
-
-/// Formats of the doctor's answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum DoctorFormat {
-    /// For people
-    #[default]
-    Text,
-    /// One document, schema leaktrace.doctor/1
-    Json,
-}
-
-/// When to colour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal
-    #[default]
-    Auto,
-    Always,
-    Never,
 }
 
 /// What makes `run` fail.

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, ValueHint, error::ErrorKind};
 
 use super::{
-    FailOn, Looks, Selection, help,
+    FailOn, ReportOptions, Selection, help,
     values::{self, KindChoice},
 };
 use crate::{
@@ -120,7 +120,7 @@ pub struct Report {
     pub kind_choices: Vec<KindChoice>,
 
     #[command(flatten)]
-    pub looks: Looks,
+    pub report: ReportOptions,
 
     /// Write the single events of the recording instead of a report, with -f jsonl
     /// (one a line) or -f parquet where leaktrace was built with it
@@ -144,7 +144,7 @@ pub struct Verify {
 
 impl Report {
     pub(super) fn contradiction(&self) -> Option<(ErrorKind, String)> {
-        self.looks.contradiction(self.events)
+        self.report.contradiction(self.events)
     }
 
     /// The chosen kinds.

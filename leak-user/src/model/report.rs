@@ -47,7 +47,7 @@ pub struct SharedLimit {
     pub exhaustion_seconds: Option<f64>,
 }
 
-/// An acquisition that the kernel refused for want of something.
+/// An acquisition that the kernel refused because something had run out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     pub pid: u32,
@@ -69,7 +69,7 @@ pub struct Failure {
     pub stack: Vec<Frame>,
 }
 
-/// Someone who holds a resource, or many.
+/// A process that holds a resource, or many of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Holder {
     pub pid: u32,
@@ -224,7 +224,7 @@ pub struct Finding {
     /// Of a suspect: what will make it a leak or steady.
     #[serde(default)]
     pub waits_for: Option<String>,
-    /// What kind of bug this usually is, and how it is mended.
+    /// What kind of bug this usually is, and how to fix it.
     pub hint: Option<String>,
     /// Innermost first; empty where the acquisition was not seen.
     pub stack: Vec<Frame>,
@@ -275,7 +275,7 @@ pub struct Example {
     /// Path, peer, name: empty where nothing is known.
     pub description: String,
     pub socket: Option<Socket>,
-    /// Others who hold the same open file: by dup, fork or a message.
+    /// Other processes and descriptors that hold the same open file: by dup, fork or a message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_by: Vec<Holder>,
 }

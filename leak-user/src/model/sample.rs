@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, io};
 
 use crate::model::{
+    doctor::{Check, DoctorReport, Status},
     hex::Hex,
     report::{
         Example, Failure, Finding, Frame, Health, Holder, Host, Limit, Process, Report, SCHEMA,
@@ -338,4 +339,29 @@ fn steady_file() -> Finding {
         }],
         ..socket_leak()
     }
+}
+
+/// Checks of a doctor: one passes, one warns, one fails.
+pub(crate) fn checks() -> DoctorReport {
+    let check = |name: &str, status, detail: &str, fix: Option<&str>| Check {
+        name: name.to_owned(),
+        status,
+        detail: detail.to_owned(),
+        fix: fix.map(str::to_owned),
+    };
+    DoctorReport::new(vec![
+        check("kernel", Status::Pass, "6.18.0 x86_64", None),
+        check(
+            "tracefs",
+            Status::Warn,
+            "not mounted at /sys/kernel/tracing\x1b[2J",
+            Some("mount -t tracefs tracefs /sys/kernel/tracing, else leaktrace mounts its own"),
+        ),
+        check(
+            "privilege",
+            Status::Fail,
+            "CAP_BPF is missing",
+            Some("run as root"),
+        ),
+    ])
 }

@@ -14,7 +14,7 @@ use super::engine::Engine;
 use crate::{
     analysis::Beginning,
     event::{Event, row::EventRow},
-    model::{loss::meaning_of_loss, missing::Missing, report::Host, time::Calendar},
+    model::{event_totals::EventTotals, loss::meaning_of_loss, report::Host, time::Calendar},
     output::{EventOutput, Rows},
 };
 
@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(5);
 enum Message {
     Events(Vec<Event>),
     /// There are no more; what is missing.
-    End(Missing),
+    End(EventTotals),
 }
 
 /// Takes events and has them written.
@@ -46,7 +46,7 @@ pub(super) struct Stream {
     is_behind: bool,
     /// Nothing is written any more: the reader has closed its pipe, or writing failed.
     is_over: bool,
-    thread: JoinHandle<anyhow::Result<Missing>>,
+    thread: JoinHandle<anyhow::Result<EventTotals>>,
 }
 
 impl Stream {
@@ -58,7 +58,7 @@ impl Stream {
             is_over: false,
             host: beginning.host.clone(),
             calendar: beginning.calendar(),
-            missing: Missing::default(),
+            totals: EventTotals::default(),
         };
         let thread = std::thread::Builder::new()
             .name("events".to_owned())
@@ -121,12 +121,12 @@ impl Stream {
     }
 
     /// Writes the rest and the last line, which says how much was lost before, by cause.
-    async fn finish(mut self, before: BTreeMap<String, u64>) -> anyhow::Result<Missing> {
+    async fn finish(mut self, before: BTreeMap<String, u64>) -> anyhow::Result<EventTotals> {
         self.send();
         let mut lost = before;
         lost.insert("not_read".to_owned(), self.lost);
         lost.retain(|_, count| *count > 0);
-        let mut message = Message::End(Missing {
+        let mut message = Message::End(EventTotals {
             events: 0,
             lost: lost.values().sum(),
             uncovered: lost
@@ -158,16 +158,16 @@ struct Live {
     is_over: bool,
     host: Host,
     calendar: Calendar,
-    missing: Missing,
+    totals: EventTotals,
 }
 
 impl Live {
     fn take(&mut self, message: Message) {
         match message {
             Message::Events(events) => self.events = events.into_iter(),
-            Message::End(missing) => {
-                self.missing.lost = missing.lost;
-                self.missing.uncovered = missing.uncovered;
+            Message::End(totals) => {
+                self.totals.lost = totals.lost;
+                self.totals.uncovered = totals.uncovered;
                 self.is_over = true;
             }
         }
@@ -179,8 +179,8 @@ impl Rows for Live {
         &self.host
     }
 
-    fn missing(&self) -> &Missing {
-        &self.missing
+    fn totals(&self) -> &EventTotals {
+        &self.totals
     }
 
     fn wait(&mut self) -> bool {
@@ -199,7 +199,7 @@ impl Rows for Live {
         loop {
             if let Some(event) = self.events.next() {
                 if let Some(row) = EventRow::of(&event, self.calendar) {
-                    self.missing.events += 1;
+                    self.totals.events += 1;
                     return Ok(Some(row));
                 }
             } else if self.is_over {
@@ -241,7 +241,7 @@ impl Engine {
     }
 
     /// Writes what is left. `None` where no events are written.
-    pub(super) async fn finish_events(&mut self) -> Option<anyhow::Result<Missing>> {
+    pub(super) async fn finish_events(&mut self) -> Option<anyhow::Result<EventTotals>> {
         let stream = self.events.take()?;
         // What the ledger has lost, the lines have.
         let mut lost = self.health().lost_by_cause;

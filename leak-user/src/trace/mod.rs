@@ -29,7 +29,7 @@ use leak_common::KindSet;
 use crate::{
     analysis::Wall,
     kernel::{self, LoadError, Tracer, monotonic_now},
-    model::{missing::Missing, report::Report},
+    model::{event_totals::EventTotals, report::Report},
     output::EventOutput,
     proc::Proc,
     recording::writer::{self, Summary, Trigger},
@@ -100,7 +100,7 @@ pub struct Outcome {
     /// What was recorded.
     pub recording: Option<Summary>,
     /// How many events were written and what is missing, or why it could not be.
-    pub events: Option<anyhow::Result<Missing>>,
+    pub events: Option<anyhow::Result<EventTotals>>,
     /// The command, if it still runs: its end is to be waited for.
     pub child: Option<Child>,
     /// The command's exit code, if it ended: 128 + signal where one ended it.
@@ -232,7 +232,9 @@ pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, 
 }
 
 /// Makes the report, and writes the last of the events.
-async fn end(engine: &mut Engine) -> Result<(Report, Option<anyhow::Result<Missing>>), TraceError> {
+async fn end(
+    engine: &mut Engine,
+) -> Result<(Report, Option<anyhow::Result<EventTotals>>), TraceError> {
     let report = engine.finish().await?;
     let events = engine.finish_events().await;
     Ok((report, events))

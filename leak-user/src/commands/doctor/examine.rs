@@ -1,11 +1,10 @@
-//! What this machine offers for tracing, found by trying: every program is loaded
-//! and attached for a moment.
+//! Finds out what this machine offers for tracing. It tries: every program is loaded and attached for a moment.
 
 use std::fs;
 
 use crate::{
     kernel::{self, LoadError, Options, TraceFs, Tracer, missing_capabilities},
-    output::formats::doctor::{Check, DoctorReport, Program, Status},
+    model::doctor::{Check, DoctorReport, Program, Status},
 };
 
 /// The oldest supported kernel.
@@ -131,7 +130,7 @@ fn tracefs() -> Check {
             "tracefs",
             Status::Warn,
             format!(
-                "can not be had ({error}): every system call pays for the release hook, and \
+                "cannot be had ({error}): every system call pays for the release hook, and \
                  io_uring is not seen"
             ),
             Some(match error.kind() == std::io::ErrorKind::PermissionDenied {

@@ -2,57 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::model::{
-    escape::{is_unsafe, width},
-    hex::Hex,
-    report::{Finding, Process},
-    sample,
+use super::{
+    sample::{any_report, finding, report},
+    *,
 };
-
-/// A report of findings of one program each: verdict, program, kind, functions, outstanding, pace.
-fn report(findings: &[Finding], builds: &str) -> Report {
-    let mut report = sample::empty();
-    for (number, finding) in findings.iter().enumerate() {
-        let pid = 100 + u32::try_from(number).unwrap();
-        report.processes.push(Process {
-            pid,
-            comm: finding.comm.clone(),
-            exe: format!("/opt/{builds}/{}", finding.comm),
-            ..Process::default()
-        });
-        let mut finding = finding.clone();
-        finding.pid = pid;
-        report.findings.push(finding);
-    }
-    report
-}
-
-fn finding(comm: &str, functions: &[&str]) -> Finding {
-    Finding {
-        verdict: Verdict::Leak,
-        kind: "file".to_owned(),
-        comm: comm.to_owned(),
-        acquired: 60,
-        released: 10,
-        outstanding: 50,
-        growth_per_second: 5.0,
-        stack: functions.iter().map(|name| frame(name, 0x1000)).collect(),
-        ..Finding::default()
-    }
-}
-
-fn frame(symbol: &str, offset: u64) -> Frame {
-    Frame {
-        address: Hex(0x556),
-        symbol: symbol.to_owned(),
-        module: "/opt/server".to_owned(),
-        module_offset: Some(Hex(offset)),
-        build_id: Some("b1".to_owned()),
-        line: Some(7),
-        ..Frame::default()
-    }
-}
+use crate::model::hex::Hex;
 
 fn changes(diff: &Diff) -> Vec<(Change, String)> {
     let name = |site: &Site| {
@@ -180,130 +134,6 @@ fn a_process_whose_path_is_not_known_is_matched_by_its_name() {
     assert_eq!(Diff::between(&base, &new).counts.same, 1);
 }
 
-fn text(diff: &Diff, all: bool) -> String {
-    let options = TextOptions {
-        width: 80,
-        color: false,
-        top: 10,
-        all,
-    };
-    sample::text(|out| write_text(diff, &options, out))
-}
-
-#[test]
-fn the_text_says_what_is_new_with_its_stack() {
-    let base = report(&[finding("server", &["open_b", "main"])], "v1");
-    let mut worse = finding("server", &["open_b", "main"]);
-    worse.growth_per_second = 50.0;
-    worse.outstanding = 500;
-    let mut fresh = finding("server", &["open_c", "main"]);
-    fresh.verdict = Verdict::Suspect;
-    let mut quiet = finding("server", &["load_settings", "main"]);
-    quiet.verdict = Verdict::Steady;
-    let diff = Diff::between(&base, &report(&[worse, fresh, quiet], "v2"));
-    assert_eq!(
-        text(&diff, false),
-        "\
-More leaks: of the sites 2 new, 1 grew, 0 shrank, 0 gone, 0 the same.
-base: web1, 10s until 2026-01-02T03:04:15Z; 1 finding
-new:  web1, 10s until 2026-01-02T03:04:15Z; 3 findings
-
-NEW file in server: suspect
-    new   50 of 60 held, +5.0/s, 6.0/s acquired
-    acquired at
-      #0  open_c  (server)
-      #1  main  (server)
-
-GREW file in server: leak
-    base  50 of 60 held, +5.0/s, 6.0/s acquired
-    new   500 of 60 held, +50/s, 6.0/s acquired
-    acquired at
-      #0  open_b  (server)
-      #1  main  (server)
-
-1 steady site changed and is not shown (--all shows them).
-"
-    );
-    assert!(text(&diff, true).contains("NEW file in server: steady"));
-}
-
-#[test]
-fn what_makes_the_comparison_less_sure_is_said() {
-    let mut base = sample::leaking();
-    base.health.lost = 3;
-    let new = sample::empty();
-    let text = text(&Diff::between(&base, &new), false);
-    assert!(
-        text.contains("base: 3 records were lost: a site may be missing there."),
-        "{text}"
-    );
-    assert!(text.contains("The windows differ much:"), "{text}");
-}
-
-#[test]
-fn the_json_comes_back_as_it_was() {
-    let diff = Diff::between(&sample::empty(), &sample::leaking());
-    let mut out = Vec::new();
-    write_json(&diff, &mut out).unwrap();
-    let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
-    assert_eq!(value["schema"], "leaktrace.diff/1");
-    assert_eq!(value["sites"][0]["change"], "new");
-    assert_eq!(value["sites"][0]["base"], serde_json::Value::Null);
-    assert_eq!(value["sites"][0]["new"]["verdict"], "leak");
-    assert_eq!(serde_json::from_value::<Diff>(value).unwrap(), diff);
-}
-
-fn any_frame() -> impl Strategy<Value = Frame> {
-    let name = prop::sample::select(vec![
-        "",
-        "main",
-        "open",
-        "open.cold",
-        "f::h0123456789abcdef",
-        "\u{1b}[2J\u{202e}",
-    ]);
-    let module = prop::sample::select(vec!["", "/opt/server", "libc.so.6", "/x/a\nb"]);
-    (name, module, 0_u8..3, 0_u8..2).prop_map(|(symbol, module, offset, build)| Frame {
-        symbol: symbol.to_owned(),
-        module: module.to_owned(),
-        module_offset: (offset > 0).then_some(Hex(offset.into())),
-        build_id: (build > 0).then(|| "b".to_owned()),
-        ..Frame::default()
-    })
-}
-
-prop_compose! {
-    fn any_finding()(
-        verdict in prop::sample::select(vec![Verdict::Leak, Verdict::Suspect, Verdict::Steady]),
-        comm in prop::sample::select(vec!["server", "client", "", "文\u{7}", "a-very-long-name-of-a-process"]),
-        kind in prop::sample::select(vec!["file", "socket", "\u{9b}"]),
-        outstanding in prop_oneof![0_u64..200, Just(u64::MAX)],
-        growth_per_second in prop_oneof![0.0_f64..20.0, Just(-1.0), Just(f64::NAN), Just(f64::INFINITY)],
-        stack in prop::collection::vec(any_frame(), 0..4),
-    ) -> Finding {
-        Finding {
-            verdict,
-            comm: comm.to_owned(),
-            kind: kind.to_owned(),
-            acquired: outstanding,
-            outstanding,
-            growth_per_second,
-            hint: Some("\u{1b}]0;x\u{7}".to_owned()),
-            stack,
-            ..Finding::default()
-        }
-    }
-}
-
-fn any_report() -> impl Strategy<Value = Report> {
-    let seconds = prop_oneof![Just(0.0), Just(10.0), Just(600.0), Just(f64::NAN)];
-    (prop::collection::vec(any_finding(), 0..12), seconds).prop_map(|(findings, seconds)| {
-        let mut report = report(&findings, "v1");
-        report.window.seconds = seconds;
-        report
-    })
-}
-
 /// Sites without what only one side can say.
 fn told(sites: &[Site], mirrored: bool) -> Vec<String> {
     let mut told: Vec<String> = sites
@@ -346,14 +176,5 @@ proptest! {
         };
         prop_assert_eq!(sum(|site| site.base), a.findings.len() as u64);
         prop_assert_eq!(sum(|site| site.new), b.findings.len() as u64);
-    }
-
-    #[test]
-    fn the_text_fits_and_holds_nothing_a_terminal_obeys(a in any_report(), b in any_report()) {
-        let text = text(&Diff::between(&a, &b), true);
-        for line in text.lines() {
-            prop_assert!(width(line) <= 80, "{line}");
-            prop_assert!(!line.chars().any(is_unsafe), "{line:?}");
-        }
     }
 }

@@ -1,13 +1,11 @@
-//! Reports that were saved: the path of a JSON report or of a recording becomes a
-//! [`Report`], or a message that names the file.
+//! Reads a report that was saved, as JSON or as a recording. What goes wrong is a message that names the file.
 
 use std::{fs::File, io::Read as _, os::unix::ffi::OsStrExt as _, path::Path};
 
 use anyhow::{Context as _, anyhow};
 
 use crate::{
-    advice::Advice,
-    cli::AdviceOptions,
+    advice::{self, Advice},
     model::{escape::escape_bytes, report::Report},
     output::formats::json::read,
     recording::{
@@ -25,7 +23,7 @@ use crate::{
 pub(super) fn load(path: &Path) -> anyhow::Result<Report> {
     let shown = escape_bytes(path.as_os_str().as_bytes());
     let mut file = File::open(path).with_context(|| format!("cannot open '{shown}'"))?;
-    // It may be a pipe: what was read to know it goes before the rest.
+    // It may be a pipe, which cannot be rewound: what was read to know its form is put before the rest.
     let mut start = Vec::new();
     (&mut file)
         .take(format::MARKER.len() as u64)
@@ -36,7 +34,7 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Report> {
     if is_recording {
         let name = path.to_string_lossy().into_owned();
         let mut report = replay(vec![Source { name, content }], &Query::default())?;
-        Advice::read(&AdviceOptions::default())?.apply(&mut report);
+        Advice::read(&advice::Sources::default())?.apply(&mut report);
         return Ok(report);
     }
     read::read(content).map_err(|error| anyhow!("'{shown}' {error}"))
