@@ -1,22 +1,36 @@
-//! What people know beside what was traced: hints and suppressions, built in and from
-//! files, put on a finished report in one place.
+//! What people know beside what was traced: hints and suppressions. Some are built in, others come from files. Only
+//! this module reads files; the rooms below it take text and change a finished report.
 
 pub mod hints;
 pub mod pattern;
 pub mod suppressions;
 
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
 
 use crate::{
     advice::{hints::Hints, suppressions::Suppressions},
-    cli::AdviceOptions,
     model::report::Report,
 };
 
 /// Most bytes of a file.
 const MAX_FILE: u64 = 4 << 20;
+
+/// Where advice comes from, beside what is built in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Files of hints.
+    pub hints: Vec<PathBuf>,
+    /// Files of suppressions.
+    pub suppressions: Vec<PathBuf>,
+    /// Whether to do without the suppressions that are built in. Hints that are built in are always there.
+    pub no_default_suppressions: bool,
+}
 
 /// Hints and suppressions for reports.
 #[derive(Clone, Debug)]
@@ -26,25 +40,25 @@ pub struct Advice {
 }
 
 impl Advice {
-    /// What is built in and what is in files. Of hints a file that is named later goes
-    /// before one that is named earlier.
+    /// Reads what is built in and what is in files. Where hints of two files are about the same finding, the file that
+    /// is named later wins.
     ///
     /// # Errors
-    /// Where a file can not be read, or is not in its form: the file, the line and what
-    /// is wrong there.
-    pub fn read(options: &AdviceOptions) -> anyhow::Result<Advice> {
+    ///
+    /// Where a file cannot be read, or is not in its form: the file, the line and what is wrong there.
+    pub fn read(sources: &Sources) -> anyhow::Result<Advice> {
         let mut advice = Advice {
             hints: Hints::built_in(),
-            suppressions: match options.no_default_suppressions {
+            suppressions: match sources.no_default_suppressions {
                 true => Suppressions::default(),
                 false => Suppressions::built_in(),
             },
         };
-        for path in &options.hints {
+        for path in &sources.hints {
             let added = advice.hints.add(&text_of(path)?);
             added.with_context(|| format!("hints {}", path.display()))?;
         }
-        for path in &options.suppressions {
+        for path in &sources.suppressions {
             let added = advice.suppressions.add(&text_of(path)?);
             added.with_context(|| format!("suppressions {}", path.display()))?;
         }
@@ -61,7 +75,7 @@ impl Advice {
 fn text_of(path: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text));
-    read.with_context(|| format!("can not read {}", path.display()))?;
+    read.with_context(|| format!("cannot read {}", path.display()))?;
     if text.len() as u64 > MAX_FILE {
         bail!("{} is larger than {} MiB", path.display(), MAX_FILE >> 20);
     }

@@ -12,13 +12,15 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 pub use options::{
-    AdviceOptions, Color, Completions, Diff, DiffFormat, Doctor, DoctorFormat, FailOn, Format,
-    Looks, Run, Selection, Trace, TraceOptions,
+    AdviceOptions, Completions, Diff, Doctor, FailOn, ReportOptions, Run, Selection, Trace,
+    TraceOptions,
 };
 pub use recording::{Record, Report, Verify};
 pub use values::KindChoice;
 
 use leak_common::limits::MAX_COMMS;
+
+use crate::output::{Color, formats::Medium};
 
 /// The whole command line.
 #[derive(Clone, Debug, PartialEq, Parser)]
@@ -105,7 +107,6 @@ impl Cli {
 
     /// Which arguments contradict each other, although each is valid alone.
     fn contradiction(&self) -> Option<(ErrorKind, String)> {
-        #[cfg(feature = "parquet")]
         if let Some(contradiction) = self.tables_without_directory() {
             return Some(contradiction);
         }
@@ -152,18 +153,24 @@ impl Cli {
         }
     }
 
-    #[cfg(feature = "parquet")]
     fn tables_without_directory(&self) -> Option<(ErrorKind, String)> {
-        let looks = match &self.command {
-            Command::Trace(trace) => &trace.options.looks,
-            Command::Run(run) => &run.options.looks,
-            Command::Report(report) => &report.looks,
-            _ => return None,
+        let report = match &self.command {
+            Command::Trace(trace) => &trace.options.report,
+            Command::Run(run) => &run.options.report,
+            Command::Report(report) => &report.report,
+            Command::Record(_)
+            | Command::Verify(_)
+            | Command::Diff(_)
+            | Command::Doctor(_)
+            | Command::Completions(_) => return None,
         };
-        (looks.format == Format::Parquet && looks.output.is_none()).then(|| {
+        (report.format.medium == Medium::Directory && report.output.is_none()).then(|| {
             (
                 ErrorKind::MissingRequiredArgument,
-                "-f parquet writes into a directory: name it with -o DIRECTORY".to_owned(),
+                format!(
+                    "-f {} writes into a directory: name it with -o DIRECTORY",
+                    report.format.name
+                ),
             )
         })
     }

@@ -9,6 +9,7 @@ use super::{
     help,
     values::{self, KindChoice},
 };
+use crate::{advice, model, output::formats::Format};
 
 /// Interval of the samples unless another is asked for.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
@@ -53,7 +54,7 @@ pub struct Run {
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct TraceOptions {
     #[command(flatten)]
-    pub looks: Looks,
+    pub report: ReportOptions,
 
     /// Also record to this file, from which `leaktrace report` makes the same report later
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 30,
@@ -126,7 +127,7 @@ pub struct Selection {
 
 /// What a report shows, in which format, and where it is written.
 #[derive(Clone, Debug, PartialEq, Args)]
-pub struct Looks {
+pub struct ReportOptions {
     /// Leave out steady findings whose oldest resource is younger than this; leaks and
     /// suspects are always reported [default: 10s for text, 0s for other formats]
     #[arg(long = "min-age", value_name = "DURATION", value_parser = values::age,
@@ -144,8 +145,9 @@ pub struct Looks {
     pub all: bool,
 
     /// Format of the report
-    #[arg(short, long, value_parser = values::format(), default_value = "text", display_order = 11)]
-    pub format: Format,
+    #[arg(short, long, value_parser = values::format::<model::report::Report>(), default_value = "text",
+          display_order = 11)]
+    pub format: &'static Format,
 
     /// Write to this file, with mode 0600, or to standard output (-); in its name, %h is
     /// the host, %p the tracer's process id, %t the time (UTC)
@@ -159,7 +161,7 @@ pub struct Looks {
 }
 
 /// Files of the user that explain or hide findings.
-#[derive(Clone, Debug, Default, PartialEq, Args)]
+#[derive(Clone, Debug, PartialEq, Args)]
 pub struct AdviceOptions {
     /// Add hints from this file to the built-in ones; its format is in docs/hints.md
     /// (may be repeated)
@@ -177,6 +179,18 @@ pub struct AdviceOptions {
     /// machine keep by design
     #[arg(long, display_order = 24, help_heading = help::REPORTS)]
     pub no_default_suppressions: bool,
+}
+
+impl AdviceOptions {
+    /// The files, for [`Advice::read`](advice::Advice::read).
+    #[must_use]
+    pub fn sources(&self) -> advice::Sources {
+        advice::Sources {
+            hints: self.hints.clone(),
+            suppressions: self.suppressions.clone(),
+            no_default_suppressions: self.no_default_suppressions,
+        }
+    }
 }
 
 const _: () = assert!(limits::RING_BYTES == 16 << 20);
@@ -212,14 +226,14 @@ impl TraceOptions {
                     .to_owned(),
             ));
         }
-        self.looks.contradiction(self.events)
+        self.report.contradiction(self.events)
     }
 }
 
-impl Looks {
+impl ReportOptions {
     /// Why the format cannot hold what was asked for: events, or a report.
     pub(super) fn contradiction(&self, events: bool) -> Option<(ErrorKind, String)> {
-        (events && !self.format.has_events()).then(|| {
+        (events && self.format.events.is_none()).then(|| {
             (
                 ErrorKind::ArgumentConflict,
                 "--events needs a format for events: add -f jsonl, or -f parquet in builds that have it"
@@ -231,18 +245,8 @@ impl Looks {
     /// Age below which steady findings are left out of the report; `None` for none.
     #[must_use]
     pub fn min_age(&self) -> Option<Duration> {
-        match self.format {
-            Format::Text => Some(self.min_age_choice.unwrap_or(DEFAULT_MIN_AGE)),
-            Format::Json
-            | Format::Jsonl
-            | Format::Folded
-            | Format::Flamegraph
-            | Format::Pprof
-            | Format::Perfetto
-            | Format::Html => self.min_age_choice,
-            #[cfg(feature = "parquet")]
-            Format::Parquet => self.min_age_choice,
-        }
+        let default = self.format.is_selective.then_some(DEFAULT_MIN_AGE);
+        self.min_age_choice.or(default)
     }
 }
 
@@ -275,8 +279,8 @@ pub struct Diff {
     pub all: bool,
 
     /// Format of the comparison
-    #[arg(short, long, value_enum, default_value_t)]
-    pub format: DiffFormat,
+    #[arg(short, long, value_parser = values::format::<model::diff::Diff>(), default_value = "text")]
+    pub format: &'static Format,
 
     /// Write to this file, with mode 0600
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -290,8 +294,9 @@ pub struct Diff {
 #[command(after_long_help = help::DOCTOR)]
 pub struct Doctor {
     /// Format of the result
-    #[arg(short, long, value_enum, default_value_t)]
-    pub format: DoctorFormat,
+    #[arg(short, long, value_parser = values::format::<model::doctor::DoctorReport>(),
+          default_value = "text")]
+    pub format: &'static Format,
 }
 
 /// Print a completion script for a shell
@@ -301,97 +306,6 @@ pub struct Completions {
     /// The shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
-}
-
-/// Formats of a report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// One document, schema leaktrace.report/1
-    Json,
-    /// One finding per line, schema leaktrace.finding/1, then a summary
-    Jsonl,
-    /// Stacks with outstanding resources, for flame graph tools
-    Folded,
-    /// The same stacks as a picture (SVG), for a browser
-    Flamegraph,
-    /// A compressed profile for `go tool pprof`
-    Pprof,
-    /// Outstanding resources over time, for ui.perfetto.dev
-    Perfetto,
-    /// One self-contained page with charts, for a browser
-    Html,
-    /// Tables for DuckDB and Spark, by date and host, in the directory that -o names
-    #[cfg(feature = "parquet")]
-    Parquet,
-}
-
-impl Format {
-    /// Whether single events are written in it.
-    #[must_use]
-    pub fn has_events(self) -> bool {
-        match self {
-            Format::Jsonl => true,
-            #[cfg(feature = "parquet")]
-            Format::Parquet => true,
-            Format::Text
-            | Format::Json
-            | Format::Folded
-            | Format::Flamegraph
-            | Format::Pprof
-            | Format::Perfetto
-            | Format::Html => false,
-        }
-    }
-
-    /// Whether it is binary, and must not be written to a terminal.
-    #[must_use]
-    pub fn is_binary(self) -> bool {
-        match self {
-            Format::Text
-            | Format::Json
-            | Format::Jsonl
-            | Format::Folded
-            | Format::Flamegraph
-            | Format::Perfetto
-            | Format::Html => false,
-            Format::Pprof => true,
-            #[cfg(feature = "parquet")]
-            Format::Parquet => true,
-        }
-    }
-}
-
-/// Formats of a comparison.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum DiffFormat {
-    /// For people
-    #[default]
-    Text,
-    /// One document, schema leaktrace.diff/1
-    Json,
-}
-
-/// Formats of what `doctor` found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum DoctorFormat {
-    /// For people
-    #[default]
-    Text,
-    /// One document, schema leaktrace.doctor/1
-    Json,
-}
-
-/// When to colour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal
-    #[default]
-    Auto,
-    Always,
-    Never,
 }
 
 /// What makes `run` fail.

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, ValueHint, error::ErrorKind};
 
 use super::{
-    FailOn, Looks, Selection, help,
+    FailOn, ReportOptions, Selection, help,
     values::{self, KindChoice},
 };
 use crate::{
@@ -116,7 +116,7 @@ pub struct Report {
     pub kind_choices: Vec<KindChoice>,
 
     #[command(flatten)]
-    pub looks: Looks,
+    pub report: ReportOptions,
 
     /// Write the single events of the recording, and no report; needs -f jsonl, or
     /// -f parquet in builds that have it
@@ -140,7 +140,7 @@ pub struct Verify {
 
 impl Report {
     pub(super) fn contradiction(&self) -> Option<(ErrorKind, String)> {
-        self.looks.contradiction(self.events)
+        self.report.contradiction(self.events)
     }
 
     /// The chosen kinds.

@@ -6,6 +6,7 @@ use clap::CommandFactory;
 use leak_common::Kind;
 
 use super::*;
+use crate::output::formats::FORMATS;
 use crate::recording::writer::PartLimit;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
@@ -38,12 +39,12 @@ fn defaults_are_those_of_the_help() {
     assert!(!options.selection.kinds().contains(Kind::Heap));
     assert_eq!(options.selection.duration, None);
     assert_eq!(options.selection.interval(), Duration::from_secs(1));
-    assert_eq!(options.looks.min_age(), Some(Duration::from_secs(10)));
+    assert_eq!(options.report.min_age(), Some(Duration::from_secs(10)));
     assert_eq!(options.selection.nursery, Duration::from_secs(1));
-    assert_eq!(options.looks.top, 10);
-    assert!(!options.looks.all);
-    assert_eq!(options.looks.format, Format::Text);
-    assert_eq!(options.looks.output, None);
+    assert_eq!(options.report.top, 10);
+    assert!(!options.report.all);
+    assert_eq!(options.report.format.name, "text");
+    assert_eq!(options.report.output, None);
     assert_eq!(options.selection.ring_size, 16 << 20);
 }
 
@@ -62,12 +63,12 @@ fn options_are_read() {
     );
     assert_eq!(options.selection.duration, Some(Duration::from_secs(120)));
     assert_eq!(options.selection.interval(), Duration::from_millis(500));
-    assert_eq!(options.looks.min_age(), Some(Duration::ZERO));
+    assert_eq!(options.report.min_age(), Some(Duration::ZERO));
     assert_eq!(options.selection.nursery, Duration::from_millis(250));
-    assert_eq!(options.looks.top, 3);
-    assert!(options.looks.all);
-    assert_eq!(options.looks.format, Format::Json);
-    assert_eq!(options.looks.output, Some("out.json".into()));
+    assert_eq!(options.report.top, 3);
+    assert!(options.report.all);
+    assert_eq!(options.report.format.name, "json");
+    assert_eq!(options.report.output, Some("out.json".into()));
     assert_eq!(options.selection.ring_size, 512 << 10);
 }
 
@@ -100,10 +101,7 @@ fn two_reports_are_compared() {
     assert_eq!(diff.base, std::path::Path::new("a.json"));
     assert_eq!(diff.new, std::path::Path::new("b.json"));
     assert_eq!(diff.fail_on, Some(FailOn::Leak));
-    assert_eq!(
-        (diff.top, diff.all, diff.format),
-        (3, false, DiffFormat::Json)
-    );
+    assert_eq!((diff.top, diff.all, diff.format.name), (3, false, "json"));
     for line in [
         "leaktrace diff",
         "leaktrace diff a.json",
@@ -316,18 +314,15 @@ fn there_is_a_completion_script_for_every_shell() {
 
 #[test]
 fn every_format_is_described_with_a_command_that_parses() {
-    use clap::ValueEnum;
     let document = include_str!("../../docs/outputs.md");
-    for format in Format::value_variants() {
-        let value = format.to_possible_value().expect("none is skipped");
-        let name = value.get_name();
-        assert!(value.get_help().is_some(), "{name} has no help");
+    for format in FORMATS {
+        let name = format.name;
         assert!(document.contains(&format!("\n| `{name}` |")), "{name}");
         let option = format!(" -f {name} ");
         let command = document
             .lines()
             .find(|line| line.starts_with("leaktrace ") && line.contains(&option))
-            .or_else(|| (*format == Format::Text).then_some("leaktrace trace"))
+            .or_else(|| (*format == FORMATS[0]).then_some("leaktrace trace"))
             .unwrap_or_else(|| panic!("{name} has no example"));
         let command = command.split(" | ").next().unwrap_or(command);
         parse(command).unwrap_or_else(|error| panic!("{command}: {error}"));

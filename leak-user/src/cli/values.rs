@@ -2,14 +2,19 @@
 
 use std::{str::FromStr, time::Duration};
 
-use crate::{model::time::Moment, recording::writer::PartLimit};
+use crate::{
+    model::time::Moment,
+    output::{
+        Color,
+        formats::{self, Document, FORMATS, Format, NOT_BUILT},
+    },
+    recording::writer::PartLimit,
+};
 use clap::{
-    ValueEnum as _,
+    ValueEnum,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use leak_common::{Kind, KindSet};
-
-use super::Format;
 
 /// The largest pid: `PID_MAX_LIMIT` (include/linux/threads.h).
 const MAX_PID: u32 = 1 << 22;
@@ -48,20 +53,37 @@ pub(super) fn kind() -> impl TypedValueParser<Value = KindChoice> {
     })
 }
 
-/// A parser of `--format`. If this program was built without a format, the error says how
-/// to build it with that format.
-pub(super) fn format() -> impl TypedValueParser<Value = Format> {
-    const PARQUET: &str = "parquet";
-    let offered = Format::value_variants().iter();
-    let names: Vec<PossibleValue> = offered.filter_map(Format::to_possible_value).collect();
-    let is_built = names.iter().any(|name| name.matches(PARQUET, false));
-    let hidden = (!is_built).then(|| PossibleValue::new(PARQUET).hide(true));
-    PossibleValuesParser::new(names.into_iter().chain(hidden)).try_map(|name| {
-        Format::from_str(&name, false).map_err(|_| {
+/// A parser of `--format`: the formats that a document can be written in. It says what a format takes that this program
+/// was built without.
+pub(super) fn format<T: Document>() -> impl TypedValueParser<Value = &'static Format> {
+    let offered = FORMATS.iter().filter_map(|format| {
+        let help = T::writer(format)?.help;
+        Some(PossibleValue::new(format.name).help(help))
+    });
+    let hidden = NOT_BUILT
+        .iter()
+        .map(|name| PossibleValue::new(*name).hide(true));
+    PossibleValuesParser::new(offered.chain(hidden)).try_map(|name| {
+        formats::named(&name).ok_or(
             "this leaktrace was built without it; build it with --features parquet, as \
-             `cargo xtask build --release` does"
-        })
+             `cargo xtask build --release` does",
+        )
     })
+}
+
+/// The values of `--color`.
+impl ValueEnum for Color {
+    fn value_variants<'a>() -> &'a [Color] {
+        &[Color::Auto, Color::Always, Color::Never]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Color::Auto => PossibleValue::new("auto").help("On a terminal"),
+            Color::Always => PossibleValue::new("always"),
+            Color::Never => PossibleValue::new("never"),
+        })
+    }
 }
 
 /// The chosen kinds.

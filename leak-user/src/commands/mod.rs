@@ -3,10 +3,11 @@
 mod completions;
 mod diff;
 mod doctor;
-mod missing;
+mod messages;
+mod plan;
 mod record;
+mod recordings;
 mod report;
-mod saved;
 mod trace;
 mod traced;
 mod verify;
@@ -43,7 +44,7 @@ pub fn run(cli: &Cli) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("leaktrace: {}", escape_lines(&failure.message));
+            complain(&failure.message);
             ExitCode::from(failure.code)
         }
     }
@@ -89,9 +90,11 @@ impl From<TraceError> for Failure {
     }
 }
 
-/// Escapes each line, because messages quote untrusted names; our own line breaks stay.
-fn escape_lines(text: &str) -> String {
-    text.lines().map(escape).collect::<Vec<_>>().join("\n")
+/// Writes a message to standard error. It may quote what traced programs wrote, which is escaped; lines of our own stay
+/// lines.
+fn complain(message: &str) {
+    let lines: Vec<String> = message.lines().map(escape).collect();
+    eprintln!("leaktrace: {}", lines.join("\n"));
 }
 
 fn fails(fail_on: Option<FailOn>, worst: Option<Verdict>) -> bool {

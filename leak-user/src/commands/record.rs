@@ -1,14 +1,11 @@
 //! `leaktrace record`: a trace that is written to a file, to be reported later.
 
-use super::{
-    Failure,
-    traced::{end, plan, runtime, told},
-};
+use super::{Failure, messages, plan::plan, traced::Traced};
 use crate::{
     cli::{Cli, Record, exit_code},
     proc::Proc,
     recording::writer,
-    trace::{Plan, trace},
+    trace::Plan,
 };
 
 pub(super) fn run(cli: &Cli, options: &Record) -> Result<u8, Failure> {
@@ -35,14 +32,12 @@ pub(super) fn run(cli: &Cli, options: &Record) -> Result<u8, Failure> {
             options.command.clone(),
         )
     };
-    let runtime = runtime()?;
-    let mut outcome = runtime.block_on(trace(&plan, None))?;
-    let recorded = outcome
-        .recording
-        .as_ref()
-        .is_some_and(|summary| told(summary, options.on_trigger.is_some()));
-    let code = end(runtime, &mut outcome)?;
-    Ok(match recorded {
+    let traced = Traced::run(&plan, None)?;
+    let summary = traced.outcome.recording.as_ref();
+    let is_complete =
+        summary.is_some_and(|summary| messages::recorded(summary, options.on_trigger.is_some()));
+    let code = traced.exit_code()?;
+    Ok(match is_complete {
         true => code.unwrap_or(exit_code::FINE),
         false => exit_code::ERROR,
     })

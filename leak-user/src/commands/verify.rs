@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 
-use super::report::source;
+use super::recordings;
 use crate::{
     cli::{Verify, exit_code},
     model::escape::escape,
@@ -15,7 +15,7 @@ pub(super) fn run(options: &Verify) -> anyhow::Result<u8> {
     let mut code = exit_code::FINE;
     let mut out = io::stdout().lock();
     for path in &options.files {
-        let Source { name, content } = source(path)?;
+        let Source { name, content } = recordings::open(path)?;
         let verified = format::verify(content).with_context(|| name.clone())?;
         let found = match (verified.intact(), verified.first_bad) {
             (true, _) | (false, None) => "whole".to_owned(),

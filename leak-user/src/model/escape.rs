@@ -1,8 +1,8 @@
 //! Makes text from traced processes safe for a terminal, and fits it in columns.
 //!
 //! Control characters, invisible ones and those that reorder the line are shown
-//! as escapes. A backslash stays as it is: doubling it would spoil names such as
-//! `dev-disk-by\x2dlabel.swap`, and nothing reads the text back.
+//! as escapes. A backslash stays as it is: a second one would make names such as
+//! `dev-disk-by\x2dlabel.swap` wrong, and nothing reads the text back.
 
 use std::fmt::Write as _;
 
@@ -149,8 +149,8 @@ pub fn shorten_middle(text: &str, max: usize) -> String {
     format!("{head}{ELLIPSIS}{}", &rest[tail_start..])
 }
 
-/// The path without as many of its first directories as it takes for at most `max`
-/// columns; `None` if even its file name is wider.
+/// The path in at most `max` columns: its first directories are left out where it is longer. `None` if even its file
+/// name is wider.
 #[must_use]
 pub fn shorten_path(path: &str, max: usize) -> Option<String> {
     if width(path) <= max {

@@ -1,4 +1,4 @@
-//! What the causes of loss mean to a person.
+//! What the causes of loss, and the reasons for unfinished stacks, mean to a person.
 
 /// What a cause of loss means, and what to do: the names are those of
 /// [`leak_common::Counter::loss`].
@@ -25,6 +25,21 @@ pub fn meaning_of_loss(cause: &str) -> Option<&'static str> {
         "capture_unknown" => "a newer leaktrace wrote records that this one does not know",
         "recording" => "the recording could not keep up; the trace itself has them",
         "not_read" => "whoever reads the events did not keep up",
+        _ => return None,
+    })
+}
+
+/// What a reason for the end of a stack means, if it is one of ours.
+#[must_use]
+pub fn meaning_of_end(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "broken" => "what should be the caller is no code; generated code without frame pointers",
+        "unreadable" => "the stack's memory was not there",
+        "too_deep" => "there were more frames than are kept; the innermost are",
+        "not_taken" => "no registers were to be had",
+        "no_table" => "first seen, before the file's unwind tables were built",
+        "evicted" => "the file's unwind tables had made room for others; see --stack-memory",
+        "locked" => "the process was changing its mappings at that moment",
         _ => return None,
     })
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::hex::{self, Hex};
+
 /// The schema's name.
 pub const SCHEMA: &str = "leaktrace.report/1";
 
@@ -45,7 +47,7 @@ pub struct SharedLimit {
     pub exhaustion_seconds: Option<f64>,
 }
 
-/// An acquisition that the kernel refused for want of something.
+/// An acquisition that the kernel refused because something had run out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     pub pid: u32,
@@ -67,7 +69,7 @@ pub struct Failure {
     pub stack: Vec<Frame>,
 }
 
-/// Someone who holds a resource, or many.
+/// A process that holds a resource, or many of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Holder {
     pub pid: u32,
@@ -222,7 +224,7 @@ pub struct Finding {
     /// Of a suspect: what will make it a leak or steady.
     #[serde(default)]
     pub waits_for: Option<String>,
-    /// What kind of bug this usually is, and how it is mended.
+    /// What kind of bug this usually is, and how to fix it.
     pub hint: Option<String>,
     /// Innermost first; empty where the acquisition was not seen.
     pub stack: Vec<Frame>,
@@ -243,8 +245,8 @@ pub struct Finding {
 /// was inlined into, with the same address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Frame {
-    /// Hexadecimal, as `0x7f...`.
-    pub address: String,
+    /// Where the call returns to. 0 in a report of another program that does not tell.
+    pub address: Hex,
     /// Empty where it has no name.
     pub symbol: String,
     /// Path of the mapped file, empty where there is none.
@@ -256,8 +258,12 @@ pub struct Frame {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_id: Option<String>,
     /// Offset in the module's file, to find the name elsewhere.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub module_offset: Option<String>,
+    #[serde(
+        default,
+        deserialize_with = "hex::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub module_offset: Option<Hex>,
 }
 
 /// One outstanding resource of a finding.
@@ -269,7 +275,7 @@ pub struct Example {
     /// Path, peer, name: empty where nothing is known.
     pub description: String,
     pub socket: Option<Socket>,
-    /// Others who hold the same open file: by dup, fork or a message.
+    /// Other processes and descriptors that hold the same open file: by dup, fork or a message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_by: Vec<Holder>,
 }
@@ -322,9 +328,9 @@ impl Frame {
         if !self.symbol.is_empty() {
             return self.symbol.as_str().into();
         }
-        match (&self.module_offset, self.module_name()) {
+        match (self.module_offset, self.module_name()) {
             (Some(offset), module) if !module.is_empty() => format!("{module}+{offset}").into(),
-            _ => self.address.as_str().into(),
+            _ => self.address.to_string().into(),
         }
     }
 

@@ -2,9 +2,13 @@
 
 use std::{collections::BTreeMap, io};
 
-use crate::model::report::{
-    Example, Failure, Finding, Frame, Health, Holder, Host, Limit, Process, Report, SCHEMA,
-    SharedLimit, Socket, Suppressed, Verdict, Window,
+use crate::model::{
+    doctor::{Check, DoctorReport, Status},
+    hex::Hex,
+    report::{
+        Example, Failure, Finding, Frame, Health, Holder, Host, Limit, Process, Report, SCHEMA,
+        SharedLimit, Socket, Suppressed, Verdict, Window,
+    },
 };
 
 /// What is written, as text.
@@ -255,13 +259,13 @@ pub(crate) fn socket_leak() -> Finding {
                 false,
             ),
             Frame {
-                address: "0x7f0000001a2b".to_owned(),
+                address: Hex(0x7f00_0000_1a2b),
                 module: "/opt/lib/libplugin.so".to_owned(),
-                module_offset: Some("0x1a2b".to_owned()),
+                module_offset: Some(Hex(0x1a2b)),
                 ..Frame::default()
             },
             Frame {
-                address: "0x7f1234567890".to_owned(),
+                address: Hex(0x7f12_3456_7890),
                 ..Frame::default()
             },
         ],
@@ -277,7 +281,7 @@ pub(crate) fn socket_leak() -> Finding {
 
 pub(crate) fn frame(symbol: &str, module: &str, at: Option<(&str, u32)>, inlined: bool) -> Frame {
     Frame {
-        address: "0x401000".to_owned(),
+        address: Hex(0x40_1000),
         symbol: symbol.to_owned(),
         module: module.to_owned(),
         file: at.map(|(file, _)| file.to_owned()),
@@ -335,4 +339,29 @@ fn steady_file() -> Finding {
         }],
         ..socket_leak()
     }
+}
+
+/// Checks of a doctor: one passes, one warns, one fails.
+pub(crate) fn checks() -> DoctorReport {
+    let check = |name: &str, status, detail: &str, fix: Option<&str>| Check {
+        name: name.to_owned(),
+        status,
+        detail: detail.to_owned(),
+        fix: fix.map(str::to_owned),
+    };
+    DoctorReport::new(vec![
+        check("kernel", Status::Pass, "6.18.0 x86_64", None),
+        check(
+            "tracefs",
+            Status::Warn,
+            "not mounted at /sys/kernel/tracing\x1b[2J",
+            Some("mount -t tracefs tracefs /sys/kernel/tracing, else leaktrace mounts its own"),
+        ),
+        check(
+            "privilege",
+            Status::Fail,
+            "CAP_BPF is missing",
+            Some("run as root"),
+        ),
+    ])
 }

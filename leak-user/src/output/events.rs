@@ -1,30 +1,31 @@
-//! Single events to their place, as they are read from a recording or happen.
+//! Writes single events to their place, as they are read from a recording or as they happen.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, Read},
     path::Path,
 };
 
 use anyhow::bail;
 
-use super::Output;
+use super::{
+    destination::Destination,
+    formats::{EventWriter, Format, StartEvents},
+};
 use crate::{
-    cli::Format,
     event::row::EventRow,
-    model::{missing::Missing, report::Host},
-    output::formats::jsonl,
+    model::{event_totals::EventTotals, report::Host},
     recording::reader::Events,
 };
 
-/// What gives the events.
+/// A source of events: a recording, or a trace that goes on.
 pub trait Rows {
     /// The host that was traced.
     fn host(&self) -> &Host;
 
     /// How many there were so far, and what is missing.
-    fn missing(&self) -> &Missing;
+    fn totals(&self) -> &EventTotals;
 
-    /// Whether the next one is yet to come: what was written is to be seen meanwhile.
+    /// Whether the next one is not there yet. What was written so far is then made visible before the wait.
     fn wait(&mut self) -> bool;
 
     /// The next one; `None` at the end.
@@ -40,8 +41,8 @@ impl<R: Read> Rows for Events<'_, R> {
         Events::host(self)
     }
 
-    fn missing(&self) -> &Missing {
-        Events::missing(self)
+    fn totals(&self) -> &EventTotals {
+        Events::totals(self)
     }
 
     fn wait(&mut self) -> bool {
@@ -55,13 +56,9 @@ impl<R: Read> Rows for Events<'_, R> {
 
 /// An open place for events.
 #[derive(Debug)]
-pub struct EventOutput(Place);
-
-#[derive(Debug)]
-enum Place {
-    Lines(Output),
-    #[cfg(feature = "parquet")]
-    Tables(super::Partitions),
+pub struct EventOutput {
+    start: StartEvents,
+    destination: Destination,
 }
 
 impl EventOutput {
@@ -70,22 +67,26 @@ impl EventOutput {
     /// # Errors
     ///
     /// As there, and where events are not written in this format.
-    pub fn open(format: Format, path: Option<&Path>, host: &str) -> anyhow::Result<EventOutput> {
-        Ok(EventOutput(match format {
-            Format::Jsonl => Place::Lines(Output::open(path, host)?),
-            #[cfg(feature = "parquet")]
-            Format::Parquet => Place::Tables(super::Partitions::named(path, host)?),
-            _ => bail!("events are not written in this format"),
-        }))
+    pub fn open(
+        format: &'static Format,
+        path: Option<&Path>,
+        host: &str,
+    ) -> anyhow::Result<EventOutput> {
+        let Some(start) = format.events else {
+            bail!("events are not written in this format");
+        };
+        Ok(EventOutput {
+            start,
+            destination: Destination::open(format, path, host)?,
+        })
     }
 
-    /// Whether a person looks at it.
+    /// Whether it is a terminal, where a person looks.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
-        match &self.0 {
-            Place::Lines(output) => output.is_terminal(),
-            #[cfg(feature = "parquet")]
-            Place::Tables(_) => false,
+        match &self.destination {
+            Destination::One(output) => output.is_terminal(),
+            Destination::Directory(_) => false,
         }
     }
 
@@ -93,13 +94,14 @@ impl EventOutput {
     ///
     /// # Errors
     ///
-    /// As [`Output::write`], and where the events cannot be read to their end.
-    pub fn write(self, mut events: impl Rows) -> anyhow::Result<Missing> {
-        match self.0 {
-            Place::Lines(output) => {
+    /// As [`Output::write`](super::Output::write), and where the events cannot be read to their end.
+    pub fn write(self, mut events: impl Rows) -> anyhow::Result<EventTotals> {
+        match self.destination {
+            Destination::One(output) => {
                 let mut unread = None;
                 let written = output.write(|out| {
-                    lines(&mut events, out, |error| {
+                    let writer = (self.start)(events.host(), Box::new(out))?;
+                    pour(&mut events, writer, |error| {
                         let message = error.to_string();
                         unread = Some(error);
                         io::Error::other(message)
@@ -110,32 +112,32 @@ impl EventOutput {
                 }
                 written?;
             }
-            #[cfg(feature = "parquet")]
-            Place::Tables(partitions) => {
-                let mut table = partitions.events(events.host().clone());
+            Destination::Directory(partitions) => {
+                let mut files = partitions.events(self.start, events.host().clone());
                 while let Some(row) = events.next_row()? {
-                    table.push(row)?;
+                    files.push(row, events.totals())?;
                 }
-                table.finish()?;
+                files.finish(events.totals())?;
             }
         }
-        Ok(events.missing().clone())
+        Ok(events.totals().clone())
     }
 }
 
-fn lines(
+/// Writes all events to one place. An error of reading goes through `unread`, since the caller expects errors of
+/// writing here and tells them apart.
+fn pour(
     events: &mut impl Rows,
-    out: &mut dyn Write,
+    mut writer: Box<dyn EventWriter + '_>,
     unread: impl FnOnce(anyhow::Error) -> io::Error,
 ) -> io::Result<()> {
-    let host = events.host().hostname.clone();
     loop {
         if events.wait() {
-            out.flush()?;
+            writer.flush()?;
         }
         match events.next_row() {
-            Ok(Some(row)) => jsonl::events::write_line(&row, &host, out)?,
-            Ok(None) => return jsonl::events::write_end(events.missing(), &host, out),
+            Ok(Some(row)) => writer.push(row)?,
+            Ok(None) => return writer.finish(events.totals()),
             Err(error) => return Err(unread(error)),
         }
     }
@@ -156,7 +158,7 @@ mod tests {
     };
 
     /// Writes the sample's events into a directory, by way of a capture.
-    fn written(format: Format, path: &Path, cut: usize) -> anyhow::Result<Missing> {
+    fn written(format: &str, path: &Path, cut: usize) -> anyhow::Result<EventTotals> {
         let beginning = Beginning {
             host: sample::empty().host,
             ..Beginning::default()
@@ -172,6 +174,7 @@ mod tests {
         };
         let query = Query::default();
         let events = Events::new(vec![source], &query)?;
+        let format = crate::output::formats::named(format).unwrap();
         EventOutput::open(format, Some(path), "here")?.write(events)
     }
 
@@ -180,13 +183,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("%h.jsonl");
         for (cut, lost) in [(0, 0), (1, 1)] {
-            let missing = written(Format::Jsonl, &path, cut).unwrap();
-            assert_eq!((missing.events, missing.lost), (10, lost));
+            let totals = written("jsonl", &path, cut).unwrap();
+            assert_eq!((totals.events, totals.lost), (10, lost));
             let text = std::fs::read_to_string(directory.path().join("here.jsonl")).unwrap();
             assert_eq!(text.lines().count(), 11);
             let last: serde_json::Value =
                 serde_json::from_str(text.lines().last().unwrap()).unwrap();
-            assert_eq!(last["schema"], jsonl::events::END);
+            assert_eq!(last["schema"], "leaktrace.events/1");
             assert_eq!(
                 (&last["host"], &last["events"]),
                 (&"web1".into(), &10.into())
@@ -199,8 +202,8 @@ mod tests {
     #[test]
     fn tables_go_to_the_day_and_host_of_the_recording() {
         let directory = tempfile::tempdir().unwrap();
-        let missing = written(Format::Parquet, directory.path(), 0).unwrap();
-        assert_eq!((missing.events, missing.lost), (10, 0));
+        let totals = written("parquet", directory.path(), 0).unwrap();
+        assert_eq!((totals.events, totals.lost), (10, 0));
         let host = directory.path().join("date=1970-01-01/host=web1");
         let names = std::fs::read_dir(host).unwrap();
         let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
@@ -213,6 +216,6 @@ mod tests {
 
     #[test]
     fn other_formats_have_no_events() {
-        assert!(written(Format::Json, Path::new("-"), 0).is_err());
+        assert!(written("json", Path::new("-"), 0).is_err());
     }
 }

@@ -1,24 +1,22 @@
-//! Where reports go: standard output, a file that is written whole or not at
-//! all, or something special such as a pipe; and what its terminal can do.
+//! Where reports and events go: standard output, a file that is written whole or not at all, or something special such
+//! as a pipe. [`formats`] makes the bytes; only this room opens files and asks the terminal.
 
+mod destination;
 mod events;
 pub mod formats;
-#[cfg(feature = "parquet")]
 mod partitions;
 mod report;
+mod style;
 
 pub use events::{EventOutput, Rows};
-#[cfg(feature = "parquet")]
-pub use partitions::{EventTable, Partitions};
-pub use report::{ReportOutput, Style};
+pub use report::ReportOutput;
+pub use style::{Color, Style};
 
 use std::{
-    env,
-    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, IsTerminal, Write},
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd},
+        fd::AsFd,
         unix::{
             ffi::OsStrExt,
             fs::{FileTypeExt, OpenOptionsExt},
@@ -31,13 +29,13 @@ use std::{
 use anyhow::{Context, bail};
 use tempfile::NamedTempFile;
 
-use crate::cli::Color;
-use crate::model::file_name::expand;
+use crate::model::{
+    escape::{escape, escape_bytes},
+    file_name::expand,
+};
+use formats::{Document, Format};
 
-/// Columns where no terminal tells.
-const DEFAULT_WIDTH: usize = 80;
-
-/// An open place for one report.
+/// An open place for one document.
 #[derive(Debug)]
 pub struct Output(Target);
 
@@ -61,8 +59,8 @@ impl Output {
     /// Opens a file for a report, so that a place that cannot be written is known
     /// before the work begins. Nothing is seen at `path` before
     /// [`write`](Self::write) has succeeded; an older file stays until then. A
-    /// symbolic link is replaced, not followed, for anyone may have put it into
-    /// a shared directory. `-` and `/dev/stdout` are standard output.
+    /// symbolic link is replaced and not followed: in a shared directory another
+    /// user may have put it there. `-` and `/dev/stdout` are standard output.
     ///
     /// Opening a named pipe waits for its reader.
     ///
@@ -91,7 +89,7 @@ impl Output {
             format!(
                 "cannot make a file for the report {shown}: the directory {} must exist and be \
                  writable",
-                crate::model::escape::escape(&directory)
+                escape(&directory)
             )
         })?;
         Ok(Output(Target::Replace(temporary, path.to_owned())))
@@ -118,10 +116,10 @@ impl Output {
     /// Where the place is full or fails; a file of that name is then as it was.
     pub fn write(
         self,
-        content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+        content: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
     ) -> anyhow::Result<()> {
         match self.0 {
-            Target::Stdout => quiet_pipe(buffered(&mut io::stdout().lock(), content))
+            Target::Stdout => quiet_pipe(buffered(&mut io::stdout(), content))
                 .context("cannot write the report to standard output"),
             Target::Direct(mut file, path) => quiet_pipe(buffered(&mut file, content))
                 .with_context(|| format!("cannot write the report to {}", shown(&path))),
@@ -140,29 +138,22 @@ impl Output {
         }
     }
 
-    /// Whether to colour what goes there.
-    #[must_use]
-    pub fn color(&self, choice: Color) -> bool {
-        colored(
-            choice,
-            self.is_terminal(),
-            env::var_os("NO_COLOR").as_deref(),
-            env::var_os("TERM").as_deref(),
-        )
+    /// Writes a document in a format, and puts it in its place.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write), and where the format does not write such documents.
+    pub fn write_document<T: Document>(
+        self,
+        format: &Format,
+        document: &T,
+        style: Style,
+    ) -> anyhow::Result<()> {
+        let options = style.resolve(&self);
+        self.write(|out| format.write(document, &options, out))
     }
 
-    /// Columns of a line there: `COLUMNS`, or what the terminal says, or 80.
-    #[must_use]
-    pub fn width(&self) -> usize {
-        chosen_width(env::var_os("COLUMNS").as_deref())
-            .or_else(|| {
-                self.direct()
-                    .and_then(|descriptor| terminal_width(descriptor.as_fd()))
-            })
-            .unwrap_or(DEFAULT_WIDTH)
-    }
-
-    /// Whether a person looks at it.
+    /// Whether it is a terminal, where a person looks.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.direct()
@@ -198,13 +189,13 @@ fn directory(path: &Path) -> &Path {
     }
 }
 
-/// A file that is gone unless it gets a name.
+/// A file that is removed when it is dropped, unless it gets another name.
 fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
     let made = tempfile::Builder::new()
         .prefix(".leaktrace-")
         .suffix(".tmp")
         .tempfile_in(directory);
-    // Without the temporary name, which says nothing to anyone.
+    // The message would name the temporary file, which the user does not know.
     made.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => io::Error::from_raw_os_error(libc::ENOENT),
         io::ErrorKind::PermissionDenied => io::Error::from_raw_os_error(libc::EACCES),
@@ -212,7 +203,7 @@ fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
     })
 }
 
-/// Makes the new name durable.
+/// Makes sure that the new name is there after a power cut.
 fn sync_directory(path: &Path) -> io::Result<()> {
     match File::open(directory(path)).and_then(|directory| directory.sync_all()) {
         // Some file systems cannot, and a directory may be writable but not
@@ -230,12 +221,12 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 fn buffered(
-    out: &mut dyn Write,
-    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    out: &mut (dyn Write + Send),
+    content: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut buffer = BufWriter::with_capacity(1 << 16, out);
     let result = content(&mut buffer).and_then(|()| buffer.flush());
-    // Else dropping it would try to write what failed once more.
+    // If it were dropped, it would try to write the bytes that failed once more.
     let _ = buffer.into_parts();
     result
 }
@@ -249,36 +240,8 @@ fn quiet_pipe(result: io::Result<()>) -> io::Result<()> {
 
 /// The path as a message shows it.
 fn shown(path: &Path) -> String {
-    let name = crate::model::escape::escape_bytes(path.as_os_str().as_bytes());
+    let name = escape_bytes(path.as_os_str().as_bytes());
     format!("'{name}'")
-}
-
-fn colored(choice: Color, terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
-    match choice {
-        Color::Always => true,
-        Color::Never => false,
-        // no-color.org: set, and not empty.
-        Color::Auto => {
-            terminal && no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb"))
-        }
-    }
-}
-
-fn chosen_width(columns: Option<&OsStr>) -> Option<usize> {
-    let columns = columns?.to_str()?.trim().parse().ok()?;
-    (columns > 0).then_some(columns)
-}
-
-fn terminal_width(descriptor: BorrowedFd) -> Option<usize> {
-    let mut size = libc::winsize {
-        ws_row: 0,
-        ws_col: 0,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    // SAFETY: the descriptor is open, and TIOCGWINSZ writes one winsize.
-    let result = unsafe { libc::ioctl(descriptor.as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
-    (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 
 #[cfg(test)]

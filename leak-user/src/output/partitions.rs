@@ -1,4 +1,4 @@
-//! A directory of tables, partitioned by day and host in the way of Hive, which DuckDB,
+//! A directory of tables in a format such as Parquet, partitioned by day and host in the way of Hive, which DuckDB,
 //! Spark and others read as one table: `date=2026-01-02/host=web1/outstanding-*.parquet`.
 //!
 //! Files appear whole or not at all, with mode 0600; the same report or events written
@@ -16,15 +16,19 @@ use std::{
 use anyhow::{Context, bail};
 use tempfile::NamedTempFile;
 
-use super::{Output, shown, sync_directory, temporary};
-use crate::model::file_name::expand;
+use super::{
+    Output, Style,
+    formats::{EventWriter, Format, StartEvents},
+    shown, sync_directory, temporary,
+};
 use crate::{
     event::row::EventRow,
     model::{
+        event_totals::EventTotals,
+        file_name::expand,
         report::{Host, Report},
         time::{date, stamp, unix_nanos},
     },
-    output::formats::parquet::{self, EventWriter},
 };
 
 /// Longest host name: `HOST_NAME_MAX` (include/uapi/linux/utsname.h).
@@ -34,23 +38,24 @@ const MAX_HOST: usize = 64;
 /// order.
 const OPEN_DAYS: usize = 2;
 
-/// Files of one table of events: more days, or more jumps between them, than any capture
-/// has that is not damaged.
+/// Most files of one table of events. A recording that is not damaged has fewer days, and fewer jumps between them.
 const MAX_FILES: usize = 400;
 
-/// The directory.
+/// A directory that can be written.
 #[derive(Debug)]
-pub struct Partitions {
+pub(super) struct Partitions {
+    /// Its name is the extension of the files.
+    format: &'static Format,
     root: PathBuf,
 }
 
 impl Partitions {
-    /// Makes the directory if need be, and finds out whether it can be written.
+    /// Makes the directory where there is none, and finds out whether it can be written.
     ///
     /// # Errors
     ///
     /// Where it cannot, or is something else than a directory.
-    pub fn open(root: &Path) -> anyhow::Result<Partitions> {
+    fn open(format: &'static Format, root: &Path) -> anyhow::Result<Partitions> {
         if root.exists() && !root.is_dir() {
             bail!(
                 "cannot write tables to {}: it is not a directory; name one with -o",
@@ -58,9 +63,10 @@ impl Partitions {
             );
         }
         make(root)?;
-        // Gone again at once.
+        // The file is removed again at once: it only proves that one can be made.
         temporary(root).with_context(|| format!("cannot write into {}", shown(root)))?;
         Ok(Partitions {
+            format,
             root: root.to_owned(),
         })
     }
@@ -70,12 +76,19 @@ impl Partitions {
     /// # Errors
     ///
     /// As [`open`](Self::open), and where it names no directory.
-    pub fn named(path: Option<&Path>, host: &str) -> anyhow::Result<Partitions> {
+    pub(super) fn named(
+        format: &'static Format,
+        path: Option<&Path>,
+        host: &str,
+    ) -> anyhow::Result<Partitions> {
         let Some(path) = path.filter(|path| *path != Path::new("-")) else {
-            bail!("parquet is written to a directory: name it with -o DIRECTORY");
+            bail!(
+                "{} is written to a directory: name it with -o DIRECTORY",
+                format.name
+            );
         };
         let root = expand(path, host, std::process::id(), SystemTime::now());
-        Partitions::open(&root)
+        Partitions::open(format, &root)
     }
 
     /// Writes the findings of a report.
@@ -83,25 +96,25 @@ impl Partitions {
     /// # Errors
     ///
     /// Where the place is full or fails.
-    pub fn write(&self, report: &Report) -> anyhow::Result<()> {
+    pub(super) fn write(&self, report: &Report, style: Style) -> anyhow::Result<()> {
         let end = unix_nanos(&report.window.end).unwrap_or(0);
         let directory = self.partition(end, &report.host.hostname)?;
-        let path = directory.join(format!("outstanding-{}.parquet", stamp(end)));
-        Output::file(&path)?.write(|out| parquet::write(report, out))
+        let path = directory.join(format!("outstanding-{}.{}", stamp(end), self.format.name));
+        Output::file(&path)?.write_document(self.format, report, style)
     }
 
     /// Begins a table of the events of a host.
-    #[must_use]
-    pub fn events(self, host: Host) -> EventTable {
-        EventTable {
+    pub(super) fn events(self, start: StartEvents, host: Host) -> EventFiles {
+        EventFiles {
             partitions: self,
+            start,
             host,
             open: BTreeMap::new(),
             files: 0,
         }
     }
 
-    /// The directory of a day and host, made if need be.
+    /// The directory of a day and host, made where there is none.
     fn partition(&self, unix_nanos: i64, hostname: &str) -> anyhow::Result<PathBuf> {
         let date = format!("date={}", date(unix_nanos));
         let host = format!("host={}", component(hostname));
@@ -111,10 +124,11 @@ impl Partitions {
     }
 }
 
-/// Events on their way into files, one for each day. Nothing of it is seen before
-/// [`finish`](Self::finish), except days that are over.
-pub struct EventTable {
+/// Events on their way into files, one for each day. The file of a day appears when the day is over, the others at
+/// [`finish`](Self::finish).
+pub(super) struct EventFiles {
     partitions: Partitions,
+    start: StartEvents,
     host: Host,
     /// By day.
     open: BTreeMap<String, EventFile>,
@@ -123,22 +137,23 @@ pub struct EventTable {
 
 struct EventFile {
     path: PathBuf,
-    writer: EventWriter<BufWriter<NamedTempFile>>,
+    file: NamedTempFile,
+    writer: Box<dyn EventWriter>,
 }
 
-impl EventTable {
-    /// Takes an event.
+impl EventFiles {
+    /// Takes an event. `totals` are those so far.
     ///
     /// # Errors
     ///
     /// Where the place is full or fails, or the events jump between days without end.
-    pub fn push(&mut self, row: EventRow) -> anyhow::Result<()> {
+    pub(super) fn push(&mut self, row: EventRow, totals: &EventTotals) -> anyhow::Result<()> {
         let day = date(row.ts_ns);
         if !self.open.contains_key(&day) {
             if self.open.len() == OPEN_DAYS
                 && let Some((_, oldest)) = self.open.pop_first()
             {
-                oldest.finish()?;
+                oldest.finish(totals)?;
             }
             let file = self.create(row.ts_ns)?;
             self.open.insert(day.clone(), file);
@@ -154,8 +169,9 @@ impl EventTable {
     /// # Errors
     ///
     /// Where the place is full or fails.
-    pub fn finish(self) -> anyhow::Result<()> {
-        self.open.into_values().try_for_each(EventFile::finish)
+    pub(super) fn finish(self, totals: &EventTotals) -> anyhow::Result<()> {
+        let mut files = self.open.into_values();
+        files.try_for_each(|file| file.finish(totals))
     }
 
     fn create(&mut self, first: i64) -> anyhow::Result<EventFile> {
@@ -165,30 +181,38 @@ impl EventTable {
             );
         }
         let directory = self.partitions.partition(first, &self.host.hostname)?;
-        let path = directory.join(format!("events-{}-{}.parquet", stamp(first), self.files));
+        let extension = self.partitions.format.name;
+        let name = format!("events-{}-{}.{extension}", stamp(first), self.files);
+        let path = directory.join(name);
         self.files += 1;
         let file =
             temporary(&directory).with_context(|| format!("cannot make {}", shown(&path)))?;
-        let writer = EventWriter::new(BufWriter::new(file), &self.host)
-            .with_context(|| format!("cannot write events to {}", shown(&path)))?;
-        Ok(EventFile { path, writer })
+        // The writer has a descriptor of its own; this one is kept to give the file its name.
+        let start = || {
+            (self.start)(
+                &self.host,
+                Box::new(BufWriter::new(file.as_file().try_clone()?)),
+            )
+        };
+        let writer = start().with_context(|| format!("cannot write events to {}", shown(&path)))?;
+        Ok(EventFile { path, file, writer })
     }
 }
 
 impl EventFile {
-    fn finish(self) -> anyhow::Result<()> {
+    fn finish(self, totals: &EventTotals) -> anyhow::Result<()> {
         let path = self.path;
         let finish = || -> io::Result<()> {
-            let file = self.writer.finish()?.into_inner()?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)?;
+            self.writer.finish(totals)?;
+            self.file.as_file().sync_all()?;
+            self.file.persist(&path).map_err(|error| error.error)?;
             sync_directory(&path)
         };
         finish().with_context(|| format!("cannot write events to {}", shown(&path)))
     }
 }
 
-/// Makes a directory and those above it, for the owner alone as the files in it are.
+/// Makes a directory and those above it. Only the owner may read them, as the files in them.
 fn make(directory: &Path) -> anyhow::Result<()> {
     if directory.is_dir() {
         return Ok(());
@@ -200,8 +224,8 @@ fn make(directory: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the directory {}", shown(directory)))
 }
 
-/// A host's name as one part of a path. What is not harmless is a percent sign and two
-/// digits, which readers of partitions decode.
+/// A host's name as one part of a path. Any other character than a letter, digit, `-`, `_` or `.` becomes a percent sign
+/// and two digits, which readers of partitions decode.
 fn component(hostname: &str) -> String {
     if hostname.is_empty() {
         return "unknown".to_owned();
@@ -218,7 +242,7 @@ fn component(hostname: &str) -> String {
         .collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "parquet"))]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -230,6 +254,10 @@ mod tests {
         model::sample::{self},
     };
     use proptest::prelude::*;
+
+    fn format() -> &'static Format {
+        crate::output::formats::named("parquet").unwrap()
+    }
 
     /// Files below a directory, by their paths in it.
     fn files(root: &Path) -> Vec<String> {
@@ -254,9 +282,11 @@ mod tests {
     fn a_report_goes_to_its_day_and_host_once() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("new/tables");
-        let partitions = Partitions::open(&root).unwrap();
+        let partitions = Partitions::open(format(), &root).unwrap();
         for _ in 0..2 {
-            partitions.write(&sample::leaking()).unwrap();
+            partitions
+                .write(&sample::leaking(), Style::default())
+                .unwrap();
         }
         assert_eq!(
             files(&root),
@@ -268,8 +298,8 @@ mod tests {
     fn events_go_to_their_days_also_around_midnight() {
         const DAY: i64 = 86_400_000_000_000;
         let directory = tempfile::tempdir().unwrap();
-        let partitions = Partitions::open(directory.path()).unwrap();
-        let mut table = partitions.events(sample::empty().host);
+        let partitions = Partitions::open(format(), directory.path()).unwrap();
+        let mut table = partitions.events(format().events.unwrap(), sample::empty().host);
         let noon = CALENDAR.monotonic_zero;
         for day in [0, 1, 0, 1, 2, 1] {
             let row = EventRow {
@@ -277,9 +307,9 @@ mod tests {
                 ts_ns: noon + day * DAY,
                 ..EventRow::default()
             };
-            table.push(row).unwrap();
+            table.push(row, &EventTotals::default()).unwrap();
         }
-        table.finish().unwrap();
+        table.finish(&EventTotals::default()).unwrap();
         assert_eq!(
             files(directory.path()),
             [0, 1, 2].map(|day| format!(
@@ -294,22 +324,24 @@ mod tests {
     fn events_that_jump_for_ever_are_an_error() {
         const DAY: i64 = 86_400_000_000_000;
         let directory = tempfile::tempdir().unwrap();
-        let partitions = Partitions::open(directory.path()).unwrap();
-        let mut table = partitions.events(sample::empty().host);
+        let partitions = Partitions::open(format(), directory.path()).unwrap();
+        let mut table = partitions.events(format().events.unwrap(), sample::empty().host);
         table.files = MAX_FILES - 5;
         let mut rows = (0_i64..).map(|day| EventRow {
             event: "exited",
             ts_ns: day * DAY,
             ..EventRow::default()
         });
-        let error = rows.find_map(|row| table.push(row).err()).unwrap();
+        let error = rows
+            .find_map(|row| table.push(row, &EventTotals::default()).err())
+            .unwrap();
         assert!(error.to_string().contains("jump"), "{error}");
     }
 
     #[test]
     fn a_file_is_no_place_for_tables() {
         let file = NamedTempFile::new().unwrap();
-        let error = Partitions::open(file.path()).unwrap_err();
+        let error = Partitions::open(format(), file.path()).unwrap_err();
         assert!(error.to_string().contains("not a directory"), "{error}");
     }
 

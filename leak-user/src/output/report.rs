@@ -1,89 +1,45 @@
-//! Reports to their places: the one spot that knows which format is written how.
+//! Writes a report to its place.
 
 use std::path::Path;
 
-use anyhow::bail;
-
-use super::Output;
-use crate::{
-    cli::{Color, Format},
-    model::report::Report,
-    output::formats::{self, TextOptions},
-};
-
-/// What the command line says about the looks of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
-    pub color: Color,
-    /// Findings and processes to show at most.
-    pub top: u32,
-    /// Whether to show steady findings.
-    pub show_steady: bool,
-}
+use super::{Style, destination::Destination, formats::Format};
+use crate::model::report::Report;
 
 /// An open place for one report in one format.
 #[derive(Debug)]
-pub struct ReportOutput(Place);
-
-#[derive(Debug)]
-enum Place {
-    Stream(Format, Output),
-    #[cfg(feature = "parquet")]
-    Tables(super::Partitions),
+pub struct ReportOutput {
+    format: &'static Format,
+    destination: Destination,
 }
 
 impl ReportOutput {
-    /// Opens what `--output` names, with its `%` fields filled in, or standard output
-    /// where it names nothing. Tables go to a directory.
+    /// Opens what `--output` names, with its `%` fields filled in, or standard output where it names nothing.
     ///
     /// # Errors
     ///
-    /// As [`Output::file`], where a binary format would go to a terminal, and where tables
-    /// have no directory to go to.
-    pub fn open(format: Format, path: Option<&Path>, host: &str) -> anyhow::Result<ReportOutput> {
-        #[cfg(feature = "parquet")]
-        if format == Format::Parquet {
-            let partitions = super::Partitions::named(path, host)?;
-            return Ok(ReportOutput(Place::Tables(partitions)));
-        }
-        let output = Output::open(path, host)?;
-        if format.is_binary() && output.is_terminal() {
-            bail!(
-                "this format is binary and is not written to a terminal; name a file with -o, or \
-                 send it through a pipe"
-            );
-        }
-        Ok(ReportOutput(Place::Stream(format, output)))
+    /// As [`Output::file`](super::Output::file), where a binary format would go to a terminal, and where a format that
+    /// needs a directory has none.
+    pub fn open(
+        format: &'static Format,
+        path: Option<&Path>,
+        host: &str,
+    ) -> anyhow::Result<ReportOutput> {
+        let destination = Destination::open(format, path, host)?;
+        Ok(ReportOutput {
+            format,
+            destination,
+        })
     }
 
     /// Writes the report and puts it in its place.
     ///
     /// # Errors
     ///
-    /// As [`Output::write`].
+    /// As [`Output::write`](super::Output::write).
     pub fn write(self, report: &Report, style: Style) -> anyhow::Result<()> {
-        let (format, output) = match self.0 {
-            Place::Stream(format, output) => (format, output),
-            #[cfg(feature = "parquet")]
-            Place::Tables(partitions) => return partitions.write(report),
-        };
-        let text = TextOptions {
-            width: output.width(),
-            color: output.color(style.color),
-            top: usize::try_from(style.top).unwrap_or(usize::MAX),
-            show_steady: style.show_steady,
-        };
-        output.write(|out| match format {
-            Format::Text => formats::text::write(report, &text, out),
-            Format::Json => formats::json::write(report, out),
-            Format::Jsonl => formats::jsonl::write(report, out),
-            Format::Folded => formats::folded::write(report, out),
-            Format::Flamegraph => formats::flamegraph::write(report, out),
-            Format::Pprof => formats::pprof::write(report, None, out),
-            Format::Perfetto => formats::perfetto::write(report, out),
-            Format::Html => formats::html::write(report, out),
-            #[cfg(feature = "parquet")]
-            Format::Parquet => formats::parquet::write(report, out),
-        })
+        match self.destination {
+            Destination::One(output) => output.write_document(self.format, report, style),
+            Destination::Directory(partitions) => partitions.write(report, style),
+        }
     }
 }

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
-    ffi::CString,
+    ffi::{CString, OsStr},
     io::Read,
     os::unix::fs::PermissionsExt,
     ptr,
@@ -191,69 +191,4 @@ fn the_fields_of_a_name_are_filled_in() {
         expand(Path::new(raw), "", 7, time).as_os_str().as_bytes(),
         b"\xff7"
     );
-}
-
-#[test]
-fn colour_is_for_terminals_unless_told_otherwise() {
-    let os = |text| Some(OsStr::new(text));
-    for (choice, terminal, no_color, term, expected) in [
-        (Color::Auto, true, None, os("xterm"), true),
-        (Color::Auto, true, None, None, true),
-        (Color::Auto, true, os(""), None, true),
-        (Color::Auto, true, os("1"), None, false),
-        (Color::Auto, true, None, os("dumb"), false),
-        (Color::Auto, false, None, os("xterm"), false),
-        (Color::Always, false, os("1"), os("dumb"), true),
-        (Color::Never, true, None, os("xterm"), false),
-    ] {
-        assert_eq!(colored(choice, terminal, no_color, term), expected);
-    }
-    let file = Output(Target::Direct(
-        File::open("/dev/null").unwrap(),
-        PathBuf::new(),
-    ));
-    assert!(!file.color(Color::Auto));
-}
-
-#[test]
-fn the_width_is_chosen_or_the_terminals() {
-    assert_eq!(chosen_width(Some(OsStr::new("132"))), Some(132));
-    for absent in [
-        None,
-        Some(OsStr::new("")),
-        Some(OsStr::new("0")),
-        Some(OsStr::new("x")),
-    ] {
-        assert_eq!(chosen_width(absent), None);
-    }
-    assert_eq!(
-        terminal_width(File::open("/dev/null").unwrap().as_fd()),
-        None
-    );
-    let (mut master, mut slave) = (0, 0);
-    let size = libc::winsize {
-        ws_row: 24,
-        ws_col: 97,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    // SAFETY: the pointers are to live values, or null where that is allowed.
-    let opened = unsafe {
-        libc::openpty(
-            &mut master,
-            &mut slave,
-            ptr::null_mut(),
-            ptr::null_mut(),
-            &size,
-        )
-    };
-    assert_eq!(opened, 0, "{}", io::Error::last_os_error());
-    // SAFETY: openpty has just made both, and nothing else owns them.
-    let (_master, slave) = unsafe {
-        use std::os::fd::{FromRawFd, OwnedFd};
-        (OwnedFd::from_raw_fd(master), File::from_raw_fd(slave))
-    };
-    assert_eq!(terminal_width(slave.as_fd()), Some(97));
-    let output = Output(Target::Direct(slave, PathBuf::from("terminal")));
-    assert!(output.is_terminal());
 }

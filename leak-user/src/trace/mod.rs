@@ -30,7 +30,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::{
     analysis::Wall,
     kernel::{self, Tracer, monotonic_now},
-    model::{missing::Missing, report::Report},
+    model::{event_totals::EventTotals, report::Report},
     output::EventOutput,
     proc::Proc,
     recording::writer::Summary,
@@ -64,7 +64,7 @@ pub struct Outcome {
     /// What was recorded.
     pub recording: Option<Summary>,
     /// How many events were written and what is missing, or why it could not be.
-    pub events: Option<anyhow::Result<Missing>>,
+    pub events: Option<anyhow::Result<EventTotals>>,
     /// The command, if it still runs: its end is to be waited for.
     pub child: Option<Child>,
     /// The command's exit code, if it ended: 128 + signal where one ended it.

@@ -1,4 +1,4 @@
-//! Hints: what kind of bug a finding usually is, and how it is mended. They are data: a
+//! Hints: what kind of bug a finding usually is, and how to fix it. They are data: a
 //! list in `hints.toml`, and further lists in the same form from files. A hint is given
 //! where all that its entry asks for is true of the finding, and else there is none.
 
@@ -84,7 +84,7 @@ struct Hint {
     released_share: Option<f64>,
     /// The bug that it usually is, one sentence.
     usually: String,
-    /// How it is mended, one sentence or two.
+    /// How to fix it, one sentence or two.
     fix: String,
 }
 

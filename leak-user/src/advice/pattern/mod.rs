@@ -4,8 +4,8 @@
 //! text, and `|` separates alternatives; everything else is literal. `PLACE` is a module
 //! or a source file: the whole path where it has a `/`, else the path's last part.
 //!
-//! Names come from traced processes, and patterns from whoever writes a file of them: a
-//! match takes time in proportion to what is compared, there is no going back.
+//! Names come from traced processes, and patterns from files of other people. So a match never goes back in the text,
+//! and takes time in proportion to the lengths of both.
 
 mod glob;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::{
     kernel::{self, LoadError, Options, TraceFs, Tracer, missing_capabilities},
-    output::formats::doctor::{Check, DoctorReport, Program, Status},
+    model::doctor::{Check, DoctorReport, Program, Status},
 };
 
 /// The oldest supported kernel.

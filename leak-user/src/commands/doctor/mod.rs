@@ -4,21 +4,18 @@ mod examine;
 
 use super::Failure;
 use crate::{
-    cli::{Cli, Doctor, DoctorFormat, exit_code},
-    output::{
-        Output,
-        formats::doctor::{self, Status},
-    },
+    cli::{Cli, Doctor, exit_code},
+    model::doctor::Status,
+    output::{Output, Style},
 };
 
 pub(super) fn run(cli: &Cli, options: &Doctor) -> Result<u8, Failure> {
     let report = examine::examine();
-    let output = Output::stdout();
-    let (width, color) = (output.width(), output.color(cli.color));
-    output.write(|out| match options.format {
-        DoctorFormat::Text => doctor::write_text(&report, width, color, out),
-        DoctorFormat::Json => doctor::write_json(&report, out),
-    })?;
+    let style = Style {
+        color: cli.color,
+        ..Style::default()
+    };
+    Output::stdout().write_document(options.format, &report, style)?;
     let failed = |name: &str| {
         let mut checks = report.checks.iter();
         checks.any(|check| check.status == Status::Fail && check.name == name)

@@ -4,15 +4,23 @@ use std::io;
 
 use inferno::flamegraph::{Options, from_lines};
 
-use super::folded;
+use super::{Format, Writer, folded};
 use crate::model::{escape::escape, report::Report};
+
+pub(super) static FORMAT: Format = Format {
+    report: Some(Writer {
+        help: "A picture of the stacks (SVG), for a browser",
+        write: |report, _, out| write(report, out),
+    }),
+    ..Format::new("flamegraph")
+};
 
 /// Writes a report.
 ///
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
+fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     let stacks = folded::stacks(report);
     if stacks.is_empty() {
         return out.write_all(NOTHING.as_bytes());

@@ -1,34 +1,42 @@
 //! Writes folded stacks, the input of flame graph tools: `comm;frame;frame COUNT`, a line
 //! for each stack, outermost frame first, with how many resources are outstanding from it.
 //!
-//! The form has no escapes of its own. Here what would break it is shown as a backslash
-//! and a number, as in the text: `;`, line ends, what a terminal obeys, and spaces that
-//! the tools would cut off or take for the one before the count.
+//! The form has no escapes. What would break it is written here as a backslash and a number, as in the text: `;`, line
+//! ends, what a terminal obeys, and a space that the tools would cut off or take for the one before the count.
 
 use std::{collections::BTreeMap, io};
 
+use super::{Format, Writer};
 use crate::model::{
     escape::escape,
     report::{Finding, Report},
 };
 
-/// In place of the stack of what was not seen when it was acquired.
+/// Stands in the place of a stack where the acquisition was not seen.
 const NO_STACK: &str = "[no stack]";
+
+pub(super) static FORMAT: Format = Format {
+    report: Some(Writer {
+        help: "Stacks as flame graph tools read them, counted by what is outstanding",
+        write: |report, _, out| write(report, out),
+    }),
+    ..Format::new("folded")
+};
 
 /// Writes a report.
 ///
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
+fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     for (stack, count) in stacks(report) {
         writeln!(out, "{stack} {count}")?;
     }
     Ok(())
 }
 
-/// What is outstanding by folded stack, in the order of stacks. Sites that differ in
-/// nothing but their process's id or their kind are one.
+/// What is outstanding by folded stack, in the order of stacks. Sites that differ only in their process id or their
+/// kind are added up.
 pub(super) fn stacks(report: &Report) -> BTreeMap<String, u64> {
     let mut stacks: BTreeMap<String, u64> = BTreeMap::new();
     for finding in report.findings.iter().filter(|f| f.outstanding > 0) {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     analysis::{Beginning, Input},
     event::{Event, row::EventRow},
-    model::{missing::Missing, report::Host},
+    model::{event_totals::EventTotals, report::Host},
     recording::format::Item,
 };
 
@@ -22,7 +22,7 @@ pub struct Events<'a, R: Read> {
     parts: VecDeque<Part<R>>,
     query: &'a Query,
     host: Host,
-    missing: Missing,
+    totals: EventTotals,
 }
 
 impl<'a, R: Read> Events<'a, R> {
@@ -40,7 +40,7 @@ impl<'a, R: Read> Events<'a, R> {
             host: beginning.map(|one| one.host.clone()).unwrap_or_default(),
             parts: parts.into(),
             query,
-            missing: Missing::default(),
+            totals: EventTotals::default(),
         })
     }
 
@@ -52,8 +52,8 @@ impl<'a, R: Read> Events<'a, R> {
 
     /// What was found missing so far.
     #[must_use]
-    pub fn missing(&self) -> &Missing {
-        &self.missing
+    pub fn totals(&self) -> &EventTotals {
+        &self.totals
     }
 
     /// The next event that is asked for; `None` at the end.
@@ -76,7 +76,7 @@ impl<'a, R: Read> Events<'a, R> {
                     let beginning = part.beginning.as_ref().unwrap_or(&unknown);
                     match row(&input, beginning, self.query) {
                         Some(row) => {
-                            self.missing.events += 1;
+                            self.totals.events += 1;
                             return Ok(Some(row));
                         }
                         None => continue,
@@ -85,10 +85,10 @@ impl<'a, R: Read> Events<'a, R> {
                 Some(Item::Damage(damage)) => (damage.records.unwrap_or(1), damage.to_string()),
                 Some(Item::Unknown(unknown)) => (unknown.records, unknown.to_string()),
             };
-            self.missing.lost = self.missing.lost.saturating_add(records.max(1));
-            if self.missing.uncovered.len() < MAX_NAMED {
+            self.totals.lost = self.totals.lost.saturating_add(records.max(1));
+            if self.totals.uncovered.len() < MAX_NAMED {
                 let sentence = format!("{}: {what}", part.name);
-                self.missing.uncovered.push(sentence);
+                self.totals.uncovered.push(sentence);
             }
         }
         Ok(None)
@@ -164,7 +164,7 @@ mod tests {
         writer.finish().unwrap().0
     }
 
-    fn read(parts: &[&[u8]], query: &Query) -> (Vec<&'static str>, Missing) {
+    fn read(parts: &[&[u8]], query: &Query) -> (Vec<&'static str>, EventTotals) {
         let source = |content: &&'static [u8]| Source {
             name: "a.lkt".to_owned(),
             content: *content,
@@ -177,16 +177,16 @@ mod tests {
             assert!(row.ts_ns >= 1_000_000_000, "{row:?}");
             names.push(row.event);
         }
-        (names, events.missing().clone())
+        (names, events.totals().clone())
     }
 
     #[test]
     fn every_event_of_every_part_comes_once() {
-        let (one, missing) = read(&[&part(0)], &Query::default());
-        assert_eq!((one.len(), missing.lost), (10, 0));
-        let (both, missing) = read(&[&part(1), &part(0)], &Query::default());
+        let (one, totals) = read(&[&part(0)], &Query::default());
+        assert_eq!((one.len(), totals.lost), (10, 0));
+        let (both, totals) = read(&[&part(1), &part(0)], &Query::default());
         assert_eq!(both, [&one[..], &one].concat());
-        assert_eq!(missing.events, 20);
+        assert_eq!(totals.events, 20);
     }
 
     #[test]
@@ -226,11 +226,8 @@ mod tests {
         let mut bytes = part(0);
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0xff;
-        let (names, missing) = read(&[&bytes], &Query::default());
-        assert!(
-            names.len() < 10 && missing.lost > 0,
-            "{names:?} {missing:?}"
-        );
-        assert!(missing.uncovered[0].starts_with("a.lkt: "), "{missing:?}");
+        let (names, totals) = read(&[&bytes], &Query::default());
+        assert!(names.len() < 10 && totals.lost > 0, "{names:?} {totals:?}");
+        assert!(totals.uncovered[0].starts_with("a.lkt: "), "{totals:?}");
     }
 }

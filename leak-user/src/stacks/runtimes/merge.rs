@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Name, Runtime};
-use crate::model::report::Frame;
+use crate::model::{hex::Hex, report::Frame};
 
 /// The frames of a runtime in one stack, innermost first.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ fn with_inlined(native: Vec<Frame>) -> Vec<Vec<Frame>> {
 /// What a report shows of a runtime's frame.
 fn shown(runtime: &Runtime, frame: &NamedFrame) -> Frame {
     let mut shown = Frame {
-        address: format!("{:#x}", frame.address),
+        address: Hex(frame.address),
         module: runtime.name(),
         ..Frame::default()
     };

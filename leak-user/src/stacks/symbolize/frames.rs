@@ -7,7 +7,7 @@ use super::{
     seen_mapping::{Backing, SeenMapping},
     symbols::Name,
 };
-use crate::model::report::Frame;
+use crate::model::{hex::Hex, report::Frame};
 
 /// An address within the call that returns to `address`.
 pub(super) fn before(address: u64) -> u64 {
@@ -17,7 +17,7 @@ pub(super) fn before(address: u64) -> u64 {
 /// A frame with nothing but its address.
 pub(super) fn bare(address: u64) -> Frame {
     Frame {
-        address: format!("{address:#x}"),
+        address: Hex(address),
         ..Frame::default()
     }
 }
@@ -60,7 +60,7 @@ pub(super) fn named(
     let offset = mapping.file_offset(address);
     let frame = Frame {
         module: path.to_string(),
-        module_offset: Some(format!("{offset:#x}")),
+        module_offset: Some(Hex(offset)),
         symbol: generated(),
         ..bare(address)
     };

@@ -13,6 +13,7 @@ use std::{
 };
 
 use super::*;
+use crate::model::hex::Hex;
 
 /// When everything is learned.
 const NOW: Nanos = 1000;
@@ -146,7 +147,7 @@ fn own_functions_have_names_and_lines() {
         "{frame:?}"
     );
     assert!(frame.line.is_some() && frame.build_id.is_some());
-    assert_eq!(frame.address, format!("{address:#x}"));
+    assert_eq!(frame.address, Hex(address));
     assert_eq!(
         frame.module,
         std::env::current_exe().unwrap().to_str().unwrap()

@@ -11,7 +11,7 @@ use crate::{
     judge::Judged,
     kernel::monotonic_now,
     ledger::{ProcessView, SiteKey},
-    model::{missing::Missing, report::Report, site::SiteId, time::Nanos},
+    model::{event_totals::EventTotals, report::Report, site::SiteId, time::Nanos},
     trace::{TraceError, wall_clock},
 };
 
@@ -33,7 +33,7 @@ impl Engine {
     /// Ends the trace: makes the report, and writes the last of the events.
     pub(in crate::trace) async fn finish(
         &mut self,
-    ) -> Result<(Report, Option<anyhow::Result<Missing>>), TraceError> {
+    ) -> Result<(Report, Option<anyhow::Result<EventTotals>>), TraceError> {
         let report = self.report().await?;
         let lost = self.health().lost_by_cause;
         let events = self.outlet.finish_events(lost).await;

@@ -11,7 +11,7 @@ use leak_common::ProcessId;
 use crate::{
     analysis::{Analysis, Beginning, Input},
     ledger::Ledger,
-    model::{facts::Facts, missing::Missing, report::Frame, site::SiteId},
+    model::{event_totals::EventTotals, facts::Facts, report::Frame, site::SiteId},
     output::EventOutput,
     recording::writer::{self, Summary, Trigger},
 };
@@ -167,7 +167,7 @@ impl Outlet {
     pub(super) async fn finish_events(
         &mut self,
         mut lost: BTreeMap<String, u64>,
-    ) -> Option<anyhow::Result<Missing>> {
+    ) -> Option<anyhow::Result<EventTotals>> {
         let stream = self.stream.take()?;
         // What the recording has lost, the lines have.
         lost.remove("recording");

@@ -13,7 +13,7 @@ use std::{
 use crate::{
     analysis::{Beginning, Input},
     event::{Event, row::EventRow},
-    model::{loss::meaning_of_loss, missing::Missing, report::Host, time::Calendar},
+    model::{event_totals::EventTotals, loss::meaning_of_loss, report::Host, time::Calendar},
     output::{EventOutput, Rows},
 };
 
@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(5);
 enum Handed {
     Events(Vec<Input>),
     /// There are no more; what is missing.
-    End(Missing),
+    End(EventTotals),
 }
 
 /// Takes events and has them written.
@@ -46,7 +46,7 @@ pub(super) struct Stream {
     is_behind: bool,
     /// Nothing is written any more: the reader has closed its pipe, or writing failed.
     is_over: bool,
-    thread: JoinHandle<anyhow::Result<Missing>>,
+    thread: JoinHandle<anyhow::Result<EventTotals>>,
 }
 
 impl Stream {
@@ -58,7 +58,7 @@ impl Stream {
             is_over: false,
             host: beginning.host.clone(),
             calendar: beginning.calendar(),
-            missing: Missing::default(),
+            totals: EventTotals::default(),
         };
         let thread = std::thread::Builder::new()
             .name("events".to_owned())
@@ -131,12 +131,15 @@ impl Stream {
     }
 
     /// Writes the rest and the last line, which says how much was lost before, by cause.
-    pub(super) async fn finish(mut self, before: BTreeMap<String, u64>) -> anyhow::Result<Missing> {
+    pub(super) async fn finish(
+        mut self,
+        before: BTreeMap<String, u64>,
+    ) -> anyhow::Result<EventTotals> {
         self.send();
         let mut lost = before;
         lost.insert("not_read".to_owned(), self.lost);
         lost.retain(|_, count| *count > 0);
-        let mut message = Handed::End(Missing {
+        let mut message = Handed::End(EventTotals {
             events: 0,
             lost: lost.values().sum(),
             uncovered: lost
@@ -168,16 +171,16 @@ struct Live {
     is_over: bool,
     host: Host,
     calendar: Calendar,
-    missing: Missing,
+    totals: EventTotals,
 }
 
 impl Live {
     fn take(&mut self, message: Handed) {
         match message {
             Handed::Events(events) => self.events = events.into_iter(),
-            Handed::End(missing) => {
-                self.missing.lost = missing.lost;
-                self.missing.uncovered = missing.uncovered;
+            Handed::End(totals) => {
+                self.totals.lost = totals.lost;
+                self.totals.uncovered = totals.uncovered;
                 self.is_over = true;
             }
         }
@@ -189,8 +192,8 @@ impl Rows for Live {
         &self.host
     }
 
-    fn missing(&self) -> &Missing {
-        &self.missing
+    fn totals(&self) -> &EventTotals {
+        &self.totals
     }
 
     fn wait(&mut self) -> bool {
@@ -209,7 +212,7 @@ impl Rows for Live {
         loop {
             if let Some(event) = self.events.next() {
                 if let Some(row) = event.row(self.calendar) {
-                    self.missing.events += 1;
+                    self.totals.events += 1;
                     return Ok(Some(row));
                 }
             } else if self.is_over {

@@ -1,4 +1,5 @@
-//! What the page is given: the report within bounds, frames stated once, histories thinned, sums over all of it.
+//! The data of the page: the report within bounds. Each frame is there once, histories have fewer points, and sums are
+//! those of the whole report.
 //!
 //! Keys are those of the JSON report, except that a `stack` holds indices into `frames`, and a `history` is a flat
 //! list: time, count, time, count.
@@ -9,21 +10,19 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::embed::inert;
-use crate::{
-    model::{
-        loss::meaning_of_loss,
-        report::{Failure, Finding, Frame, Point, Process, Report, Verdict},
-    },
-    output::formats::text::meaning_of_end,
+use crate::model::{
+    hex::Hex,
+    loss::{meaning_of_end, meaning_of_loss},
+    report::{Failure, Finding, Frame, Point, Process, Report, Verdict},
 };
 
 /// Findings of the page at most; the worst are first.
 const FINDINGS: usize = 500;
 /// Processes, those with findings first.
 const PROCESSES: usize = 500;
-/// First failures, shared limits, suppressions: each.
+/// First failures, shared limits and suppressions: at most this many of each.
 const OTHERS: usize = 200;
-/// Of one finding or process: examples, arguments, sentences, limits, holders; each.
+/// Parts of one finding or process: at most this many examples, arguments, sentences, limits and holders each.
 const PARTS: usize = 16;
 /// Frames of a stack.
 const FRAMES: usize = 128;
@@ -72,8 +71,8 @@ pub(super) fn of(report: &Report) -> Value {
 #[derive(Default)]
 struct Frames<'a> {
     known: Vec<&'a Frame>,
-    /// Of a frame by what tells it from others.
-    numbers: HashMap<(&'a str, &'a str, &'a str, Option<u32>, bool), usize>,
+    /// The place of a frame in `known`, by what tells it from other frames.
+    numbers: HashMap<(Hex, &'a str, &'a str, Option<u32>, bool), usize>,
 }
 
 impl<'a> Frames<'a> {
@@ -83,7 +82,7 @@ impl<'a> Frames<'a> {
             .take(FRAMES)
             .map(|frame| {
                 let key = (
-                    frame.address.as_str(),
+                    frame.address,
                     frame.symbol.as_str(),
                     frame.module.as_str(),
                     frame.line,

@@ -11,7 +11,7 @@ use crate::{
 const LONGEST: usize = 2048;
 
 /// Makes every string of the document harmless to look at: control, invisible and reordering characters become
-/// visible escapes, and what is endless is cut.
+/// visible escapes, and long strings are cut.
 pub(super) fn inert(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(inert_text(&text)),

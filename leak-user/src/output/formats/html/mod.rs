@@ -5,7 +5,7 @@
 //! (`textContent`), and the policy in the page's head allows exactly this style and these scripts by their hashes: no
 //! network, no handler in an attribute, nothing that a name from a traced process could bring along.
 //!
-//! Charts are drawn by own scripts (SVG lines, an icicle of buttons), some 300 lines: a charting library is larger
+//! Charts are drawn by scripts of ours (SVG lines, an icicle of buttons), some 300 lines: a charting library is larger
 //! than the rest of the page, paints a canvas that cannot be searched, read out or printed well, and would be one
 //! more thing to keep up to date.
 
@@ -14,6 +14,7 @@ mod embed;
 
 use std::io;
 
+use super::{Format, Writer};
 use crate::model::report::Report;
 
 /// The page with `{{style}}`, `{{script}}` and `{{report}}` in the places of these.
@@ -38,12 +39,20 @@ const SCRIPTS: [&str; 11] = [
     "})();\n",
 ];
 
+pub(super) static FORMAT: Format = Format {
+    report: Some(Writer {
+        help: "One self-contained page with charts, for a browser",
+        write: |report, _, out| write(report, out),
+    }),
+    ..Format::new("html")
+};
+
 /// Writes a report.
 ///
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
+fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     let mut rest = PAGE;
     while let Some((before, after)) = rest.split_once("{{") {
         let (name, after) = after.split_once("}}").expect("the page is ours");

@@ -10,22 +10,27 @@ use std::{fmt::Write as _, io};
 
 use serde::Serialize;
 
-use crate::model::{escape::is_unsafe, report::Report};
+use super::{Format, Writer};
+use crate::model::escape::is_unsafe;
 
-/// Writes a report.
-///
-/// # Errors
-///
-/// Those of `out`.
-pub fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
-    write_document(report, out)
-}
+pub(super) static FORMAT: Format = Format {
+    report: Some(Writer {
+        help: "One document, schema leaktrace.report/1",
+        write: |report, _, out| write_document(report, out),
+    }),
+    diff: Some(Writer {
+        help: "One document, schema leaktrace.diff/1",
+        write: |diff, _, out| write_document(diff, out),
+    }),
+    doctor: Some(Writer {
+        help: "One document, schema leaktrace.doctor/1",
+        write: |checks, _, out| write_document(checks, out),
+    }),
+    ..Format::new("json")
+};
 
 /// Writes any document.
-pub(super) fn write_document<T: Serialize>(
-    document: &T,
-    out: &mut dyn io::Write,
-) -> io::Result<()> {
+fn write_document<T: Serialize>(document: &T, out: &mut dyn io::Write) -> io::Result<()> {
     let text = serde_json::to_string_pretty(document)?;
     out.write_all(terminal_safe(&text).as_bytes())?;
     out.write_all(b"\n")
@@ -38,9 +43,8 @@ pub(super) fn write_line<T: Serialize>(document: &T, out: &mut dyn io::Write) ->
     out.write_all(b"\n")
 }
 
-/// The same document without characters that a terminal obeys. Its structure is
-/// ASCII, so all others are within strings; ASCII control characters are line
-/// ends of the structure, except DEL.
+/// The same document without characters that a terminal obeys. All of them are within strings, since the structure of
+/// JSON is ASCII. Of the ASCII control characters serde_json leaves only DEL to us; line ends belong to the structure.
 fn terminal_safe(json: &str) -> String {
     with_escapes(json, |character| {
         character >= '\x7f' && is_unsafe(character)
@@ -68,11 +72,11 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::model::sample;
+    use crate::model::{diff::Diff, doctor::DoctorReport, report::Report, sample};
     use proptest::prelude::*;
 
-    fn written(report: &Report) -> String {
-        sample::text(|out| write(report, out))
+    fn written(document: &impl Serialize) -> String {
+        sample::text(|out| write_document(document, out))
     }
 
     #[test]
@@ -130,6 +134,31 @@ mod tests {
             );
         }
         assert_eq!(value["findings"][0]["verdict"], "leak");
+    }
+
+    #[test]
+    fn the_doctors_checks_have_their_schema_and_come_back() {
+        let text = written(&sample::checks());
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["schema"], "leaktrace.doctor/1");
+        assert_eq!(value["checks"][1]["status"], "warn");
+        assert_eq!(value["checks"][0]["fix"], serde_json::Value::Null);
+        assert_eq!(
+            serde_json::from_str::<DoctorReport>(&text).unwrap(),
+            sample::checks()
+        );
+    }
+
+    #[test]
+    fn a_comparison_comes_back_as_it_was() {
+        let diff = Diff::between(&sample::empty(), &sample::leaking());
+        let text = written(&diff);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["schema"], "leaktrace.diff/1");
+        assert_eq!(value["sites"][0]["change"], "new");
+        assert_eq!(value["sites"][0]["base"], serde_json::Value::Null);
+        assert_eq!(value["sites"][0]["new"]["verdict"], "leak");
+        assert_eq!(serde_json::from_str::<Diff>(&text).unwrap(), diff);
     }
 
     proptest! {

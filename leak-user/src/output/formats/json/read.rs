@@ -16,7 +16,7 @@ use crate::model::{
 /// Most bytes of a document: some ten thousand findings.
 pub const MAX_BYTES: u64 = 256 << 20;
 
-/// What no report is, so that a message can name it.
+/// Why something cannot be read as a report, for a message.
 #[derive(Debug)]
 pub enum ReadError {
     Io(io::Error),
@@ -98,7 +98,7 @@ fn from_json(text: &[u8]) -> Result<Report, ReadError> {
     serde_json::from_slice(text).map_err(|error| ReadError::Malformed(shown(&error.to_string())))
 }
 
-/// The document's own word on what it is: only then do its other keys mean anything.
+/// Checks what the document says that it is. Its other keys mean something only if it is a report.
 fn check_schema(text: &[u8]) -> Result<(), ReadError> {
     #[derive(Deserialize)]
     struct Document {
@@ -128,14 +128,15 @@ fn check_schema(text: &[u8]) -> Result<(), ReadError> {
     })
 }
 
-/// Whether an error is about the very end: that of a number that was cut off is not called the end of the file.
+/// Whether an error is about the very end of the text. serde_json does not report the end of the file where a number
+/// was cut off.
 fn is_at_end(error: &serde_json::Error, text: &[u8]) -> bool {
     let mut lines = text.split(|byte| *byte == b'\n');
     let last = lines.next_back().unwrap_or_default();
     error.line() == lines.count() + 1 && error.column() >= last.len()
 }
 
-/// Messages quote what was read.
+/// What was read, as a message quotes it.
 fn shown(text: &str) -> String {
     shorten_end(&escape(text), 200)
 }
@@ -145,12 +146,12 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::{model::sample, output::formats::json};
+    use crate::{model::sample, output::formats::json::write_document};
     use proptest::prelude::*;
 
     fn written() -> Vec<u8> {
         let mut text = Vec::new();
-        json::write(&sample::leaking(), &mut text).unwrap();
+        write_document(&sample::leaking(), &mut text).unwrap();
         text
     }
 

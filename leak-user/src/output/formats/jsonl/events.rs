@@ -4,14 +4,17 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::model::missing::Missing;
-use crate::{event::row::EventRow, model::time::rfc3339, output::formats::json};
+use crate::{
+    event::row::EventRow,
+    model::{event_totals::EventTotals, report::Host, time::rfc3339},
+    output::formats::{EventWriter, json},
+};
 
 /// Schema of an event's line.
-pub const EVENT: &str = "leaktrace.event/1";
+const EVENT: &str = "leaktrace.event/1";
 
 /// Schema of the line behind the last event.
-pub const END: &str = "leaktrace.events/1";
+const END: &str = "leaktrace.events/1";
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -23,12 +26,54 @@ struct Line<'a> {
     row: &'a EventRow,
 }
 
-/// Writes the line of an event.
-///
-/// # Errors
-///
-/// Those of `out`.
-pub fn write_line(row: &EventRow, host: &str, out: &mut dyn io::Write) -> io::Result<()> {
+#[derive(Serialize)]
+struct End<'a> {
+    schema: &'static str,
+    host: &'a str,
+    #[serde(flatten)]
+    totals: &'a EventTotals,
+}
+
+/// Lines that are being written.
+struct Lines<'a> {
+    host: String,
+    out: Box<dyn io::Write + Send + 'a>,
+}
+
+/// Begins with the events of a host.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "other formats write a header, which may fail"
+)]
+pub(super) fn start<'a>(
+    host: &Host,
+    out: Box<dyn io::Write + Send + 'a>,
+) -> io::Result<Box<dyn EventWriter + 'a>> {
+    let host = host.hostname.clone();
+    Ok(Box::new(Lines { host, out }))
+}
+
+impl EventWriter for Lines<'_> {
+    fn push(&mut self, row: EventRow) -> io::Result<()> {
+        write_line(&row, &self.host, &mut self.out)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// The last line: how many events there were, and what is missing.
+    fn finish(mut self: Box<Self>, totals: &EventTotals) -> io::Result<()> {
+        let end = End {
+            schema: END,
+            host: &self.host,
+            totals,
+        };
+        json::write_line(&end, &mut self.out)
+    }
+}
+
+fn write_line(row: &EventRow, host: &str, out: &mut dyn io::Write) -> io::Result<()> {
     let line = Line {
         schema: EVENT,
         host,
@@ -36,28 +81,6 @@ pub fn write_line(row: &EventRow, host: &str, out: &mut dyn io::Write) -> io::Re
         row,
     };
     json::write_line(&line, out)
-}
-
-#[derive(Serialize)]
-struct End<'a> {
-    schema: &'static str,
-    host: &'a str,
-    #[serde(flatten)]
-    missing: &'a Missing,
-}
-
-/// Writes the last line: how many events there were, and what is missing.
-///
-/// # Errors
-///
-/// Those of `out`.
-pub fn write_end(missing: &Missing, host: &str, out: &mut dyn io::Write) -> io::Result<()> {
-    let end = End {
-        schema: END,
-        host,
-        missing,
-    };
-    json::write_line(&end, out)
 }
 
 #[cfg(test)]

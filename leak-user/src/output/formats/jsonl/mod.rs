@@ -1,20 +1,20 @@
-//! Writes JSON lines: an object for each finding, and at the end one that sums up and
-//! says how far all of it can be trusted. For log collectors and `jq`.
+//! Writes JSON lines: an object for each finding, and at the end one with the sums and how far the report can be
+//! trusted. For log collectors and `jq`.
 
-pub mod events;
+mod events;
 
 use std::io;
 
 use serde::Serialize;
 
-use super::json;
+use super::{Format, Writer, json};
 use crate::model::report::{Finding, Health, Process, Report, SharedLimit, Suppressed, Verdict};
 
 /// Schema of a finding's line.
-pub const FINDING: &str = "leaktrace.finding/1";
+const FINDING: &str = "leaktrace.finding/1";
 
 /// Schema of the last line.
-pub const SUMMARY: &str = "leaktrace.summary/1";
+const SUMMARY: &str = "leaktrace.summary/1";
 
 /// How each line begins.
 #[derive(Serialize)]
@@ -27,8 +27,8 @@ struct Head<'a> {
     window_seconds: f64,
 }
 
-/// A finding with what it takes to read it apart from its report. Its own keys are
-/// those of the report's contract.
+/// A finding, with what a reader of one line needs of the rest of the report. Its own keys are those of the report's
+/// contract.
 #[derive(Serialize)]
 struct FindingLine<'a> {
     #[serde(flatten)]
@@ -53,12 +53,21 @@ struct SummaryLine<'a> {
     suppressed: &'a [Suppressed],
 }
 
+pub(super) static FORMAT: Format = Format {
+    report: Some(Writer {
+        help: "One finding a line, schema leaktrace.finding/1, and a summary at the end",
+        write: |report, _, out| write(report, out),
+    }),
+    events: Some(events::start),
+    ..Format::new("jsonl")
+};
+
 /// Writes a report.
 ///
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
+fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     for finding in &report.findings {
         json::write_line(&finding_line(report, finding), out)?;
     }

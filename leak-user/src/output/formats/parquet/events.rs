@@ -12,7 +12,11 @@ use super::{
     columns::{Columns, number},
     open, other,
 };
-use crate::{event::row::EventRow, model::report::Host};
+use crate::{
+    event::row::EventRow,
+    model::{event_totals::EventTotals, report::Host},
+    output::formats::EventWriter,
+};
 
 /// Rows that are held in memory before they are written.
 const BATCH: usize = 1 << 16;
@@ -40,9 +44,8 @@ const SCHEMA: &str = "message events {
     }
 }";
 
-/// A file of events that is being written. What was pushed is complete only after
-/// [`finish`](Self::finish).
-pub struct EventWriter<W: io::Write + Send> {
+/// A file of events that is being written.
+pub(super) struct EventTable<W: io::Write + Send> {
     file: SerializedFileWriter<W>,
     rows: Vec<EventRow>,
     batch: usize,
@@ -50,18 +53,38 @@ pub struct EventWriter<W: io::Write + Send> {
     boot_id: String,
 }
 
-impl<W: io::Write + Send> EventWriter<W> {
-    /// Begins a file of events of a host.
-    ///
-    /// # Errors
-    ///
-    /// Those of `out`.
-    pub fn new(out: W, host: &Host) -> io::Result<EventWriter<W>> {
-        EventWriter::with_batch(out, host, BATCH)
+/// Begins a file of the events of a host.
+pub(super) fn start<'a>(
+    host: &Host,
+    out: Box<dyn io::Write + Send + 'a>,
+) -> io::Result<Box<dyn EventWriter + 'a>> {
+    Ok(Box::new(EventTable::new(out, host, BATCH)?))
+}
+
+impl<W: io::Write + Send> EventWriter for EventTable<W> {
+    /// Takes an event; a batch of them is written together.
+    fn push(&mut self, row: EventRow) -> io::Result<()> {
+        self.rows.push(row);
+        if self.rows.len() < self.batch {
+            return Ok(());
+        }
+        self.write_rows()
     }
 
-    pub(super) fn with_batch(out: W, host: &Host, batch: usize) -> io::Result<EventWriter<W>> {
-        Ok(EventWriter {
+    /// Nothing: a table can be read only when it is complete, and small batches would make it large.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Writes what is left and the file's end. A table has no place for what is missing.
+    fn finish(self: Box<Self>, _totals: &EventTotals) -> io::Result<()> {
+        self.close()?.flush()
+    }
+}
+
+impl<W: io::Write + Send> EventTable<W> {
+    pub(super) fn new(out: W, host: &Host, batch: usize) -> io::Result<EventTable<W>> {
+        Ok(EventTable {
             file: open(out, SCHEMA, EVENTS)?,
             rows: Vec::new(),
             batch,
@@ -70,30 +93,13 @@ impl<W: io::Write + Send> EventWriter<W> {
         })
     }
 
-    /// Takes an event; every so many are written together.
-    ///
-    /// # Errors
-    ///
-    /// Those of the place that is written to.
-    pub fn push(&mut self, row: EventRow) -> io::Result<()> {
-        self.rows.push(row);
-        if self.rows.len() < self.batch {
-            return Ok(());
-        }
-        self.flush()
-    }
-
-    /// Writes what is left and the file's end.
-    ///
-    /// # Errors
-    ///
-    /// Those of the place that is written to.
-    pub fn finish(mut self) -> io::Result<W> {
-        self.flush()?;
+    /// Writes what is left and the file's end, and gives back the place that was written to.
+    pub(super) fn close(mut self) -> io::Result<W> {
+        self.write_rows()?;
         self.file.into_inner().map_err(other)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn write_rows(&mut self) -> io::Result<()> {
         if self.rows.is_empty() {
             return Ok(());
         }

@@ -22,22 +22,32 @@ use parquet::{
     schema::parser::parse_message_type,
 };
 
+use super::{Format, Medium, Writer};
 use crate::model::report::Report;
 use columns::Columns;
-pub use events::EventWriter;
 
 /// Schema of the table of findings, among the file's metadata.
-pub const OUTSTANDING: &str = "leaktrace.outstanding/1";
+const OUTSTANDING: &str = "leaktrace.outstanding/1";
 
 /// Schema of the table of events.
-pub const EVENTS: &str = "leaktrace.events/1";
+const EVENTS: &str = "leaktrace.events/1";
+
+pub(super) static FORMAT: Format = Format {
+    medium: Medium::Directory,
+    report: Some(Writer {
+        help: "Tables for DuckDB and Spark, in a directory that -o names, by date and host",
+        write: |report, _, out| write(report, out),
+    }),
+    events: Some(events::start),
+    ..Format::new("parquet")
+};
 
 /// Writes the findings of a report, with their examples, as one file.
 ///
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
+fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     let mut file = open(Vec::new(), outstanding::SCHEMA, OUTSTANDING)?;
     let mut columns = Columns::of(&mut file)?;
     outstanding::write(report, &mut columns)?;

@@ -6,6 +6,7 @@ use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Ty
 
 use super::columns::{Columns, number};
 use crate::model::{
+    hex::Hex,
     report::{Example, Finding, Frame, Report, Verdict},
     time::unix_nanos,
 };
@@ -122,14 +123,15 @@ fn process<W: io::Write + Send>(report: &Report, columns: &mut Columns<'_, W>) -
 fn stack<W: io::Write + Send>(report: &Report, columns: &mut Columns<'_, W>) -> io::Result<()> {
     let rows = || report.findings.iter().map(|row| &row.stack);
     let bytes = |text: &Option<String>| text.as_deref().map(ByteArray::from);
-    columns.list::<ByteArrayType, _, _>(rows(), |at: &Frame| at.address.as_str().into())?;
+    let hex = |number: Hex| ByteArray::from(number.to_string().into_bytes());
+    columns.list::<ByteArrayType, _, _>(rows(), |at: &Frame| hex(at.address))?;
     columns.list::<ByteArrayType, _, _>(rows(), |at: &Frame| at.symbol.as_str().into())?;
     columns.list::<ByteArrayType, _, _>(rows(), |at: &Frame| at.module.as_str().into())?;
     columns.optional_list::<ByteArrayType, _, _>(rows(), |at: &Frame| bytes(&at.file))?;
     columns.optional_list::<Int64Type, _, _>(rows(), |at: &Frame| at.line.map(i64::from))?;
     columns.list::<BoolType, _, _>(rows(), |at: &Frame| at.inlined)?;
     columns.optional_list::<ByteArrayType, _, _>(rows(), |at: &Frame| bytes(&at.build_id))?;
-    columns.optional_list::<ByteArrayType, _, _>(rows(), |at: &Frame| bytes(&at.module_offset))
+    columns.optional_list::<ByteArrayType, _, _>(rows(), |at: &Frame| at.module_offset.map(hex))
 }
 
 fn examples<W: io::Write + Send>(report: &Report, columns: &mut Columns<'_, W>) -> io::Result<()> {

@@ -7,7 +7,7 @@ use parquet::{
 };
 use proptest::prelude::*;
 
-use super::*;
+use super::{super::EventWriter as _, events::EventTable, *};
 use crate::{
     event::{row::EventRow, sample::CALENDAR},
     model::sample,
@@ -114,11 +114,11 @@ fn the_file_says_its_schema_and_is_compressed() {
 
 fn events(rows: &[EventRow], batch: usize) -> Vec<Row> {
     let host = sample::empty().host;
-    let mut writer = EventWriter::with_batch(Vec::new(), &host, batch).unwrap();
+    let mut writer = EventTable::new(Vec::new(), &host, batch).unwrap();
     for row in rows {
         writer.push(row.clone()).unwrap();
     }
-    read(writer.finish().unwrap())
+    read(writer.close().unwrap())
 }
 
 #[test]

@@ -13,14 +13,14 @@ use std::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::json;
+use super::{Format, Writer, json};
 use crate::model::{
     report::{Example, Finding, Point, Report},
     time::unix_nanos,
 };
 
-/// Beyond every pid (`PID_MAX_LIMIT`): the second process that had a pid gets a track of
-/// its own, by a number this much higher.
+/// More than every pid (`PID_MAX_LIMIT`). A second process with the same pid gets a track with a number this much
+/// higher.
 const REUSED: u64 = 1 << 22;
 
 /// The longest a slice may reach back: a century, in microseconds.
@@ -43,12 +43,20 @@ struct TraceEvent {
     args: Value,
 }
 
+pub(super) static FORMAT: Format = Format {
+    report: Some(Writer {
+        help: "A trace for ui.perfetto.dev: what is outstanding over time",
+        write: |report, _, out| write(report, out),
+    }),
+    ..Format::new("perfetto")
+};
+
 /// Writes a report.
 ///
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
+fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
     let document = json!({
         "displayTimeUnit": "ms",
         "otherData": {
@@ -125,7 +133,7 @@ impl Tracks {
         *track
     }
 
-    /// Threads are kinds here; 0 is left to counters.
+    /// What Perfetto calls a thread is a kind here. Thread 0 has the counters.
     fn kind(&mut self, process: u64, kind: &str) -> u32 {
         let kinds = self.kinds.entry(process).or_default();
         let place = kinds.iter().position(|known| known == kind);
@@ -160,8 +168,8 @@ impl Tracks {
     }
 }
 
-/// When processes that have exited were seen last, by pid and start: the report does not
-/// say when they did. One without history is not among them.
+/// When processes that have exited were seen last, by pid and start, since the report does not say when they exited. A
+/// process without history is not among them.
 fn last_seen(report: &Report, window: Window) -> HashMap<(u32, u64), i64> {
     let of_processes = report
         .processes
@@ -184,13 +192,13 @@ fn last_seen(report: &Report, window: Window) -> HashMap<(u32, u64), i64> {
     seen
 }
 
-/// When a point of a history was.
+/// The time of a point of a history.
 fn at(point: &Point, window: Window) -> i64 {
     let after = (point.seconds * 1e6).clamp(0.0, MAX_AGE);
     window.start.saturating_add(after as i64)
 }
 
-/// What a resource was held for, on a track that is yet to be named.
+/// How long a resource was held, on a track whose number the caller fills in.
 fn slice(finding: &Finding, example: &Example, exited: bool, end: i64) -> TraceEvent {
     // Not a number becomes 0.
     let age = (example.age_seconds * 1e6).clamp(0.0, MAX_AGE) as i64;

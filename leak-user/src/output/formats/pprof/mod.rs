@@ -16,6 +16,7 @@ use self::{
     proto::{Label, Profile, Sample, ValueType},
     tables::Tables,
 };
+use super::{Format, Medium, Writer};
 use crate::model::{
     report::{Finding, Report, Verdict},
     time::unix_nanos,
@@ -28,15 +29,24 @@ const VALUES: [(&str, &str); 3] = [
     ("acquired", "count"),
 ];
 
-/// In place of the stack of what was not seen when it was acquired.
+/// Stands in the place of a stack where the acquisition was not seen.
 const NO_STACK: &str = "[no stack]";
+
+pub(super) static FORMAT: Format = Format {
+    medium: Medium::Binary,
+    report: Some(Writer {
+        help: "A profile for `go tool pprof`, compressed",
+        write: |report, _, out| write(report, None, out),
+    }),
+    ..Format::new("pprof")
+};
 
 /// Writes the findings of one kind, or of all, compressed by gzip as pprof has it.
 ///
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write(report: &Report, kind: Option<Kind>, out: &mut dyn io::Write) -> io::Result<()> {
+fn write(report: &Report, kind: Option<Kind>, out: &mut dyn io::Write) -> io::Result<()> {
     let mut gzip = GzEncoder::new(out, Compression::default());
     io::Write::write_all(&mut gzip, &profile(report, kind).encode_to_vec())?;
     gzip.finish()?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::proto::{Function, Line, Location, Mapping, Profile};
-use crate::model::{escape::escape, report::Frame};
+use crate::model::{escape::escape, hex::Hex, report::Frame};
 
 /// Size of the pages that a mapping's edges lie on. Larger ones exist; the edges say no
 /// more than that the addresses met lie between them.
@@ -67,7 +67,7 @@ impl Tables {
             .map(|frame| self.line(frame))
             .collect();
         let last = frames.last().expect("a chunk is not empty");
-        let address = number(&last.address).unwrap_or(0);
+        let Hex(address) = last.address;
         let mapping_id = self.mapping(last, address, !lines.is_empty());
         let table = &mut self.profile.location;
         let id = table.len() as u64 + 1;
@@ -112,8 +112,8 @@ impl Tables {
         }
         let filename = self.string(&frame.module);
         let build_id = self.string(frame.build_id.as_deref().unwrap_or_default());
-        let offset = frame.module_offset.as_deref().and_then(number);
-        let base = address.wrapping_sub(offset.unwrap_or(address));
+        let offset = frame.module_offset.map_or(address, |Hex(offset)| offset);
+        let base = address.wrapping_sub(offset);
         let table = &mut self.profile.mapping;
         let id = *self
             .mappings
@@ -143,9 +143,4 @@ impl Tables {
         }
         id
     }
-}
-
-/// A hexadecimal number of the report.
-fn number(text: &str) -> Option<u64> {
-    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
 }

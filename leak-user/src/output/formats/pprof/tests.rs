@@ -9,7 +9,7 @@ use super::{
     proto::{Function, Line, Location},
     *,
 };
-use crate::model::{escape::is_unsafe, report::Frame, sample};
+use crate::model::{escape::is_unsafe, hex::Hex, report::Frame, sample};
 
 fn written(report: &Report, kind: Option<Kind>) -> Profile {
     let mut out = Vec::new();
@@ -127,18 +127,18 @@ fn a_finding_is_a_sample_with_its_values_labels_and_stack() {
 #[test]
 fn a_mapping_lets_offsets_in_its_file_be_found() {
     let mut report = sample::empty();
-    let frame = |address: &str, offset: &str| Frame {
-        address: address.to_owned(),
+    let frame = |address: u64, offset: u64| Frame {
+        address: Hex(address),
         module: "/usr/bin/a".to_owned(),
-        module_offset: Some(offset.to_owned()),
+        module_offset: Some(Hex(offset)),
         build_id: Some("ab12".to_owned()),
         ..Frame::default()
     };
     report.findings = vec![sample::socket_leak()];
     report.findings[0].stack = vec![
-        frame("0x55d000002345", "0x1345"),
-        frame("0x55d000009345", "0x8345"),
-        frame("0x7f0000002345", "0x1345"),
+        frame(0x55d0_0000_2345, 0x1345),
+        frame(0x55d0_0000_9345, 0x8345),
+        frame(0x7f00_0000_2345, 0x1345),
     ];
     let profile = written(&report, None);
     check(&profile);
@@ -193,8 +193,8 @@ proptest! {
     #[test]
     fn hostile_reports_are_valid_profiles(
         name in any::<String>(),
-        address in "(0x)?[0-9a-fg]{0,17}",
-        offset in "(0x)?[0-9a-f]{0,16}",
+        address in any::<u64>(),
+        offset in prop::option::of(any::<u64>()),
         number in any::<u64>(),
         seconds in any::<f64>(),
     ) {
@@ -204,8 +204,8 @@ proptest! {
         for finding in &mut report.findings {
             (finding.outstanding, finding.bytes, finding.acquired) = (number, number, number);
             for frame in &mut finding.stack {
-                frame.address = address.clone();
-                frame.module_offset = Some(offset.clone());
+                frame.address = Hex(address);
+                frame.module_offset = offset.map(Hex);
                 frame.build_id = Some(name.clone());
             }
         }

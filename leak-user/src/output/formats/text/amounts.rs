@@ -5,7 +5,7 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 /// Seconds as `250ms`, `3.2s`, `45s`, `3m 20s`, `2h 5m` or `3d 4h`.
-pub(in crate::output::formats) fn duration(seconds: f64) -> String {
+pub(super) fn duration(seconds: f64) -> String {
     if seconds.is_nan() || seconds < 0.0 {
         return "?".to_owned();
     }
@@ -32,7 +32,7 @@ pub(in crate::output::formats) fn duration(seconds: f64) -> String {
 }
 
 /// Bytes as `4096 B` or `12.3 MiB`.
-pub(in crate::output::formats) fn bytes(bytes: u64) -> String {
+pub(super) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 10 * 1024 {
         return format!("{bytes} B");
@@ -47,7 +47,7 @@ pub(in crate::output::formats) fn bytes(bytes: u64) -> String {
 }
 
 /// Growth in the unit that gives a number one can read; `None` where there is none.
-pub(in crate::output::formats) fn growth(per_second: f64) -> Option<String> {
+pub(super) fn growth(per_second: f64) -> Option<String> {
     let (value, unit) = match per_second {
         rate if rate >= 1.0 => (rate, "s"),
         rate if rate * 60.0 >= 1.0 => (rate * 60.0, "min"),
@@ -62,7 +62,7 @@ pub(in crate::output::formats) fn growth(per_second: f64) -> Option<String> {
 }
 
 /// A number with its noun.
-pub(in crate::output::formats) fn counted(count: u64, one: &str, many: &str) -> String {
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
     match count {
         1 => format!("1 {one}"),
         _ => format!("{count} {many}"),

@@ -14,7 +14,7 @@ const FRAMES: usize = 24;
 /// Columns before a frame's number.
 const INDENT: usize = 6;
 
-pub(in crate::output::formats) fn write(stack: &[Frame], page: &mut Page) -> io::Result<()> {
+pub(super) fn write(stack: &[Frame], page: &mut Page) -> io::Result<()> {
     for (number, frame) in stack.iter().take(FRAMES).enumerate() {
         write_frame(number, frame, page)?;
     }
@@ -33,28 +33,28 @@ fn write_frame(number: usize, frame: &Frame, page: &mut Page) -> io::Result<()> 
     let room = page.width() - width(&start);
     let name = shorten_end(&escape(&frame.name()), room - width(inlined)) + inlined;
     let beside = room.saturating_sub(width(&name) + 2);
-    let place = Place::of(frame);
-    if place.is_empty() {
+    let position = SourcePosition::of(frame);
+    if position.is_empty() {
         return page.line(&format!("{start}{name}"));
     }
-    if let Some(place) = place.within(beside) {
-        return page.line(&format!("{start}{name}  {place}"));
+    if let Some(position) = position.within(beside) {
+        return page.line(&format!("{start}{name}  {position}"));
     }
     page.line(&format!("{start}{name}"))?;
     let indent = INDENT + 8;
     let room = page.width() - indent;
-    let place = place.within(room).unwrap_or_else(|| place.cut(room));
-    page.line(&format!("{:indent$}{place}", ""))
+    let position = position.within(room).unwrap_or_else(|| position.cut(room));
+    page.line(&format!("{:indent$}{position}", ""))
 }
 
 /// `file:line (module)`, escaped.
-struct Place {
+struct SourcePosition {
     file: String,
     end: String,
 }
 
-impl Place {
-    fn of(frame: &Frame) -> Place {
+impl SourcePosition {
+    fn of(frame: &Frame) -> SourcePosition {
         // A nameless frame has its module in place of the name.
         let named = !frame.symbol.is_empty() || frame.module_offset.is_none();
         let module = match frame.module_name() {
@@ -63,14 +63,14 @@ impl Place {
             module => format!("({})", shorten_end(&escape(module), 40)),
         };
         let Some(file) = &frame.file else {
-            return Place {
+            return SourcePosition {
                 file: String::new(),
                 end: module,
             };
         };
         let line = frame.line.map_or(String::new(), |line| format!(":{line}"));
         let space = if module.is_empty() { "" } else { " " };
-        Place {
+        SourcePosition {
             file: escape(file),
             end: format!("{line}{space}{module}"),
         }
@@ -87,7 +87,7 @@ impl Place {
         Some(shorten_path(&self.file, room)? + &self.end)
     }
 
-    /// In at most `max` columns, whatever it takes.
+    /// In at most `max` columns, even if the line is cut away.
     fn cut(&self, max: usize) -> String {
         match max.checked_sub(width(&self.end)) {
             Some(room @ 8..) => shorten_middle(&self.file, room) + &self.end,

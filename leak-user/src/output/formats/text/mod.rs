@@ -1,137 +1,28 @@
-//! Writes a report for people: a summary, the findings, the processes, and how
-//! far all of it can be trusted. No line is wider than asked for, and every name
-//! from outside passes [`escape`](crate::model::escape) first.
+//! Writes for people: a report, a comparison of two, and the doctor's checks. No line is wider than asked for, and every
+//! name from outside passes [`escape`](crate::model::escape) first.
 
 mod amounts;
-mod failures;
-mod finding;
+mod diff;
+mod doctor;
 mod frames;
-mod health;
 mod page;
-mod processes;
-mod shared;
+mod report;
 
-use std::io;
+use super::{Format, TextOptions, Writer};
 
-use crate::model::report::{Finding, Report, Verdict};
-pub(super) use amounts::{bytes, counted, duration, growth};
-pub(super) use frames::write as write_frames;
-pub(super) use health::meaning_of_end;
-pub(super) use page::{Ink, Page};
-
-/// How to write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TextOptions {
-    /// Columns of the terminal; fewer than 60 or more than 120 are not used.
-    pub width: usize,
-    /// Whether to colour.
-    pub color: bool,
-    /// Findings to show at most, and processes.
-    pub top: usize,
-    /// Whether to show steady findings.
-    pub show_steady: bool,
-}
-
-/// Writes a report.
-///
-/// # Errors
-///
-/// Those of `out`.
-pub fn write(report: &Report, options: &TextOptions, out: &mut dyn io::Write) -> io::Result<()> {
-    let mut page = Page::new(out, options.width, options.color);
-    summary(report, options, &mut page)?;
-    let shown: Vec<&Finding> = report
-        .findings
-        .iter()
-        .filter(|finding| options.show_steady || finding.verdict != Verdict::Steady)
-        .collect();
-    for finding in shown.iter().take(options.top) {
-        page.blank()?;
-        finding::write(finding, report.process_of(finding), &mut page)?;
-    }
-    if let Some(left @ 1..) = shown.len().checked_sub(options.top) {
-        page.blank()?;
-        let left = counted(left as u64, "more finding", "more findings");
-        page.paragraph(0, &format!("... and {left} (-n shows more)"))?;
-    }
-    failures::write(&report.failures, options.top, &mut page)?;
-    processes::write(report, options.top, &mut page)?;
-    shared::write(&report.shared_limits, options.top, &mut page)?;
-    health::write(report, &mut page)
-}
-
-/// The result in a few lines.
-fn summary(report: &Report, options: &TextOptions, page: &mut Page) -> io::Result<()> {
-    let count = |verdict| {
-        let of = |finding: &&Finding| finding.verdict == verdict;
-        report.findings.iter().filter(of).count() as u64
-    };
-    let (leaks, suspects, steady) = (
-        count(Verdict::Leak),
-        count(Verdict::Suspect),
-        count(Verdict::Steady),
-    );
-    let time = duration(report.window.seconds);
-    let outstanding = outstanding(report);
-    match (leaks, suspects) {
-        (0, 0) => page.headline(
-            Ink::Bold,
-            "No leak found",
-            &format!(" in {time}; {outstanding}."),
-        )?,
-        (0, _) => page.headline(
-            Ink::Suspect,
-            &counted(suspects, "suspect", "suspects"),
-            &format!(" and no leak found in {time}; {outstanding}."),
-        )?,
-        (_, 0) => page.headline(
-            Ink::Leak,
-            &counted(leaks, "leak", "leaks"),
-            &format!(" found in {time}; {outstanding}."),
-        )?,
-        (_, _) => page.headline(
-            Ink::Leak,
-            &counted(leaks, "leak", "leaks"),
-            &format!(
-                " and {} found in {time}; {outstanding}.",
-                counted(suspects, "suspect", "suspects")
-            ),
-        )?,
-    }
-    if steady > 0 && !options.show_steady {
-        let sites = counted(steady, "steady site is", "steady sites are");
-        page.paragraph(0, &format!("{sites} not shown (--all shows them)."))?;
-    }
-    failures::mention(&report.failures, page)?;
-    health::doubt(&report.health, leaks + suspects == 0, page)
-}
-
-/// How much is outstanding, in how many processes.
-fn outstanding(report: &Report) -> String {
-    let held = |process: &crate::model::report::Process| {
-        process
-            .outstanding
-            .values()
-            .fold(0, |sum: u64, count| sum.saturating_add(*count))
-    };
-    let total = report
-        .processes
-        .iter()
-        .fold(0, |sum: u64, process| sum.saturating_add(held(process)));
-    if total == 0 {
-        return "nothing that was acquired is outstanding".to_owned();
-    }
-    let holders = report
-        .processes
-        .iter()
-        .filter(|process| held(process) > 0)
-        .count() as u64;
-    format!(
-        "{} outstanding in {}",
-        counted(total, "resource", "resources"),
-        counted(holders, "process", "processes")
-    )
-}
-
-#[cfg(test)]
-mod tests;
+pub(super) static FORMAT: Format = Format {
+    is_selective: true,
+    report: Some(Writer {
+        help: "For people",
+        write: report::write,
+    }),
+    diff: Some(Writer {
+        help: "For people",
+        write: diff::write,
+    }),
+    doctor: Some(Writer {
+        help: "For people",
+        write: doctor::write,
+    }),
+    ..Format::new("text")
+};

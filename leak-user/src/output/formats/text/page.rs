@@ -1,15 +1,15 @@
-//! Lines of a given width, wrapped and coloured. The only place that writes.
+//! Lines of a given width, wrapped and coloured. All text for people is written here.
 
 use std::io;
 
 use crate::model::escape::{split_at_width, width};
 
-/// What a terminal offers at least, and what can be read at most.
+/// No terminal is narrower than the first, and longer lines than the second are hard to read.
 const WIDTHS: std::ops::RangeInclusive<usize> = 60..=120;
 
 /// Meanings that have a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::output::formats) enum Ink {
+pub(super) enum Ink {
     Leak,
     Suspect,
     Fine,
@@ -29,18 +29,14 @@ impl Ink {
 }
 
 /// Where lines go. The text given to it is escaped already.
-pub(in crate::output::formats) struct Page<'a> {
+pub(super) struct Page<'a> {
     out: &'a mut dyn io::Write,
     width: usize,
     color: bool,
 }
 
 impl<'a> Page<'a> {
-    pub(in crate::output::formats) fn new(
-        out: &'a mut dyn io::Write,
-        width: usize,
-        color: bool,
-    ) -> Page<'a> {
+    pub(super) fn new(out: &'a mut dyn io::Write, width: usize, color: bool) -> Page<'a> {
         Page {
             out,
             width: width.clamp(*WIDTHS.start(), *WIDTHS.end()),
@@ -49,35 +45,26 @@ impl<'a> Page<'a> {
     }
 
     /// Columns of a line.
-    pub(in crate::output::formats) fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.width
     }
 
-    pub(in crate::output::formats) fn blank(&mut self) -> io::Result<()> {
+    pub(super) fn blank(&mut self) -> io::Result<()> {
         writeln!(self.out)
     }
 
     /// One line that is known to fit.
-    pub(in crate::output::formats) fn line(&mut self, text: &str) -> io::Result<()> {
+    pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "{}", text.trim_end())
     }
 
     /// A paragraph; its later lines are indented two columns more.
-    pub(in crate::output::formats) fn paragraph(
-        &mut self,
-        indent: usize,
-        text: &str,
-    ) -> io::Result<()> {
+    pub(super) fn paragraph(&mut self, indent: usize, text: &str) -> io::Result<()> {
         self.hanging(indent, indent + 2, text)
     }
 
-    /// A paragraph of which later lines have an indentation of their own.
-    pub(in crate::output::formats) fn hanging(
-        &mut self,
-        first: usize,
-        rest: usize,
-        text: &str,
-    ) -> io::Result<()> {
+    /// A paragraph whose first line and later lines are indented differently.
+    pub(super) fn hanging(&mut self, first: usize, rest: usize, text: &str) -> io::Result<()> {
         for (number, line) in wrap(text, self.width - first, self.width - rest)
             .iter()
             .enumerate()
@@ -89,12 +76,7 @@ impl<'a> Page<'a> {
     }
 
     /// A paragraph that begins with a coloured label, which is short.
-    pub(in crate::output::formats) fn headline(
-        &mut self,
-        ink: Ink,
-        label: &str,
-        text: &str,
-    ) -> io::Result<()> {
+    pub(super) fn headline(&mut self, ink: Ink, label: &str, text: &str) -> io::Result<()> {
         let lines = wrap(&format!("{label}{text}"), self.width, self.width - 4);
         for (number, line) in lines.iter().enumerate() {
             match line.strip_prefix(label) {
@@ -110,7 +92,7 @@ impl<'a> Page<'a> {
     }
 
     /// The text in a colour, where there are colours.
-    pub(in crate::output::formats) fn painted(&self, ink: Ink, text: &str) -> String {
+    pub(super) fn painted(&self, ink: Ink, text: &str) -> String {
         if self.color {
             format!("\x1b[{}m{text}\x1b[0m", ink.code())
         } else {

@@ -19,6 +19,7 @@ use crate::{
     ledger::{BaselineProcess, SavedLedger, Shown},
     model::{
         facts::{Description, Facts},
+        hex::Hex,
         refusal::Refusal,
         report::{Failure, Frame, Health, Holder, Limit, SharedLimit, Socket},
         site::SiteId,
@@ -283,14 +284,14 @@ fn others() -> Vec<Input> {
         Input::Stack {
             site: SITE,
             frames: vec![Frame {
-                address: "0x55".into(),
+                address: Hex(0x55),
                 symbol: "main".into(),
                 module: "/usr/bin/golden".into(),
                 file: Some("main.c".into()),
                 line: Some(7),
                 inlined: true,
                 build_id: Some("abcd".into()),
-                module_offset: Some("0x5".into()),
+                module_offset: Some(Hex(0x5)),
             }],
         },
         Input::Described {

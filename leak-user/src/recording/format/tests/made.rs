@@ -18,6 +18,7 @@ use crate::{
     model::{
         address::AddressRange,
         facts::{Description, Facts},
+        hex::Hex,
         refusal::Refusal,
         report::{Failure, Frame, Health, Holder, Host, Limit, SharedLimit, Socket},
         site::SiteId,
@@ -363,9 +364,9 @@ prop_compose! {
                 }),
             }) },
             1 => Input::Stack { site, frames: words.iter().map(|word| Frame {
-                address: word.clone(), symbol: text.clone(), module: word.clone(),
+                address: Hex(number), symbol: text.clone(), module: word.clone(),
                 file: option.clone(), line, inlined: flag, build_id: option.clone(),
-                module_offset: None,
+                module_offset: flag.then_some(Hex(time)),
             }).collect() },
             2 => Input::Limits(process, vec![Limit {
                 resource: text, used: number, soft: time, exhaustion_seconds: flag.then_some(real), ..Limit::default() }]),

@@ -25,7 +25,7 @@ pub use function_frames::function_frames;
 pub use layout::{LineTable, NameLayout};
 pub use names::Names;
 
-use crate::model::report::Frame;
+use crate::model::{hex::Hex, report::Frame};
 
 /// An interpreter found in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +54,7 @@ impl Interpreter {
             return true;
         }
         let file = native.module.rsplit('/').next().unwrap_or_default();
-        let offset = native
-            .module_offset
-            .as_deref()
-            .and_then(|text| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok());
+        let offset = native.module_offset.map(|Hex(offset)| offset);
         // The frame's address is the one to return to.
         file.contains("python")
             && offset.is_some_and(|offset| self.is_eval(offset.saturating_sub(1)))

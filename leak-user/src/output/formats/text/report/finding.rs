@@ -4,15 +4,17 @@ use std::io;
 
 use leak_common::{Class, Kind};
 
-use super::{
-    amounts::{bytes, duration, growth},
-    failures::holders,
-    frames,
-    page::{Ink, Page},
-};
-use crate::model::{
-    escape::{escape, shorten_end, shorten_middle, width},
-    report::{Example, Finding, Holder, Limit, Process, Socket, Verdict},
+use super::failures::holders;
+use crate::{
+    model::{
+        escape::{escape, shorten_end, shorten_middle, width},
+        report::{Example, Finding, Holder, Limit, Process, Socket, Verdict},
+    },
+    output::formats::text::{
+        amounts::{bytes, duration, growth},
+        frames,
+        page::{Ink, Page},
+    },
 };
 
 /// Examples that are shown at most.

@@ -2,11 +2,13 @@
 
 use std::io;
 
-use super::{
-    amounts::{bytes, counted, duration, growth},
-    page::Page,
+use crate::{
+    model::{escape::escape, report::SharedLimit},
+    output::formats::text::{
+        amounts::{bytes, counted, duration, growth},
+        page::Page,
+    },
 };
-use crate::model::{escape::escape, report::SharedLimit};
 
 pub(super) fn write(limits: &[SharedLimit], top: usize, page: &mut Page) -> io::Result<()> {
     let mut ending: Vec<(f64, &SharedLimit)> = limits

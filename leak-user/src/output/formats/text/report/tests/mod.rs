@@ -1,19 +1,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use proptest::prelude::*;
+mod hostile;
 
 use super::*;
-use crate::model::{
-    escape::{is_unsafe, width},
-    report::{Example, Failure, Frame, Holder, Limit, Process, SharedLimit, Socket, Suppressed},
-    sample,
-};
+use crate::model::{escape::width, report::Example, sample};
 
 const PLAIN: TextOptions = TextOptions {
     width: 80,
     color: false,
     top: 10,
-    show_steady: false,
+    all: false,
 };
 
 fn written(report: &Report, options: &TextOptions) -> String {
@@ -84,13 +80,7 @@ fn colours_are_the_only_difference_on_a_terminal() {
 
 #[test]
 fn steady_sites_are_shown_on_demand() {
-    let text = written(
-        &sample::leaking(),
-        &TextOptions {
-            show_steady: true,
-            ..PLAIN
-        },
-    );
+    let text = written(&sample::leaking(), &TextOptions { all: true, ..PLAIN });
     assert!(text.contains("\nSTEADY file in nginx (1234): 3 of 3 held, not growing, oldest 1m"));
     assert!(text.contains("\n      fd 5  1m  /var/log/nginx/access.log\n"));
     assert!(!text.contains("not shown"));
@@ -286,147 +276,12 @@ Nothing was lost.
     }
 }
 
-/// A report that has one text, with all that is hostile in it, everywhere.
-fn hostile(text: &str, number: u64, real: f64) -> Report {
-    let text = || text.to_owned();
-    let mut report = sample::leaking();
-    report.host.hostname = text();
-    report.window.end = text();
-    report.window.seconds = real;
-    report.health.lost = number;
-    report.health.lost_by_cause = [(text(), number)].into();
-    report.health.uncovered = vec![text()];
-    report.processes = vec![Process {
-        pid: 1234,
-        comm: text(),
-        outstanding: [(text(), number), ("file".to_owned(), number)].into(),
-        limits: vec![Limit {
-            resource: text(),
-            used: number,
-            soft: number,
-            exhaustion_seconds: Some(real),
-            ..Limit::default()
-        }],
-        ..Process::default()
-    }];
-    let finding = &mut report.findings[0];
-    finding.comm = text();
-    finding.kind = text();
-    finding.outstanding = number;
-    finding.bytes = number;
-    finding.confidence = real;
-    finding.growth_per_second = real;
-    finding.oldest_age_seconds = real;
-    finding.exhaustion_seconds = Some(real);
-    finding.evidence = vec![text()];
-    finding.hint = Some(text());
-    finding.stack = vec![
-        Frame {
-            address: text(),
-            symbol: text(),
-            module: text(),
-            file: Some(text()),
-            line: Some(u32::MAX),
-            inlined: true,
-            build_id: Some(text()),
-            module_offset: Some(text()),
-        },
-        Frame {
-            symbol: String::new(),
-            file: None,
-            ..Frame {
-                address: text(),
-                module: text(),
-                module_offset: Some(text()),
-                ..Frame::default()
-            }
-        },
-    ];
-    finding.examples = vec![Example {
-        handle: text(),
-        age_seconds: real,
-        description: text(),
-        socket: Some(Socket {
-            family: text(),
-            local: text(),
-            peer: text(),
-            state: text(),
-        }),
-        held_by: holders(&text, number),
-    }];
-    finding.waits_for = Some(text());
-    report.failures = vec![Failure {
-        pid: u32::MAX,
-        start_time: number,
-        comm: text(),
-        error: text(),
-        call: text(),
-        after_seconds: real,
-        count: number,
-        meaning: text(),
-        holders: holders(&text, number),
-        stack: report.findings[0].stack.clone(),
-    }];
-    let limit = |resource: &str| SharedLimit {
-        scope: text(),
-        resource: resource.to_owned(),
-        used: number,
-        limit: number,
-        growth_per_second: real,
-        exhaustion_seconds: Some(real),
-    };
-    report.shared_limits = vec![limit(&text()), limit("memory")];
-    report.suppressed = vec![
-        Suppressed {
-            why: text(),
-            built_in: true,
-            findings: number,
-            outstanding: number,
-        };
-        12
-    ];
-    report
-}
-
-/// One holder of each way to name what it holds.
-fn holders(text: &dyn Fn() -> String, number: u64) -> Vec<Holder> {
-    let of = |handle, what| Holder {
-        pid: u32::MAX,
-        comm: text(),
-        handle,
-        what,
-        count: number,
-    };
-    vec![
-        of(text(), String::new()),
-        of(String::new(), text()),
-        of(String::new(), "bytes".to_owned()),
-    ]
-}
-
-proptest! {
-    #[test]
-    fn no_line_is_wider_than_the_terminal_or_unsafe(
-        text in "(\\PC|\\pC|[a-z /]){0,200}",
-        number in prop_oneof![any::<u64>(), 0_u64..5],
-        real in prop_oneof![any::<f64>(), 0.0..1e6],
-        columns in 0_usize..200,
-    ) {
-        let report = hostile(&text, number, real);
-        let options = TextOptions { width: columns, show_steady: true, ..PLAIN };
-        for line in written(&report, &options).lines() {
-            prop_assert!(!line.chars().any(is_unsafe), "{:?}", line);
-            prop_assert!(width(line) <= columns.clamp(60, 120), "{:?}", line);
-        }
-    }
-}
-
 #[test]
 fn the_sample_fits_every_width() {
     for columns in 60..=120 {
         let options = TextOptions {
             width: columns,
-            show_steady: true,
+            all: true,
             ..PLAIN
         };
         for line in written(&sample::failing(), &options).lines() {

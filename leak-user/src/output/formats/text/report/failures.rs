@@ -1,16 +1,17 @@
-//! Acquisitions that the kernel refused: what ran out, who had it, and which code met
-//! that first.
+//! Acquisitions that the kernel refused: what ran out, which processes held it, and which code was refused first.
 
 use std::io;
 
-use super::{
-    amounts::{bytes, counted, duration},
-    frames,
-    page::{Ink, Page},
-};
-use crate::model::{
-    escape::escape,
-    report::{Failure, Holder},
+use crate::{
+    model::{
+        escape::escape,
+        report::{Failure, Holder},
+    },
+    output::formats::text::{
+        amounts::{bytes, counted, duration},
+        frames,
+        page::{Ink, Page},
+    },
 };
 
 /// Holders that are named at most.
@@ -72,7 +73,7 @@ fn write_one(failure: &Failure, page: &mut Page) -> io::Result<()> {
     frames::write(&failure.stack, page)
 }
 
-/// Holders as a list, at most so many of them.
+/// Holders as a list; the first few of them.
 pub(super) fn holders(holders: &[Holder], most: usize) -> String {
     let mut list: Vec<String> = holders.iter().take(most).map(holder).collect();
     if let Some(left @ 1..) = holders.len().checked_sub(most) {

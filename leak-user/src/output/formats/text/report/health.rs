@@ -1,16 +1,18 @@
 //! How far the report can be trusted: what was lost, corrected or not seen.
 
-use crate::model::loss::meaning_of_loss;
 use std::io;
 
-use super::{
-    amounts::{counted, duration},
-    page::{Ink, Page},
-};
-use crate::model::{
-    escape::escape,
-    report::{Health, Report, Suppressed},
-    time::to_the_second,
+use crate::{
+    model::{
+        escape::escape,
+        loss::{meaning_of_end, meaning_of_loss},
+        report::{Health, Report, Suppressed},
+        time::to_the_second,
+    },
+    output::formats::text::{
+        amounts::{counted, duration},
+        page::{Ink, Page},
+    },
 };
 
 /// Reasons of suppressions that are shown at most.
@@ -135,20 +137,6 @@ fn suppressed(suppressed: &[Suppressed], page: &mut Page) -> io::Result<()> {
             ),
         ),
     }
-}
-
-/// What a reason for the end of a stack means, if it is one of ours.
-pub(in crate::output::formats) fn meaning_of_end(reason: &str) -> Option<&'static str> {
-    Some(match reason {
-        "broken" => "what should be the caller is no code; generated code without frame pointers",
-        "unreadable" => "the stack's memory was not there",
-        "too_deep" => "there were more frames than are kept; the innermost are",
-        "not_taken" => "no registers were to be had",
-        "no_table" => "first seen, before the file's unwind tables were built",
-        "evicted" => "the file's unwind tables had made room for others; see --stack-memory",
-        "locked" => "the process was changing its mappings at that moment",
-        _ => return None,
-    })
 }
 
 fn loss(health: &Health, page: &mut Page) -> io::Result<()> {

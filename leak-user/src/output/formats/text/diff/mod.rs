@@ -2,30 +2,25 @@
 
 use std::io;
 
-use super::{Amounts, Change, Counts, Diff, Origin, Site};
-use crate::{
-    model::{escape::escape, report::Verdict, time::to_the_second},
-    output::formats::text::{Ink, Page, bytes, counted, duration, growth, write_frames},
+use super::{
+    TextOptions,
+    amounts::{bytes, counted, duration, growth},
+    frames,
+    page::{Ink, Page},
 };
-
-/// How to write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TextOptions {
-    /// Columns of the terminal; fewer than 60 or more than 120 are not used.
-    pub width: usize,
-    pub color: bool,
-    /// Sites to show at most.
-    pub top: usize,
-    /// Whether to show sites that are steady in both reports, and those that are the same.
-    pub all: bool,
-}
+use crate::model::{
+    diff::{Amounts, Change, Counts, Diff, Origin, Site},
+    escape::escape,
+    report::Verdict,
+    time::to_the_second,
+};
 
 /// Writes what differs.
 ///
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write(diff: &Diff, options: &TextOptions, out: &mut dyn io::Write) -> io::Result<()> {
+pub(super) fn write(diff: &Diff, options: &TextOptions, out: &mut dyn io::Write) -> io::Result<()> {
     let mut page = Page::new(out, options.width, options.color);
     headline(diff, &mut page)?;
     page.paragraph(0, &format!("base: {}", origin(&diff.base)))?;
@@ -170,7 +165,7 @@ fn write_site(site: &Site, page: &mut Page) -> io::Result<()> {
         page.paragraph(4, "no stack: the acquisition, or its stack, was not seen")
     } else {
         page.line("    acquired at")?;
-        write_frames(&site.stack, page)
+        frames::write(&site.stack, page)
     }
 }
 
@@ -217,3 +212,6 @@ fn numbers(amounts: &Amounts) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,13 +3,14 @@
 use super::{Amounts, Change};
 use crate::model::report::Verdict;
 
-/// A quarter more is more.
+/// Less than a quarter more is chance.
 const FACTOR: f64 = 1.25;
 
-/// Of what is not growing, so many more are more.
+/// Where nothing grows, fewer more than this are chance.
 const COUNT: f64 = 5.0;
 
-/// Of what is growing: what so many more in the shorter of both windows would make of the pace.
+/// Where something grows, fewer more than this, acquired in the shorter of both windows, are chance. Example: in a
+/// window of 10 s, paces that differ by less than 0.2/s are the same.
 const STEPS: f64 = 2.0;
 
 /// Growth per second below which nothing grows.

@@ -5,8 +5,7 @@ use std::{fs::File, io::Read as _, os::unix::ffi::OsStrExt as _, path::Path};
 use anyhow::{Context as _, anyhow};
 
 use crate::{
-    advice::Advice,
-    cli::AdviceOptions,
+    advice::{self, Advice},
     model::{escape::escape_bytes, report::Report},
     output::formats::json::read,
     recording::{
@@ -35,7 +34,7 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Report> {
     if is_recording {
         let name = path.to_string_lossy().into_owned();
         let mut report = reader::report(vec![Source { name, content }], &Query::default())?;
-        Advice::read(&AdviceOptions::default())?.apply(&mut report);
+        Advice::read(&advice::Sources::default())?.apply(&mut report);
         return Ok(report);
     }
     read::read(content).map_err(|error| anyhow!("'{shown}' {error}"))

@@ -2,13 +2,15 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, io};
 
-use super::{
-    amounts::{bytes, counted, duration},
-    page::{Page, wrap},
-};
-use crate::model::{
-    escape::{escape, shorten_end, width},
-    report::{Limit, Process, Report},
+use crate::{
+    model::{
+        escape::{escape, shorten_end, width},
+        report::{Limit, Process, Report},
+    },
+    output::formats::text::{
+        amounts::{bytes, counted, duration},
+        page::{Page, wrap},
+    },
 };
 
 /// Columns of pid, name and count from before the trace, and between columns.

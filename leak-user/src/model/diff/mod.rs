@@ -1,22 +1,15 @@
 //! What differs between two reports: which sites are new, gone, grew or shrank.
 //!
 //! Sites of all processes of a program are summed, and matched across runs, hosts and builds by `site::Identity`.
-//! Pure: two reports go in, a [`Diff`] comes out, and its writers write it. Its JSON form is a contract (schema
-//! `leaktrace.diff/1`): keys may be added, never renamed.
+//! The JSON form is a contract (schema `leaktrace.diff/1`): keys may be added, never renamed.
 
 mod change;
 mod matching;
 mod site;
-mod text;
-
-use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::json;
-use crate::model::report::{Frame, Host, Report, Verdict, Window};
-
-pub use text::{TextOptions, write as write_text};
+use super::report::{Frame, Host, Report, Verdict, Window};
 
 /// The schema's name.
 pub const SCHEMA: &str = "leaktrace.diff/1";
@@ -176,14 +169,7 @@ impl Counts {
     }
 }
 
-/// Writes JSON: one document, a newline at its end.
-///
-/// # Errors
-///
-/// Those of `out`.
-pub fn write_json(diff: &Diff, out: &mut dyn io::Write) -> io::Result<()> {
-    json::write_document(diff, out)
-}
-
+#[cfg(test)]
+pub(crate) mod sample;
 #[cfg(test)]
 mod tests;

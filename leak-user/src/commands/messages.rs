@@ -1,0 +1,69 @@
+//! What is said on standard error when a recording or events have been written.
+
+use super::complain;
+use crate::{
+    model::{escape::escape, event_totals::EventTotals},
+    recording::{format, writer::Summary},
+};
+
+/// Says what was recorded, and whether all of it was. `waited`: nothing was to be written before a trigger fired.
+pub(super) fn recorded(summary: &Summary, waited: bool) -> bool {
+    if let Some(error) = &summary.error {
+        complain(error);
+        return false;
+    }
+    let names: Vec<String> = summary
+        .files
+        .iter()
+        .map(|path| escape(&path.to_string_lossy()))
+        .collect();
+    match (names.as_slice(), waited) {
+        ([], true) => eprintln!("no trigger fired: nothing was written"),
+        ([], false) => eprintln!("recorded {} records", summary.records),
+        (names, _) => eprintln!(
+            "recorded {} records, {} bytes, in {}",
+            summary.records,
+            summary.bytes,
+            names.join(", ")
+        ),
+    }
+    if summary.lost > 0 {
+        eprintln!(
+            "{} records are lost to the recording, which is marked there",
+            summary.lost
+        );
+    }
+    if summary.is_full {
+        eprintln!("the recording has its size (--max-size) and was ended; it is complete");
+    }
+    if let Some(chain) = &summary.chain {
+        eprintln!("chain {}", format::hexadecimal(chain));
+    }
+    true
+}
+
+/// Says what is missing among events that were written.
+pub(super) fn missing(totals: &EventTotals) {
+    if totals.lost > 0 {
+        let first = totals.uncovered.first().map_or("", String::as_str);
+        eprintln!(
+            "leaktrace: {} records are missing: {}",
+            totals.lost,
+            escape(first)
+        );
+    }
+}
+
+/// Says what is missing among events, and whether they could be written.
+pub(super) fn written(events: anyhow::Result<EventTotals>) -> bool {
+    match events {
+        Ok(found) => {
+            missing(&found);
+            true
+        }
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            false
+        }
+    }
+}

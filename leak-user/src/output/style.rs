@@ -1,0 +1,168 @@
+//! How a text looks: what the command line asks for, and what the place that it goes to can do.
+
+use std::{
+    env,
+    ffi::OsStr,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
+};
+
+use super::{Output, formats::TextOptions};
+
+/// Columns where there is no terminal to ask.
+const DEFAULT_WIDTH: usize = 80;
+
+/// What the command line says about how a text looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    pub color: Color,
+    /// Findings, processes or sites to show at most.
+    pub top: u32,
+    /// Whether to show what is steady too, and of a comparison what is the same.
+    pub all: bool,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl Style {
+    /// What that means for a text that goes to `output`.
+    pub(super) fn resolve(self, output: &Output) -> TextOptions {
+        TextOptions {
+            width: width(output),
+            color: color(output, self.color),
+            top: usize::try_from(self.top).unwrap_or(usize::MAX),
+            all: self.all,
+        }
+    }
+}
+
+/// Whether to colour what goes there.
+fn color(output: &Output, choice: Color) -> bool {
+    colored(
+        choice,
+        output.is_terminal(),
+        env::var_os("NO_COLOR").as_deref(),
+        env::var_os("TERM").as_deref(),
+    )
+}
+
+/// Columns of a line there: `COLUMNS`, or what the terminal says, or 80.
+fn width(output: &Output) -> usize {
+    chosen_width(env::var_os("COLUMNS").as_deref())
+        .or_else(|| {
+            output
+                .direct()
+                .and_then(|descriptor| terminal_width(descriptor.as_fd()))
+        })
+        .unwrap_or(DEFAULT_WIDTH)
+}
+
+fn colored(choice: Color, terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    match choice {
+        Color::Always => true,
+        Color::Never => false,
+        // no-color.org: set, and not empty.
+        Color::Auto => {
+            terminal && no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb"))
+        }
+    }
+}
+
+fn chosen_width(columns: Option<&OsStr>) -> Option<usize> {
+    let columns = columns?.to_str()?.trim().parse().ok()?;
+    (columns > 0).then_some(columns)
+}
+
+fn terminal_width(descriptor: BorrowedFd) -> Option<usize> {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the descriptor is open, and TIOCGWINSZ writes one winsize.
+    let result = unsafe { libc::ioctl(descriptor.as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
+    (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::{fs::File, io, path::PathBuf, ptr};
+
+    use super::*;
+    use crate::output::Target;
+
+    #[test]
+    fn colour_is_for_terminals_unless_told_otherwise() {
+        let os = |text| Some(OsStr::new(text));
+        for (choice, terminal, no_color, term, expected) in [
+            (Color::Auto, true, None, os("xterm"), true),
+            (Color::Auto, true, None, None, true),
+            (Color::Auto, true, os(""), None, true),
+            (Color::Auto, true, os("1"), None, false),
+            (Color::Auto, true, None, os("dumb"), false),
+            (Color::Auto, false, None, os("xterm"), false),
+            (Color::Always, false, os("1"), os("dumb"), true),
+            (Color::Never, true, None, os("xterm"), false),
+        ] {
+            assert_eq!(colored(choice, terminal, no_color, term), expected);
+        }
+        let file = Output(Target::Direct(
+            File::open("/dev/null").unwrap(),
+            PathBuf::new(),
+        ));
+        assert!(!color(&file, Color::Auto));
+    }
+
+    #[test]
+    fn the_width_is_chosen_or_the_terminals() {
+        assert_eq!(chosen_width(Some(OsStr::new("132"))), Some(132));
+        for absent in [
+            None,
+            Some(OsStr::new("")),
+            Some(OsStr::new("0")),
+            Some(OsStr::new("x")),
+        ] {
+            assert_eq!(chosen_width(absent), None);
+        }
+        assert_eq!(
+            terminal_width(File::open("/dev/null").unwrap().as_fd()),
+            None
+        );
+        let (mut master, mut slave) = (0, 0);
+        let size = libc::winsize {
+            ws_row: 24,
+            ws_col: 97,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        // SAFETY: the pointers are to live values, or null where that is allowed.
+        let opened = unsafe {
+            libc::openpty(
+                &mut master,
+                &mut slave,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                &size,
+            )
+        };
+        assert_eq!(opened, 0, "{}", io::Error::last_os_error());
+        // SAFETY: openpty has just made both, and nothing else owns them.
+        let (_master, slave) = unsafe {
+            use std::os::fd::{FromRawFd, OwnedFd};
+            (OwnedFd::from_raw_fd(master), File::from_raw_fd(slave))
+        };
+        assert_eq!(terminal_width(slave.as_fd()), Some(97));
+        let output = Output(Target::Direct(slave, PathBuf::from("terminal")));
+        assert!(output.is_terminal());
+    }
+}
