@@ -115,8 +115,8 @@ fn move_in(key: YoungKey, young: &Young) -> bool {
     if claims.get() != 1 {
         return false;
     }
-    // SAFETY: an entry of the map. It is vacant, and this acquisition alone may fill it:
-    // until its time is set, nobody reads these fields.
+    // SAFETY: an entry of the map, of plain numbers. This acquisition alone fills it; others
+    // that look meanwhile see that its time is not set.
     unsafe {
         (*entry).site = young.site;
         (*entry).process = young.process;
@@ -144,7 +144,7 @@ fn words(entry: *mut Young) -> (Word, Word) {
 #[inline(always)]
 fn move_out(entry: *mut Young, time: u64) {
     let (own_time, claims) = words(entry);
-    // SAFETY: an entry of the map, whose resource this release alone takes out.
+    // SAFETY: a word of an entry of the map; two releases at once write the same time.
     unsafe { (*entry).size = time };
     own_time.set(0);
     claims.set(0);

@@ -57,8 +57,8 @@ impl Rights {
     #[inline(always)]
     fn of_processor() -> Option<&'static mut Rights> {
         let rights = RIGHTS.get_ptr_mut(0)?;
-        // SAFETY: this processor's entry, which only the end of a system call uses; that
-        // program never interrupts itself. It is plain numbers.
+        // SAFETY: this processor's entry, of plain numbers. Only the end of a system call uses
+        // it, and the kernel does not run a program that runs on the processor already.
         Some(unsafe { &mut *rights })
     }
 }

@@ -104,8 +104,8 @@ impl Acquiring {
     #[inline(always)]
     pub(crate) fn forgotten(self) -> Option<Acquiring> {
         let place = ACQUIRING.get_ptr_mut(0)?;
-        // SAFETY: this processor's entry, which only the end of a system call uses; that
-        // program never interrupts itself. It is plain numbers.
+        // SAFETY: this processor's entry, of plain numbers. Only the end of a system call uses
+        // it, and the kernel does not run a program that runs on the processor already.
         let place = unsafe { &mut *place };
         put(place, self);
         Some(fresh(place))

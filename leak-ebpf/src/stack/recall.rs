@@ -116,8 +116,8 @@ impl Recalled {
     #[inline(always)]
     pub(super) fn of(walk: &Walk, slot: u64, process: u64) -> Option<&'static mut Recalled> {
         let recalled = STACKS.get_ptr_mut(place(walk, slot, process))?;
-        // SAFETY: this processor's entry, which only the programs of the slot use; they are
-        // not preempted by each other, and never interrupt themselves. It is plain numbers.
+        // SAFETY: this processor's entry, of plain numbers. One loaded program uses the slot,
+        // and the kernel does not run a program that runs on the processor already.
         Some(unsafe { &mut *recalled })
     }
 

@@ -45,8 +45,8 @@ impl Remembered {
     #[inline(always)]
     pub(super) fn of(slot: u64) -> Option<&'static mut Remembered> {
         let remembered = REMEMBERED.get_ptr_mut(slot as u32)?;
-        // SAFETY: this processor's entry, which only the programs of the slot use; they are
-        // not preempted by each other, and never interrupt themselves. It is plain numbers.
+        // SAFETY: this processor's entry, of plain numbers. One loaded program uses the slot,
+        // and the kernel does not run a program that runs on the processor already.
         Some(unsafe { &mut *remembered })
     }
 }
