@@ -150,7 +150,7 @@ impl Tracer {
     }
 
     /// The same for one process, with its descendants to come and a
-    /// [`BRIEF_NURSERY`](crate::BRIEF_NURSERY).
+    /// [`BRIEF_NURSERY`].
     ///
     /// # Panics
     /// As [`start`](Tracer::start).

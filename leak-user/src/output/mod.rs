@@ -104,7 +104,11 @@ impl Output {
     pub fn open(path: Option<&Path>, host: &str) -> anyhow::Result<Output> {
         match path {
             None => Ok(Output::stdout()),
-            Some(path) => Output::file(&expand(path, host, std::process::id(), SystemTime::now())),
+            Some(path) => {
+                let now = SystemTime::now();
+                let name = expand(path.as_os_str(), host, std::process::id(), now);
+                Output::file(Path::new(&name))
+            }
         }
     }
 

@@ -87,7 +87,8 @@ impl Partitions {
                 format.name
             );
         };
-        let root = expand(path, host, std::process::id(), SystemTime::now());
+        let now = SystemTime::now();
+        let root = PathBuf::from(expand(path.as_os_str(), host, std::process::id(), now));
         Partitions::open(format, &root)
     }
 

@@ -1,4 +1,4 @@
-//! Recordings: what is in the file ([`format`]), what writes it beside a trace
+//! Recordings: what is in the file ([`mod@format`]), what writes it beside a trace
 //! ([`writer`]), and what makes a report or a list of events of it ([`reader`]).
 //!
 //! # Terms

@@ -70,7 +70,12 @@ impl Files {
     /// The path that the pattern gives at this moment.
     fn path_now(&self) -> PathBuf {
         let now = SystemTime::now();
-        expand(&self.pattern, &self.host, std::process::id(), now)
+        PathBuf::from(expand(
+            self.pattern.as_os_str(),
+            &self.host,
+            std::process::id(),
+            now,
+        ))
     }
 
     /// Makes the file of a part. An older one of its name is replaced, a link not

@@ -14,7 +14,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use self::module::{Mention, Module};
-use self::rooms::{Ban, Exception, ROOMS, Room};
+use self::rooms::{Ban, ROOMS, Room};
 use self::sources::{Sources, Target};
 use crate::workspace;
 
@@ -53,10 +53,9 @@ pub(super) fn check() -> Result<()> {
     );
 }
 
-/// What the table does not allow, and what of the table is not needed.
+/// What the table does not allow.
 fn problems(sources: &Sources, rooms: &[Room]) -> Vec<String> {
     let mut breaches = BTreeSet::new();
-    let mut used = BTreeSet::new();
     for module in sources.modules() {
         let Some(room) = room_of(rooms, &module.path) else {
             breaches.insert(Breach {
@@ -71,37 +70,17 @@ fn problems(sources: &Sources, rooms: &[Room]) -> Vec<String> {
             let Some(breach) = breach_of(sources, rooms, room, module, mention) else {
                 continue;
             };
-            let excepted = room.exceptions.iter().find(|exception| {
-                exception.file == module.file && begins_with(&breach.path, exception.path)
+            breaches.insert(Breach {
+                file: module.file.clone(),
+                line: mention.line,
+                text: format!(
+                    "room `{}` must not import `{}`: {}",
+                    room.name, breach.path, breach.why
+                ),
             });
-            match excepted {
-                Some(exception) => {
-                    used.insert((exception.file, exception.path));
-                }
-                None => {
-                    breaches.insert(Breach {
-                        file: module.file.clone(),
-                        line: mention.line,
-                        text: format!(
-                            "room `{}` must not import `{}`: {}",
-                            room.name, breach.path, breach.why
-                        ),
-                    });
-                }
-            }
         }
     }
-    let unused = rooms.iter().flat_map(|room| {
-        let unused = room.exceptions.iter().filter(|exception| !used.contains(&(exception.file, exception.path)));
-        unused.map(|Exception { file, path, .. }| {
-            format!("{file}: the exception for `{path}` is not needed: remove it from xtask/src/lint/borders/rooms.rs")
-        })
-    });
-    breaches
-        .iter()
-        .map(Breach::to_string)
-        .chain(unused)
-        .collect()
+    breaches.iter().map(Breach::to_string).collect()
 }
 
 /// A path that a room must not mention.

@@ -15,7 +15,6 @@ pub(super) struct Room {
     pub(super) why: &'static str,
     /// What of the outside it must not mention.
     pub(super) bans: &'static [Ban],
-    pub(super) exceptions: &'static [Exception],
 }
 
 /// Names of the outside that some rooms must not mention.
@@ -24,14 +23,6 @@ pub(super) struct Ban {
     /// Modules, items or macros, with all that is below them; a star at the end stands for any further letters.
     pub(super) paths: &'static [&'static str],
     pub(super) why: &'static str,
-}
-
-/// A mention that is wrong and stays for now. One that no longer occurs is an error: the list cannot outlive its causes.
-#[derive(Debug)]
-pub(super) struct Exception {
-    /// Relative to `leak-user/src`.
-    pub(super) file: &'static str,
-    pub(super) path: &'static str,
 }
 
 const FILES: Ban = Ban {
@@ -126,31 +117,7 @@ const fn room(
         imports,
         why,
         bans,
-        exceptions: &[],
     }
-}
-
-impl Room {
-    const fn except(self, exceptions: &'static [Exception]) -> Room {
-        Room { exceptions, ..self }
-    }
-}
-
-/// The facts of a process and the descriptions of its resources are words of reports: they belong into `model`.
-const FACTS_AND_DESCRIPTIONS: &[Exception] = &[
-    except("analysis/input.rs", "crate::proc::describe::Description"),
-    except("analysis/input.rs", "crate::proc::facts::Facts"),
-    except(
-        "analysis/knowledge.rs",
-        "crate::proc::describe::Description",
-    ),
-    except("analysis/knowledge.rs", "crate::proc::facts::Facts"),
-    except("analysis/mod.rs", "crate::proc::describe::Description"),
-    except("analysis/mod.rs", "crate::proc::facts::Facts"),
-];
-
-const fn except(file: &'static str, path: &'static str) -> Exception {
-    Exception { file, path }
 }
 
 /// Every room, those below before those that build on them: a room imports only rooms above it in this list.
@@ -160,70 +127,69 @@ pub(super) const ROOMS: &[Room] = &[
     room("model", &[], PURE,
         "the vocabulary: all use it, it uses none"),
     room("event", &["model"], PURE,
-        "what happened, in words of the model"),
-    room("cli", &["event"], &[AYA],
-        "the types of the command line: others are told what was asked for, and cli knows none of them"),
+        "what the programs tell, in words of the model"),
 
     // From bytes to verdicts.
-    room("kernel/decode", &["event"], PURE,
-        "bytes become events, whoever sends them"),
+    room("kernel/decode", &["model", "event"], PURE,
+        "bytes become messages, whoever sends them"),
     room("ledger", &["model", "event"], PURE,
         "it counts what events say, whatever is concluded from that"),
     room("judge", &["model", "event", "ledger"], PURE,
         "it judges what the ledger holds, wherever that comes from"),
     room("analysis", &["model", "event", "ledger", "judge"], PURE,
-        "it is told everything, live or from a recording").except(FACTS_AND_DESCRIPTIONS),
-
-    // Stacks.
-    room("stacks/unwind", &["event"], PURE,
-        "tables are made of the bytes of a file, whoever reads it"),
-    room("stacks/python", &[], WORLDLY,
-        "it knows CPython's memory, and nothing of who asks for it"),
+        "it is told everything, live or from a recording"),
 
     // Recordings and reports.
     room("recording/format", &["model", "event", "ledger", "judge", "analysis"], PURE,
         "the file's format holds what an analysis is told, whatever writes or reads it"),
-    room("recording/reader", &["model", "event", "cli", "analysis", "recording/format"], WORLDLY,
+    room("recording/reader", &["model", "event", "analysis", "recording/format"], WORLDLY,
         "a recording is read without the machine that it was made on"),
-    room("output/formats", &["model", "event"], PURE,
-        "a format turns a report into bytes, wherever they go"),
-    room("output", &["model", "event", "cli", "recording/reader", "output/formats"], WORLDLY,
-        "it brings reports and events to their places, and does not make them"),
-    room("recording/writer", &["model", "event", "cli", "analysis", "recording/format", "output"], WORLDLY,
+    room("recording/writer", &["model", "event", "analysis", "recording/format"], WORLDLY,
         "it writes what it is told beside a trace, and does not know who traces"),
     room("recording", &[], WORLDLY,
         "it has rooms and nothing of its own"),
+    room("output/formats", &["model", "event"], PURE,
+        "a format turns a report into bytes, wherever they go"),
+    room("output", &["model", "event", "recording/reader", "output/formats"], WORLDLY,
+        "it brings reports and events to their places, and does not make them"),
     room("advice/pattern", &["model"], PURE,
         "patterns are held against the frames of a report"),
     room("advice/hints", &["model", "advice/pattern"], PURE,
         "hints work on a finished report"),
     room("advice/suppressions", &["model", "advice/pattern"], PURE,
         "suppressions work on a finished report"),
-    room("advice", &["model", "cli", "advice/hints", "advice/suppressions"], WORLDLY,
+    room("advice", &["model", "advice/hints", "advice/suppressions"], WORLDLY,
         "advice works on a finished report"),
 
     // The machine.
     room("proc", &["model", "event"], WORLDLY,
         "it reads /proc, whatever that is needed for"),
-    room("kernel", &["event", "kernel/decode"], &[CLAP],
-        "it has the programs and their maps; what events mean is decided elsewhere"),
-    room("stacks/tables", &["model", "event", "proc", "kernel", "stacks/unwind", "stacks/python"], WORLDLY,
+    room("kernel", &["model", "event", "kernel/decode"], &[CLAP],
+        "it has the programs and their maps; what messages mean is decided elsewhere"),
+
+    // Stacks.
+    room("stacks", &["model", "event"], PURE,
+        "where code is mapped, for the rooms below it"),
+    room("stacks/unwind", &["model", "event"], PURE,
+        "tables are made of the bytes of a file, whoever reads it"),
+    room("stacks/runtimes", &["model", "proc"], WORLDLY,
+        "it knows the memory of interpreters, and nothing of who asks for it"),
+    room("stacks/tables", &["model", "event", "proc", "kernel", "stacks", "stacks/unwind", "stacks/runtimes"], WORLDLY,
         "it keeps tables in the programs' maps, and does not judge what they are for"),
-    room("stacks/symbolize", &["model", "event", "proc"], WORLDLY,
+    room("stacks/symbolize", &["model", "event", "proc", "stacks"], WORLDLY,
         "addresses become names, live and afterwards"),
-    room("stacks", &[], WORLDLY,
-        "it has rooms and nothing of its own"),
 
     // Who drives.
     room("trace", &[
-            "model", "event", "cli", "kernel/decode", "ledger", "judge", "analysis", "stacks/unwind", "stacks/python",
-            "recording/reader", "recording/writer", "recording", "output/formats", "output", "proc", "kernel",
-            "stacks/tables", "stacks/symbolize",
+            "model", "event", "kernel/decode", "ledger", "judge", "analysis", "recording/writer", "output", "proc",
+            "kernel", "stacks", "stacks/unwind", "stacks/runtimes", "stacks/tables", "stacks/symbolize",
         ], WORLDLY,
         "the driver owns the loop, the clock and the signals; commands and advice come after it"),
+    room("cli", &["model", "recording/writer", "output/formats", "output", "advice"], &[AYA],
+        "it turns words of the command line into values of other rooms: none of them knows it"),
     room("commands", &[
-            "model", "event", "cli", "recording/format", "recording/reader", "recording/writer", "recording",
-            "output/formats", "output", "advice", "proc", "kernel", "stacks/tables", "trace",
+            "model", "event", "recording/format", "recording/reader", "recording/writer", "output/formats", "output",
+            "advice", "proc", "kernel", "stacks/tables", "trace", "cli",
         ], &[AYA],
         "a command puts together what others can do"),
     room("lib", &[], WORLDLY,

@@ -25,7 +25,6 @@ const fn room(name: &'static str, imports: &'static [&'static str]) -> Room {
         imports,
         why: "so it is",
         bans: BANS,
-        exceptions: &[],
     }
 }
 
@@ -301,35 +300,6 @@ fn code_for_tests_is_left_out() {
         forbidden_in_low("#[cfg(any(test, unix))] use std::fs;"),
         ["std::fs"]
     );
-}
-
-#[test]
-fn an_exception_is_used_or_an_error() {
-    let excepting = |path: &'static str| {
-        let exceptions: &'static [Exception] = Box::leak(Box::new([Exception {
-            file: "low/mod.rs",
-            path,
-        }]));
-        [
-            Room {
-                exceptions,
-                ..room("low", &[])
-            },
-            room("high", &[]),
-            room("world", &[]),
-            room("lib", &[]),
-        ]
-    };
-    let files = [("low/mod.rs", "use std::fs::File;")];
-    assert_eq!(problems_of(&files, &excepting("std::fs")), [""; 0]);
-    assert_eq!(
-        problems_of(&[], &excepting("std::fs")),
-        [
-            "low/mod.rs: the exception for `std::fs` is not needed: remove it from xtask/src/lint/borders/rooms.rs"
-        ]
-    );
-    let other = problems_of(&files, &excepting("std::fs::Metadata"));
-    assert_eq!(other.len(), 2, "{other:?}");
 }
 
 #[test]
