@@ -63,7 +63,7 @@ const EXAMPLES: usize = 5;
 
 /// A rule at one round of judging: it holds what it gathered.
 pub(super) trait Rule {
-    /// What reports call it.
+    /// Its name: findings that it decides carry it.
     fn name() -> &'static str
     where
         Self: Sized;
@@ -163,6 +163,12 @@ pub(super) struct Gathered(Vec<Box<dyn Rule>>);
 impl Gathered {
     pub(super) fn at(round: &Round<'_>) -> Gathered {
         Gathered(RULES.iter().map(|line| (line.gather)(round)).collect())
+    }
+
+    /// Other rules than those of the list.
+    #[cfg(test)]
+    pub(super) fn of(rules: Vec<Box<dyn Rule>>) -> Gathered {
+        Gathered(rules)
     }
 
     /// The sites that a rule gathered something about.

@@ -4,6 +4,7 @@
 mod claims;
 mod facts;
 mod named;
+mod order;
 mod properties;
 
 use std::ops::Range;
