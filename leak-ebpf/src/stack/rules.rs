@@ -36,7 +36,7 @@ struct Entry {
     rule: Words,
 }
 
-/// Rules that a processor remembers; slots as in [`SCRATCH`].
+/// Rules that a processor remembers; slots as in `SCRATCH`.
 #[map]
 static REMEMBERED: PerCpuArray<Remembered> = PerCpuArray::with_max_entries(2, 0);
 
