@@ -29,7 +29,7 @@ use leak_common::unwind::{FileKey, Rule};
 
 use self::{
     store::{Store, Urgency},
-    worker::{Job, Shared, Source, lock},
+    worker::{BEFORE_OTHERS, BEHIND_OTHERS, Job, Shared, Source, lock, prioritize},
 };
 use crate::{
     event::CodeMapped,
@@ -224,6 +224,14 @@ impl Tables {
 
     /// Waits until everything that is mapped or was met has tables, or the time is up.
     pub fn wait(&self, limit: Duration) {
+        let threads = lock(&self.shared.state).threads.clone();
+        let prioritize_all = |nice| threads.iter().for_each(|thread| prioritize(*thread, nice));
+        prioritize_all(BEFORE_OTHERS);
+        self.wait_until_done(limit);
+        prioritize_all(BEHIND_OTHERS);
+    }
+
+    fn wait_until_done(&self, limit: Duration) {
         let end = Instant::now() + limit;
         let mut state = lock(&self.shared.state);
         while !state.urgent.is_empty() || state.busy > 0 {

@@ -64,6 +64,8 @@ pub(super) struct State {
     pub(super) queued: HashSet<FileKey>,
     /// Urgent jobs that are being done.
     pub(super) busy: usize,
+    /// Threads that do them, as the kernel counts threads.
+    pub(super) threads: Vec<libc::pid_t>,
     /// Time that went into jobs.
     pub(super) spent: Duration,
     pub(super) ended: bool,
@@ -95,7 +97,10 @@ impl Shared {
     }
 
     pub(super) fn run(&self) {
-        lower_priority();
+        // SAFETY: gettid(2) has no preconditions.
+        let thread = unsafe { libc::gettid() };
+        prioritize(thread, BEHIND_OTHERS);
+        lock(&self.state).threads.push(thread);
         while let Some(job) = self.next() {
             let idle = matches!(job.urgency, Urgency::Idle);
             let key = job.key;
@@ -212,12 +217,15 @@ impl Shared {
     }
 }
 
-/// Lets the programs of the traced host run before this thread.
-fn lower_priority() {
-    // SAFETY: gettid(2) and setpriority(2) take numbers; on Linux the priority is
-    // the thread's.
-    unsafe {
-        let thread = libc::syscall(libc::SYS_gettid);
-        libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, 10);
-    }
+/// The traced host comes first.
+pub(super) const BEHIND_OTHERS: libc::c_int = 10;
+
+/// Unless the trace waits for tables: on a busy host the threads would get nothing done in the
+/// time that it waits, and a program that has ended has no second chance.
+pub(super) const BEFORE_OTHERS: libc::c_int = -10;
+
+/// Sets the priority of a thread of ours. Where that is not allowed nothing changes.
+pub(super) fn prioritize(thread: libc::pid_t, nice: libc::c_int) {
+    // SAFETY: setpriority(2) takes numbers; on Linux the priority is the thread's.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, thread.cast_unsigned(), nice) };
 }
