@@ -9,7 +9,7 @@ use std::{
 };
 
 use harness::tracer::{self, leaktrace};
-use harness::victim::kill_group;
+use harness::victim::{kill_group, program};
 use harness::{BRIEF_NURSERY, Ran, alone, beside_others, eventually};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -167,4 +167,35 @@ fn a_full_disk_is_an_error_that_does_not_end_the_command() {
     assert!(ended && done.exists(), "{said}");
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("No space left"), "{said}");
+}
+
+/// The lines about calls that failed: whose, what it would have made, and why not.
+fn failed(text: &str) -> Vec<(String, String)> {
+    let (events, _) = lines(text);
+    let failed = events.iter().filter(|event| event["event"] == "failed");
+    let word = |event: &Value, key: &str| event[key].as_str().unwrap().to_owned();
+    failed
+        .map(|event| (word(event, "kind"), word(event, "cause")))
+        .collect()
+}
+
+#[test]
+fn a_call_that_fails_at_a_limit_is_an_event_of_the_trace_and_of_the_recording() {
+    let _turn = beside_others();
+    let directory = TempDir::new().unwrap();
+    let recording = directory.path().join("a.lkt");
+    let recording = recording.to_str().unwrap();
+    let trace = |way: &str| {
+        let script = format!("\"$0\" {way} 7 </dev/null >/dev/null; true");
+        let more = ["--all-events", "--record", recording];
+        let ran = run(&more, &script, &program("failing"));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let replayed = leaktrace(&["report", recording, "--events", "-f", "jsonl"]);
+        assert_eq!(replayed.code, 0, "{}", replayed.stderr);
+        [failed(&ran.stdout), failed(&replayed.stdout)]
+    };
+    // The first of a process and an error travels, the others are counted.
+    let expected = vec![("file".to_owned(), "EMFILE".to_owned())];
+    assert_eq!(trace("open"), [expected.clone(), expected]);
+    assert_eq!(trace("twin"), [vec![], vec![]]);
 }
