@@ -1,61 +1,36 @@
 //! Kinds of resource and the name spaces their handles live in.
 
-/// A kind of resource. The numbers are part of the wire format: never reuse one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u32)]
-pub enum Kind {
-    File = 1,
-    Directory = 2,
-    Socket = 3,
-    Pipe = 4,
-    Eventfd = 5,
-    Epoll = 6,
-    Timerfd = 7,
-    Signalfd = 8,
-    Inotify = 9,
-    Memfd = 10,
-    Pidfd = 11,
-    Iouring = 12,
-    /// Any other descriptor.
-    Anon = 13,
-    Mapping = 14,
-    /// A System V shared memory segment (the segment, not an attachment).
-    Shm = 15,
-    Heap = 16,
-    Thread = 17,
-    Process = 18,
+use crate::numbered::numbered;
+
+numbered! {
+    /// A kind of resource. The numbers are part of the wire format and of recordings: never
+    /// reuse one.
+    #[derive(PartialOrd, Ord)]
+    pub enum Kind: u32 {
+        File = 1,
+        Directory = 2,
+        Socket = 3,
+        Pipe = 4,
+        Eventfd = 5,
+        Epoll = 6,
+        Timerfd = 7,
+        Signalfd = 8,
+        Inotify = 9,
+        Memfd = 10,
+        Pidfd = 11,
+        Iouring = 12,
+        /// Any other descriptor.
+        Anon = 13,
+        Mapping = 14,
+        /// A System V shared memory segment (the segment, not an attachment).
+        Shm = 15,
+        Heap = 16,
+        Thread = 17,
+        Process = 18,
+    }
 }
 
 impl Kind {
-    /// Every kind, in the order of their numbers.
-    pub const ALL: [Kind; 18] = [
-        Kind::File,
-        Kind::Directory,
-        Kind::Socket,
-        Kind::Pipe,
-        Kind::Eventfd,
-        Kind::Epoll,
-        Kind::Timerfd,
-        Kind::Signalfd,
-        Kind::Inotify,
-        Kind::Memfd,
-        Kind::Pidfd,
-        Kind::Iouring,
-        Kind::Anon,
-        Kind::Mapping,
-        Kind::Shm,
-        Kind::Heap,
-        Kind::Thread,
-        Kind::Process,
-    ];
-
-    /// The kind with this number, if there is one.
-    #[must_use]
-    pub fn from_wire(number: u32) -> Option<Kind> {
-        let index = usize::try_from(number.checked_sub(1)?).ok()?;
-        Self::ALL.get(index).copied()
-    }
-
     /// The name used on the command line and in every report.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -186,40 +161,25 @@ impl core::fmt::Debug for KindSet {
     }
 }
 
-/// The name space of a handle: two resources of one class and one owner never
-/// have the same handle at the same time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u32)]
-pub enum Class {
-    /// Handle: the descriptor's number.
-    Descriptor = 1,
-    /// Handle: the mapping's first address.
-    Mapping = 2,
-    /// Handle: IPC name space number and segment id; the owner is nobody, since
-    /// a segment outlives its creator.
-    Shm = 3,
-    /// Handle: the block's address.
-    Heap = 4,
-    /// Handle: the thread's task identity.
-    Thread = 5,
-    /// Handle: the child's task identity; looked up without an owner, since it
-    /// is released wherever its last reference goes.
-    Process = 6,
-}
-
-impl Class {
-    /// The class with this number, if there is one.
-    #[must_use]
-    pub const fn from_wire(number: u32) -> Option<Class> {
-        Some(match number {
-            1 => Class::Descriptor,
-            2 => Class::Mapping,
-            3 => Class::Shm,
-            4 => Class::Heap,
-            5 => Class::Thread,
-            6 => Class::Process,
-            _ => return None,
-        })
+numbered! {
+    /// The name space of a handle: two resources of one class and one owner never
+    /// have the same handle at the same time.
+    #[derive(PartialOrd, Ord)]
+    pub enum Class: u32 {
+        /// Handle: the descriptor's number.
+        Descriptor = 1,
+        /// Handle: the mapping's first address.
+        Mapping = 2,
+        /// Handle: IPC name space number and segment id; the owner is nobody, since
+        /// a segment outlives its creator.
+        Shm = 3,
+        /// Handle: the block's address.
+        Heap = 4,
+        /// Handle: the thread's task identity.
+        Thread = 5,
+        /// Handle: the child's task identity; looked up without an owner, since it
+        /// is released wherever its last reference goes.
+        Process = 6,
     }
 }
 

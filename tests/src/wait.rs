@@ -37,7 +37,7 @@ const NURSERY: Duration = Duration::from_millis(200);
 pub const BRIEF_NURSERY: [&str; 2] = ["--nursery", "200ms"];
 
 /// Lets what was acquired before this call grow old: a report that is asked for from now
-/// on has it. Whoever asks for a report has the tracer look through what is young once more,
+/// on has it. For a report the tracer looks through what is young once more,
 /// so no time is needed for that.
 pub fn grow_old() {
     sleep(NURSERY);

@@ -12,7 +12,7 @@ use super::evidence::{
 use super::judged::order;
 use super::rules::{Gathered, Subject};
 use super::{Judge, Judged, confidence};
-use crate::ledger::{Ledger, Sample, SiteKey};
+use crate::ledger::{Ledger, Resource, SiteKey};
 use crate::model::report::Verdict;
 use crate::model::time::{Nanos, seconds};
 
@@ -89,7 +89,7 @@ struct Figures {
     outstanding: u64,
     bytes: u64,
     /// Examples, where no rule has better ones.
-    shown: Vec<Sample>,
+    shown: Vec<Resource>,
     history: Vec<(Nanos, u64)>,
     exited: Option<Nanos>,
 }

@@ -3,7 +3,7 @@
 use leak_common::{Kind, ProcessId};
 
 use super::rules;
-use crate::ledger::{Sample, SiteKey};
+use crate::ledger::{Resource, SiteKey};
 use crate::model::{report::Verdict, time::Nanos};
 
 /// A site with a verdict.
@@ -38,7 +38,7 @@ pub struct Judged {
     /// What was outstanding at times, in their order; at most 64 points.
     pub history: Vec<(Nanos, u64)>,
     /// The oldest and the newest.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<Resource>,
     /// When the process exited, where this is what it held then.
     pub exited: Option<Nanos>,
     /// The other sites that the verdict rests on, of the same process and kind.

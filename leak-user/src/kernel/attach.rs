@@ -187,7 +187,7 @@ fn attach_releases(
         .filter(|row| row.operation.at_enter())
         .map(|row| row.name)
         .collect();
-    let mut reason = "tracefs can not be had".to_owned();
+    let mut reason = "tracefs is not available".to_owned();
     if let Some(tracefs) = tracefs {
         match attach_classic_releases(ebpf, tracefs, &calls) {
             Ok(placed) => {
@@ -243,7 +243,7 @@ fn attach_uring(
 ) {
     let missing = |reason: String| Attached::missing(Hook::Uring, "io_uring:*", reason);
     let Some(tracefs) = tracefs else {
-        hooks.push(missing("tracefs can not be had".to_owned()));
+        hooks.push(missing("tracefs is not available".to_owned()));
         return;
     };
     if offsets.uring_submit_opcode == ABSENT || offsets.uring_complete_res == ABSENT {

@@ -8,7 +8,7 @@ use super::Tracer;
 /// inside a tokio runtime; records reach `tracing` through the `log` facade.
 ///
 /// # Errors
-/// The programs' log can not be opened.
+/// The programs' log cannot be opened.
 pub fn forward_logs(tracer: &mut Tracer) -> anyhow::Result<()> {
     let logger = EbpfLogger::init(&mut tracer.ebpf)?;
     // SAFETY: the logger owns the descriptor it names, for as long as it lives.

@@ -181,7 +181,7 @@ impl Tracer {
     /// Attaches every hook. What is optional and missing is in the result.
     ///
     /// # Errors
-    /// An essential hook can not be attached.
+    /// An essential hook cannot be attached.
     pub fn attach(&mut self) -> Result<&[Attached], LoadError> {
         self.hooks = attach::attach_all(
             &mut self.ebpf,
@@ -195,7 +195,7 @@ impl Tracer {
     /// The ring's consumer; it can be taken once.
     ///
     /// # Errors
-    /// The ring was taken before, or can not be mapped.
+    /// The ring was taken before, or cannot be mapped.
     pub fn take_ring(&mut self) -> anyhow::Result<RingBuf<MapData>> {
         let map = self
             .ebpf

@@ -42,11 +42,11 @@ pub struct RingReader {
 }
 
 impl RingReader {
-    /// Starts reading a ring of so many bytes. `prompt`: the programs wake the reader, so
+    /// Starts reading a ring that holds `bytes`. `prompt`: the programs wake the reader, so
     /// it waits for that.
     ///
     /// # Errors
-    /// The thread can not be started.
+    /// The thread cannot be started.
     pub fn start(ring: RingBuf<MapData>, bytes: u32, prompt: bool) -> std::io::Result<RingReader> {
         let (sender, batches) = mpsc::channel(QUEUE);
         let stop = Arc::new(AtomicBool::new(false));

@@ -21,11 +21,11 @@ use super::{Tracer, sys};
 
 /// The unwind tables of the loaded programs. It can be sent to another thread.
 pub struct TableMaps {
-    rows: Mapped<Row>,
-    directory: Mapped<Page>,
-    rules: Mapped<Rule>,
+    rows: MappedArray<Row>,
+    directory: MappedArray<Page>,
+    rules: MappedArray<Rule>,
     files: Table<FileKey, FileCode>,
-    spaces: Table<ProcessId, Space>,
+    spaces: Table<ProcessId, CodeSpace>,
     python_layouts: Array<MapData, Pod<PythonLayout>>,
 }
 
@@ -61,7 +61,7 @@ where
 }
 
 /// What the programs keep of a process's code; only its key matters here.
-type Space = [u64; 3];
+type CodeSpace = [u64; 3];
 
 #[repr(transparent)]
 #[derive(Clone, Copy)]
@@ -75,13 +75,13 @@ unsafe impl aya::Pod for Pod<PythonLayout> {}
 // SAFETY: one word.
 unsafe impl aya::Pod for Pod<ProcessId> {}
 // SAFETY: three words.
-unsafe impl aya::Pod for Pod<Space> {}
+unsafe impl aya::Pod for Pod<CodeSpace> {}
 
 impl Tracer {
     /// The maps of the unwind tables; they can be taken once.
     ///
     /// # Errors
-    /// They were taken before, or can not be mapped.
+    /// They were taken before, or cannot be mapped.
     pub fn take_tables(&mut self) -> anyhow::Result<TableMaps> {
         let mut take = |name: &str| {
             self.ebpf
@@ -89,9 +89,9 @@ impl Tracer {
                 .with_context(|| format!("the map {name} is taken already"))
         };
         Ok(TableMaps {
-            rows: Mapped::new(take("ROWS")?, CHUNK_ROWS)?,
-            directory: Mapped::new(take("DIRECTORY")?, CHUNK_PAGES)?,
-            rules: Mapped::new(take("RULES")?, MAX_RULES)?,
+            rows: MappedArray::new(take("ROWS")?, CHUNK_ROWS)?,
+            directory: MappedArray::new(take("DIRECTORY")?, CHUNK_PAGES)?,
+            rules: MappedArray::new(take("RULES")?, MAX_RULES)?,
             files: Table::new(take("FILES")?)?,
             spaces: Table::new(take("SPACES")?)?,
             python_layouts: take("PYTHON_LAYOUTS")?.try_into()?,
@@ -185,7 +185,7 @@ impl TableMaps {
         let mut processes = Vec::new();
         sys::read_map(
             self.spaces.descriptor.as_fd(),
-            |process: ProcessId, _: Space| processes.push(process),
+            |process: ProcessId, _: CodeSpace| processes.push(process),
         )
         .context("cannot read the table of spaces")?;
         for process in processes {
@@ -211,17 +211,17 @@ impl TableMaps {
 
 /// The values of an array map, in this process's memory.
 #[derive(Debug)]
-struct Mapped<T> {
+struct MappedArray<T> {
     start: NonNull<T>,
     length: usize,
     _map: MapData,
 }
 
 // SAFETY: the memory belongs to this value alone.
-unsafe impl<T: Send> Send for Mapped<T> {}
+unsafe impl<T: Send> Send for MappedArray<T> {}
 
-impl<T: Copy> Mapped<T> {
-    fn new(map: Map, chunk: usize) -> anyhow::Result<Mapped<T>> {
+impl<T: Copy> MappedArray<T> {
+    fn new(map: Map, chunk: usize) -> anyhow::Result<MappedArray<T>> {
         let Map::Array(map) = map else {
             anyhow::bail!("a map of the programs has another type than expected");
         };
@@ -242,7 +242,7 @@ impl<T: Copy> Mapped<T> {
             return Err(io::Error::last_os_error()).context("cannot map the unwind tables");
         }
         let start = NonNull::new(start.cast()).context("the unwind tables are mapped at 0")?;
-        Ok(Mapped {
+        Ok(MappedArray {
             start,
             length,
             _map: map,
@@ -271,7 +271,7 @@ impl<T: Copy> Mapped<T> {
     }
 }
 
-impl<T> Drop for Mapped<T> {
+impl<T> Drop for MappedArray<T> {
     fn drop(&mut self) {
         // SAFETY: mapped in `new` with this size, and nothing points there any more.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.length * size_of::<T>()) };

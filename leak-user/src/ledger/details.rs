@@ -6,7 +6,7 @@ use leak_common::{Class, Handle, ProcessId};
 
 use super::Ledger;
 use super::entry::{Entry, Origin};
-use super::sites::{Sample, SiteKey, oldest_and_newest};
+use super::sites::{Resource, SiteKey, oldest_and_newest};
 use super::spaces::SpaceId;
 use crate::model::time::Nanos;
 
@@ -20,7 +20,7 @@ pub struct SiteDetail {
     pub bytes: u64,
     pub oldest: Nanos,
     /// The three oldest and the two newest.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<Resource>,
     /// When it was acquired, ascending. Of more than 256 times every n-th is kept, with
     /// the first and the last. What was only found in `/proc` has no time.
     pub times: Vec<Nanos>,
@@ -31,11 +31,11 @@ impl Ledger {
     /// everything: ask for all at once.
     #[must_use]
     pub fn details(&self, wanted: impl Fn(SiteKey) -> bool) -> HashMap<SiteKey, SiteDetail> {
-        let mut found: HashMap<SiteKey, Vec<(Sample, bool)>> = HashMap::new();
+        let mut found: HashMap<SiteKey, Vec<(Resource, bool)>> = HashMap::new();
         self.each_own(|owner, handle, entry| {
             let key = entry.key(owner);
             if wanted(key) {
-                let sample = Sample {
+                let sample = Resource {
                     acquired: entry.acquired,
                     handle,
                     size: entry.size,
@@ -94,7 +94,7 @@ impl Ledger {
         }
     }
 
-    fn detail(&self, key: SiteKey, mut found: Vec<(Sample, bool)>) -> SiteDetail {
+    fn detail(&self, key: SiteKey, mut found: Vec<(Resource, bool)>) -> SiteDetail {
         found.sort_unstable();
         let times: Vec<Nanos> = found
             .iter()

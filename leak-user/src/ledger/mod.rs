@@ -36,7 +36,7 @@ pub use lifetimes::Lifetimes;
 pub use process::Comm;
 pub use query::{Holding, Inherited, ProcessView, Zombie};
 pub use reconcile::{BaselineProcess, Reconciled, Shown};
-pub use sites::{Held, Sample, SiteKey, SiteRecord};
+pub use sites::{Held, Resource, SiteKey, SiteRecord};
 pub use state::SavedLedger;
 
 use crate::model::hash::Map;

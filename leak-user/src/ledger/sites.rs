@@ -23,7 +23,7 @@ pub enum SiteKey {
 
 /// One resource, as an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sample {
+pub struct Resource {
     pub acquired: Nanos,
     pub handle: Handle,
     /// Bytes, where the kind has a size.
@@ -38,7 +38,7 @@ pub struct Held {
     pub count: u64,
     pub bytes: u64,
     /// At most 256 of them, every n-th of those that came.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<Resource>,
     /// Every how many is kept, less one.
     skipped: u64,
 }
@@ -49,7 +49,7 @@ impl Held {
         exit: Nanos,
         count: u64,
         bytes: u64,
-        mut samples: Vec<Sample>,
+        mut samples: Vec<Resource>,
         skipped: u64,
     ) -> Held {
         samples.truncate(HELD_SAMPLES);
@@ -69,13 +69,13 @@ impl Held {
 
     /// The three oldest and the two newest.
     #[must_use]
-    pub fn examples(&self) -> Vec<Sample> {
+    pub fn examples(&self) -> Vec<Resource> {
         let mut samples = self.samples.clone();
         samples.sort_unstable();
         oldest_and_newest(&samples).copied().collect()
     }
 
-    fn add(&mut self, exit: Nanos, sample: Sample) {
+    fn add(&mut self, exit: Nanos, sample: Resource) {
         self.exit = exit;
         if self.count.is_multiple_of(self.skipped + 1) {
             if self.samples.len() >= HELD_SAMPLES {
@@ -365,7 +365,7 @@ impl Books<'_> {
         if entry.origin_in(self.space) != Origin::Traced {
             return;
         }
-        let sample = Sample {
+        let sample = Resource {
             acquired: entry.acquired,
             handle,
             size: entry.size,

@@ -24,7 +24,7 @@ pub fn meaning_of_loss(cause: &str) -> Option<&'static str> {
         "capture_damaged" => "a part of the recording is damaged; where, is told below",
         "capture_unknown" => "a newer leaktrace wrote records that this one does not know",
         "recording" => "the recording could not keep up; the trace itself has them",
-        "not_read" => "whoever reads the events did not keep up",
+        "not_read" => "the reader of the events did not keep up",
         _ => return None,
     })
 }

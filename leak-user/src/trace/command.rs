@@ -74,7 +74,7 @@ impl Child {
     /// Waits for the command's end.
     ///
     /// # Errors
-    /// It can not be waited for.
+    /// Waiting fails.
     pub async fn wait(&mut self) -> io::Result<u8> {
         self.process.wait().await.map(exit_code)
     }

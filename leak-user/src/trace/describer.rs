@@ -14,7 +14,7 @@ use crate::{
     event::Acquired,
     judge::Judged,
     kernel::monotonic_now,
-    ledger::{ProcessView, Sample},
+    ledger::{ProcessView, Resource},
     model::{hash::Map, report::Verdict, site::SiteId},
     proc::{HostUse, Proc, SHARED_BUDGET, SharedUse},
 };
@@ -89,7 +89,7 @@ impl Describer {
     /// Tells what the examples of findings are, while their processes live: each process is asked once, for some
     /// answers are in tables of the whole host.
     pub(super) fn describe(&self, judged: &[Judged], outlet: &mut Outlet) {
-        let mut wanted: BTreeMap<ProcessId, Vec<(Sample, Kind)>> = BTreeMap::new();
+        let mut wanted: BTreeMap<ProcessId, Vec<(Resource, Kind)>> = BTreeMap::new();
         for judged in judged {
             let samples = judged.samples.iter().map(|sample| (*sample, judged.kind));
             wanted.entry(judged.process).or_default().extend(samples);
@@ -104,7 +104,7 @@ impl Describer {
     fn describe_samples(
         &self,
         process: ProcessId,
-        samples: &[(Sample, Kind)],
+        samples: &[(Resource, Kind)],
         outlet: &mut Outlet,
     ) {
         let resources: Vec<(Handle, Kind)> = samples

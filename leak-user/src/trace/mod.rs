@@ -160,7 +160,7 @@ enum Ended {
     Command(u8),
     /// Nothing that was chosen runs any more.
     Gone,
-    /// The recording has its size, or it or the events can not go on.
+    /// The recording reached its size, or it or the events cannot go on.
     Written,
 }
 

@@ -57,7 +57,7 @@ impl Interrupts {
     }
 }
 
-/// Whether whoever started this program had it ignore the signal.
+/// Whether this program was started with the signal ignored, as under nohup.
 fn is_ignored(number: libc::c_int) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: without a new action this only writes the present one, where it succeeds.

@@ -14,7 +14,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Calls the work so many times a second.
+/// Calls the work at this rate, per second.
 fn paced(per_second: f64, mut work: impl FnMut(usize)) {
     let start = Instant::now();
     for n in 0.. {

@@ -1,4 +1,4 @@
-//! The first failure for want of something: of whom, where, how often, and who has
+//! The first failure because something ran out: of whom, where, how often, and who has
 //! the most of it. Twins that run into no limit have none.
 
 use std::fs;

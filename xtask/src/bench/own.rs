@@ -131,7 +131,7 @@ fn descriptor_limit() -> usize {
 }
 
 /// Resident memory of its own in MiB, and what it maps of the programs' tables: the ring
-/// and the unwind tables are the kernel's, whoever looks into them.
+/// and the unwind tables belong to the kernel.
 fn resident_mib(id: u32) -> Result<[f64; 2]> {
     let path = format!("/proc/{id}/smaps");
     let mappings = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;

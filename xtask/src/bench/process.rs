@@ -86,7 +86,7 @@ impl Process {
                 return Ok(());
             }
         }
-        bail!("`{}` can not be ended", self.name)
+        bail!("`{}` cannot be ended", self.name)
     }
 
     fn signal(&self, signal: libc::c_int) {

@@ -10,7 +10,7 @@ use super::{EXAMPLES, Rule, Subject, example};
 use crate::judge::evidence::{observed::Waiting, round::Round, site::Site};
 use crate::judge::opinion::Opinion;
 use crate::judge::{Config, SECOND};
-use crate::ledger::{Sample, SiteKey};
+use crate::ledger::{Resource, SiteKey};
 use crate::model::report::Verdict;
 use crate::model::time::{Nanos, seconds};
 
@@ -93,7 +93,7 @@ impl Rule for CloseWait {
         );
     }
 
-    fn examples(&self, site: SiteKey) -> Vec<Sample> {
+    fn examples(&self, site: SiteKey) -> Vec<Resource> {
         let closed = self.of(site).iter().take(EXAMPLES);
         closed
             .map(|one| example(one.acquired, one.handle))

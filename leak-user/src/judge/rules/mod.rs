@@ -36,7 +36,7 @@ use super::Judged;
 use super::evidence::{named::Named, round::Round, site::Site};
 use super::findings::Findings;
 use super::opinion::Opinion;
-use crate::ledger::{Sample, SiteKey};
+use crate::ledger::{Resource, SiteKey};
 use crate::model::time::Nanos;
 
 /// Every rule, in the order in which they speak.
@@ -96,7 +96,7 @@ pub(super) trait Rule {
 
     /// The resources of a site that it speaks of, as examples: they are shown before those
     /// that the site holds otherwise.
-    fn examples(&self, _site: SiteKey) -> Vec<Sample> {
+    fn examples(&self, _site: SiteKey) -> Vec<Resource> {
         Vec::new()
     }
 
@@ -122,7 +122,7 @@ pub(super) struct Subject {
     pub(super) kind: Kind,
     pub(super) outstanding: u64,
     /// Examples, where there are no others.
-    pub(super) samples: Vec<Sample>,
+    pub(super) samples: Vec<Resource>,
 }
 
 /// A rule in the list.
@@ -186,9 +186,9 @@ impl Gathered {
     }
 
     /// Examples of a site: those that rules speak of, else what it has to show.
-    pub(super) fn examples(&self, site: SiteKey, shown: Vec<Sample>) -> Vec<Sample> {
+    pub(super) fn examples(&self, site: SiteKey, shown: Vec<Resource>) -> Vec<Resource> {
         let spoken_of = self.0.iter().flat_map(|rule| rule.examples(site));
-        let spoken_of: Vec<Sample> = spoken_of.take(EXAMPLES).collect();
+        let spoken_of: Vec<Resource> = spoken_of.take(EXAMPLES).collect();
         if !spoken_of.is_empty() {
             return spoken_of;
         }
@@ -213,8 +213,8 @@ impl Gathered {
 }
 
 /// A resource as an example.
-fn example(acquired: Nanos, handle: Handle) -> Sample {
-    Sample {
+fn example(acquired: Nanos, handle: Handle) -> Resource {
+    Resource {
         acquired,
         handle,
         size: 0,

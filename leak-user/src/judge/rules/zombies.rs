@@ -9,7 +9,7 @@ use super::{EXAMPLES, Rule, Subject, example};
 use crate::judge::SECOND;
 use crate::judge::evidence::{round::Round, site::Site};
 use crate::judge::opinion::Opinion;
-use crate::ledger::{Sample, SiteKey, Zombie};
+use crate::ledger::{Resource, SiteKey, Zombie};
 use crate::model::report::Verdict;
 use crate::model::time::{Nanos, seconds};
 
@@ -67,7 +67,7 @@ impl Rule for Zombies {
         opinion.support(strength, seconds(longest), sentence);
     }
 
-    fn examples(&self, site: SiteKey) -> Vec<Sample> {
+    fn examples(&self, site: SiteKey) -> Vec<Resource> {
         let dead = self.of(site).iter().take(EXAMPLES);
         dead.map(|one| example(one.acquired, one.handle)).collect()
     }

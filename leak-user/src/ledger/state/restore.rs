@@ -10,7 +10,7 @@ use super::{
         entry::{Entry, Origin},
         process::{Loose, Memory, Process},
         releases::Change,
-        sites::{Held, Sample},
+        sites::{Held, Resource},
         spaces::SpaceId,
     },
     Row, SavedChange, SavedHeld, SavedLedger, SavedProcess, SavedSite, SavedSpace, SpaceRef,
@@ -245,7 +245,7 @@ fn restore_held(saved: &SavedHeld) -> Held {
     let samples = saved
         .samples
         .iter()
-        .map(|&(acquired, handle, size)| Sample {
+        .map(|&(acquired, handle, size)| Resource {
             acquired,
             handle: Handle(handle),
             size,

@@ -66,7 +66,7 @@ pub struct Summary {
     pub error: Option<String>,
 }
 
-enum Message {
+enum Handed {
     Inputs(Vec<Input>),
     /// A new part begins, with the state there is.
     Part(Box<Beginning>, Vec<Input>),
@@ -91,7 +91,7 @@ struct Shared {
 /// Takes inputs and has them written.
 #[derive(Debug)]
 pub struct Recorder {
-    queue: Option<SyncSender<Message>>,
+    queue: Option<SyncSender<Handed>>,
     batch: Vec<Input>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -141,8 +141,8 @@ impl Recorder {
             return 0;
         }
         let batch = std::mem::take(&mut self.batch);
-        match self.offer(Message::Inputs(batch)) {
-            Some(Message::Inputs(mut batch)) => {
+        match self.offer(Handed::Inputs(batch)) {
+            Some(Handed::Inputs(mut batch)) => {
                 let before = batch.len();
                 batch.retain(must_stay);
                 batch.truncate(MAX_KEPT);
@@ -159,7 +159,7 @@ impl Recorder {
     }
 
     /// Gives a message to the thread, or back where there is no room in time.
-    fn offer(&self, message: Message) -> Option<Message> {
+    fn offer(&self, message: Handed) -> Option<Handed> {
         let queue = self.queue.as_ref()?;
         let mut message = message;
         let end = Instant::now() + PATIENCE;
@@ -206,7 +206,7 @@ impl Recorder {
         if !self.batch.is_empty() {
             return;
         }
-        let message = Message::Part(Box::new(beginning), state);
+        let message = Handed::Part(Box::new(beginning), state);
         if self.offer(message).is_none() {
             self.parts += 1;
         }
@@ -216,7 +216,7 @@ impl Recorder {
     pub fn fire(&mut self) {
         self.send();
         if let Some(queue) = &self.queue {
-            let _ = queue.send(Message::Fire);
+            let _ = queue.send(Handed::Fire);
         }
     }
 
@@ -244,7 +244,7 @@ impl Recorder {
         let batch = std::mem::take(&mut self.batch);
         if let Some(queue) = self.queue.take() {
             // There is nothing left to trace: this may wait.
-            let _ = queue.send(Message::Inputs(batch));
+            let _ = queue.send(Handed::Inputs(batch));
         }
         if let Some(thread) = self.thread.take() {
             // It panics only for lack of memory.
@@ -299,13 +299,13 @@ fn must_stay(input: &Input) -> bool {
 }
 
 /// What the thread does until the trace ends.
-fn write(mut sink: Sink, messages: &Receiver<Message>, shared: &Shared) {
+fn write(mut sink: Sink, messages: &Receiver<Handed>, shared: &Shared) {
     let mut flushed = Instant::now();
     loop {
         let done = match messages.recv_timeout(FLUSH) {
-            Ok(Message::Inputs(inputs)) => sink.inputs(&inputs),
-            Ok(Message::Part(beginning, state)) => sink.part(&beginning, &state),
-            Ok(Message::Fire) => sink.fire(),
+            Ok(Handed::Inputs(inputs)) => sink.inputs(&inputs),
+            Ok(Handed::Part(beginning, state)) => sink.part(&beginning, &state),
+            Ok(Handed::Fire) => sink.fire(),
             Err(RecvTimeoutError::Timeout) => Ok(()),
             Err(RecvTimeoutError::Disconnected) => break,
         };

@@ -69,7 +69,7 @@ impl Store {
         }
     }
 
-    /// Drops tables, the least recently used first, until there is room for so many rows and
+    /// Drops tables, the least recently used first, until there is room for this many rows and
     /// pages. Tables used since the given time stay. The room of those dropped is to be given
     /// back after [`GRACE`].
     fn evict(&mut self, since: u64, rows: usize, pages: usize) -> Vec<Loaded> {

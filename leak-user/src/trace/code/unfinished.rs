@@ -1,5 +1,5 @@
-//! Stacks that the programs could not finish for want of tables: they are finished
-//! here when the tables are there, and what was acquired at them counts for the site
+//! Stacks that the programs could not finish because a table was missing. They are finished
+//! here once there are tables, and what was acquired at them counts for the site
 //! that the programs would have found.
 
 use std::collections::VecDeque;

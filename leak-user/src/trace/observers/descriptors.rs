@@ -13,7 +13,7 @@ use crate::{
     model::time::Nanos,
 };
 
-/// A look is followed by a pause of so many times its own length: 2 % of a core.
+/// The pause after a look, as a multiple of the time that it took: 50 is 2 % of a processor.
 const PAUSE: u64 = 50;
 
 /// Processes looked at, and descriptors of each.

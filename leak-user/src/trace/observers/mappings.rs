@@ -10,7 +10,7 @@ use super::Outlet;
 use crate::proc::Proc;
 use crate::{analysis::Input, kernel::monotonic_now, model::time::Nanos};
 
-/// Counting is followed by a pause of so many times its own length: 1 % of a core.
+/// The pause after counting, as a multiple of the time that counting took: 100 is 1 % of a processor.
 const PAUSE: u64 = 100;
 
 /// Processes counted: those that have mapped most since they were first seen, from so

@@ -125,7 +125,7 @@ impl Stream {
         let lost = (before - self.batch.len()) as u64;
         self.lost += lost;
         if !self.is_behind {
-            tracing::error!("whoever reads the events cannot keep up: some are not written");
+            tracing::error!("the reader of the events cannot keep up: some are not written");
         }
         self.is_behind = true;
     }

@@ -1,4 +1,4 @@
-//! Stacks that end for want of tables: a trace finishes them when the tables are there,
+//! Stacks that end because a table is missing: a trace finishes them when it is there,
 //! from the memory that came with them. The same is done here, by the same functions.
 
 use std::collections::VecDeque;

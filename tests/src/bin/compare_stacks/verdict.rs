@@ -21,7 +21,7 @@ pub(crate) enum Verdict {
     Kept,
     /// Alike up to code that the process made itself, which has no tables.
     Generated,
-    /// It ended for want of tables, and was finished when they were there: right then.
+    /// It ended because a table was missing, and was right once it was finished.
     Finished,
     /// Alike up to code whose tables were not there yet, or not soon enough.
     NoTable,

@@ -11,7 +11,7 @@ pub(super) struct Room {
     pub(super) name: &'static str,
     /// The rooms that it may import, besides itself. `leak_common` is open to all.
     pub(super) imports: &'static [&'static str],
-    /// Why not more: what a message says to whoever wants to.
+    /// Why not more: what the message says.
     pub(super) why: &'static str,
     /// What of the outside it must not mention.
     pub(super) bans: &'static [Ban],
@@ -131,7 +131,7 @@ pub(super) const ROOMS: &[Room] = &[
 
     // From bytes to verdicts.
     room("kernel/decode", &["model", "event"], PURE,
-        "bytes become messages, whoever sends them"),
+        "bytes become messages, wherever they come from"),
     room("ledger", &["model", "event"], PURE,
         "it counts what events say, whatever is concluded from that"),
     room("judge", &["model", "event", "ledger"], PURE,
@@ -171,7 +171,7 @@ pub(super) const ROOMS: &[Room] = &[
     room("stacks", &["model", "event"], PURE,
         "where code is mapped, for the rooms below it"),
     room("stacks/unwind", &["model", "event"], PURE,
-        "tables are made of the bytes of a file, whoever reads it"),
+        "tables are made of the bytes of a file, however they were read"),
     room("stacks/runtimes", &["model", "proc"], WORLDLY,
         "it knows the memory of interpreters, and nothing of who asks for it"),
     room("stacks/tables", &["model", "event", "proc", "kernel", "stacks", "stacks/unwind", "stacks/runtimes"], WORLDLY,

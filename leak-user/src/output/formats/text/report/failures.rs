@@ -26,7 +26,7 @@ pub(super) fn mention(failures: &[Failure], page: &mut Page) -> io::Result<()> {
     processes.sort_unstable();
     processes.dedup();
     let processes = counted(processes.len() as u64, "process", "processes");
-    let text = format!(" for want of resources in {processes}: see FAILED below.");
+    let text = format!(" for lack of resources in {processes}: see FAILED below.");
     page.headline(Ink::Leak, "Calls failed", &text)
 }
 

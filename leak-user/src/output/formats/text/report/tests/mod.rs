@@ -239,7 +239,7 @@ fn failures_shared_limits_other_holders_and_suppressions_are_told() {
     for part in [
         "\
 1 steady site is not shown (--all shows them).
-Calls failed for want of resources in 1 process: see FAILED below.
+Calls failed for lack of resources in 1 process: see FAILED below.
 
 LEAK",
         "\
