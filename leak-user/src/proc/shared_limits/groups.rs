@@ -1,11 +1,8 @@
 //! Control groups that have a limit on tasks or memory.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::path::{Path, PathBuf};
 
-use super::{is_over, limit_of};
+use super::{deadline::Deadline, is_over, limit_of};
 use crate::{
     model::report::SharedLimit,
     proc::{
@@ -108,7 +105,7 @@ impl Groups {
     }
 
     /// Reads as many as there is time for, beginning where the last reading ended.
-    pub(super) fn read(&mut self, end: Option<Instant>, limits: &mut Vec<SharedLimit>) {
+    pub(super) fn read(&mut self, end: Option<Deadline>, limits: &mut Vec<SharedLimit>) {
         for _ in 0..self.limited.len() {
             if is_over(end) {
                 break;
@@ -234,9 +231,9 @@ mod tests {
         let mut groups = Groups::default();
         groups.look(&Proc::default().with_cgroups(root.path()));
         let mut limits = Vec::new();
-        groups.read(Some(Instant::now()), &mut limits);
+        groups.read(Some(Deadline::after(Duration::ZERO)), &mut limits);
         assert_eq!(limits, [], "there was no time");
-        groups.read(Some(Instant::now() + Duration::from_secs(60)), &mut limits);
+        groups.read(Some(Deadline::after(Duration::from_secs(60))), &mut limits);
         let mut scopes: Vec<&str> = limits.iter().map(|limit| limit.scope.as_str()).collect();
         scopes.sort_unstable();
         assert_eq!(scopes, ["/0", "/1", "/2", "/3", "/4"]);

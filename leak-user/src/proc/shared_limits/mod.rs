@@ -2,20 +2,22 @@
 //! that connections are made from. Read at every interval of a trace, so what one reading
 //! costs is bounded: there is a budget of time, and what does not fit comes next.
 
+mod deadline;
 mod groups;
 mod ports;
 mod users;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Proc;
 use crate::model::report::SharedLimit;
+use deadline::Deadline;
 use groups::Groups;
 use ports::Ports;
 use users::Users;
 
-/// What one reading may take, beyond the one file that is being read, and again for the
-/// tasks of users.
+/// Processor time that one reading may take, beyond the one file that is being read, and
+/// again for the tasks of users.
 pub const BUDGET: Duration = Duration::from_millis(1);
 
 /// Control groups and name spaces are looked for again after this number of readings.
@@ -34,7 +36,7 @@ impl SharedUse {
     /// What is used of each limit now, without growth: of the host's always, of others
     /// as many as the budget allows, in turn. `None` is no budget: all of them.
     pub fn read(&mut self, proc: &Proc, budget: Option<Duration>) -> Vec<SharedLimit> {
-        let end = budget.map(|budget| Instant::now() + budget);
+        let end = budget.map(Deadline::after);
         if budget.is_none() || self.readings.is_multiple_of(LOOK_AGAIN) {
             self.groups.look(proc);
             self.ports.look(proc);
@@ -43,15 +45,15 @@ impl SharedUse {
         let mut limits = proc.host_limits();
         self.ports.read(proc, end, &mut limits);
         self.groups.read(end, &mut limits);
-        let end = budget.map(|budget| Instant::now() + budget);
+        let end = budget.map(Deadline::after);
         self.users.read(proc, end, &mut limits);
         limits
     }
 }
 
 /// Whether a budget is used up.
-fn is_over(end: Option<Instant>) -> bool {
-    end.is_some_and(|end| Instant::now() >= end)
+fn is_over(end: Option<Deadline>) -> bool {
+    end.is_some_and(Deadline::is_over)
 }
 
 impl Proc {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{is_over, limit_of};
+use super::{deadline::Deadline, is_over, limit_of};
 use crate::{
     model::report::SharedLimit,
     proc::{Proc, link_text, numbers_in, read_text, socket::address},
@@ -64,7 +64,7 @@ impl Ports {
     pub(super) fn read(
         &mut self,
         proc: &Proc,
-        end: Option<Instant>,
+        end: Option<Deadline>,
         limits: &mut Vec<SharedLimit>,
     ) {
         let Some((first, last)) = proc.port_range() else {
@@ -203,7 +203,11 @@ mod tests {
             .0
             .values_mut()
             .for_each(|namespace| namespace.due = Some(soon));
-        ports.read(&proc, Some(soon), &mut limits);
+        ports.read(
+            &proc,
+            Some(Deadline::after(Duration::from_secs(60))),
+            &mut limits,
+        );
         assert_eq!(limits, []);
     }
 

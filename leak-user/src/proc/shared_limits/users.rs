@@ -1,9 +1,9 @@
 //! Tasks of users, of RLIMIT_NPROC: all processes are asked, some at each reading, and a
 //! number is told when all have answered.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 
-use super::{is_over, limit_of};
+use super::{deadline::Deadline, is_over, limit_of};
 use crate::{
     model::report::SharedLimit,
     proc::{Proc, numbers_in, user_scope},
@@ -33,7 +33,7 @@ impl Users {
     pub(super) fn read(
         &mut self,
         proc: &Proc,
-        end: Option<Instant>,
+        end: Option<Deadline>,
         limits: &mut Vec<SharedLimit>,
     ) {
         if end.is_none() || self.waiting.is_empty() {
@@ -112,14 +112,14 @@ mod tests {
         for round in 1..=2 {
             limits.clear();
             for _ in 0..4 {
-                users.read(&proc, Some(Instant::now()), &mut limits);
+                users.read(&proc, Some(Deadline::after(Duration::ZERO)), &mut limits);
                 assert_eq!(limits, [], "in round {round}");
             }
-            users.read(&proc, Some(Instant::now()), &mut limits);
+            users.read(&proc, Some(Deadline::after(Duration::ZERO)), &mut limits);
             assert_eq!(limits, expected, "in round {round}");
         }
         limits.clear();
-        let later = Instant::now() + Duration::from_secs(60);
+        let later = Deadline::after(Duration::from_secs(60));
         users.read(&proc, Some(later), &mut limits);
         assert_eq!(limits, expected);
     }
