@@ -94,7 +94,10 @@ impl Analysis {
                 self.latest = self.latest.max(event.time());
                 self.ledger.apply(event);
             }
-            Input::Failed(failed) => self.latest = self.latest.max(failed.time),
+            Input::Failed(failed) => {
+                self.latest = self.latest.max(failed.time);
+                self.judge.refused(failed);
+            }
             Input::Notice(notice) => self.latest = self.latest.max(notice.time()),
             Input::Baseline(baseline) => self.ledger.baseline(baseline),
             Input::Compared { process, shown } => {

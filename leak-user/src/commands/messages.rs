@@ -18,7 +18,7 @@ pub(super) fn recorded(summary: &Summary, waited: bool) -> bool {
         .map(|path| escape(&path.to_string_lossy()))
         .collect();
     match (names.as_slice(), waited) {
-        ([], true) => eprintln!("no trigger fired: nothing was written"),
+        ([], true) => eprintln!("no trigger fired, so nothing was written"),
         ([], false) => eprintln!("recorded {} records", summary.records),
         (names, _) => eprintln!(
             "recorded {} records, {} bytes, in {}",
@@ -29,12 +29,12 @@ pub(super) fn recorded(summary: &Summary, waited: bool) -> bool {
     }
     if summary.lost > 0 {
         eprintln!(
-            "{} records are lost to the recording, which is marked there",
+            "{} records are missing from the recording; its report counts them as lost",
             summary.lost
         );
     }
     if summary.is_full {
-        eprintln!("the recording has its size (--max-size) and was ended; it is complete");
+        eprintln!("the recording reached --max-size and ended; it is complete");
     }
     if let Some(chain) = &summary.chain {
         eprintln!("chain {}", format::hexadecimal(chain));

@@ -23,9 +23,11 @@ use std::collections::HashMap;
 
 use leak_common::{Kind, ProcessId};
 
+use crate::event::Failed;
 use crate::ledger::{Ledger, ProcessView, SiteKey};
 use crate::model::time::Nanos;
 use evidence::observed::AllSeen;
+use evidence::refused::AllRefused;
 use evidence::series::Series;
 
 pub use evidence::named::Named;
@@ -83,7 +85,9 @@ pub struct Judge {
     /// What processes hold of a kind, what is from before the trace included.
     totals: HashMap<(ProcessId, Kind), Series>,
     seen: AllSeen,
-    refused: u64,
+    refused: AllRefused,
+    /// How often a site was not followed because there was no room for it.
+    turned_away: u64,
 }
 
 impl Judge {
@@ -95,7 +99,8 @@ impl Judge {
             series: HashMap::new(),
             totals: HashMap::new(),
             seen: AllSeen::default(),
-            refused: 0,
+            refused: AllRefused::default(),
+            turned_away: 0,
         }
     }
 
@@ -109,7 +114,7 @@ impl Judge {
                 series.push(now, record.outstanding);
             } else if record.outstanding > 0 {
                 if self.series.len() >= self.config.max_sites {
-                    self.refused += 1;
+                    self.turned_away += 1;
                     continue;
                 }
                 let mut series = Series::default();
@@ -119,6 +124,7 @@ impl Judge {
         }
         self.sample_totals(now, running);
         self.seen.forget(ledger);
+        self.refused.forget(ledger);
     }
 
     fn sample_totals(&mut self, now: Nanos, running: &[ProcessView]) {
@@ -142,9 +148,14 @@ impl Judge {
         self.seen.take(observation);
     }
 
+    /// Takes note of a call that the kernel refused.
+    pub fn refused(&mut self, failed: &Failed) {
+        self.refused.take(failed);
+    }
+
     /// How often a site was not followed because there was no room for it.
     #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.refused
+    pub fn turned_away(&self) -> u64 {
+        self.turned_away
     }
 }

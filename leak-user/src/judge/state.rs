@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::Judge;
 use super::evidence::{
     observed::{Seen, Waiting},
+    refused::Refused,
     series::Series,
 };
 use crate::ledger::SiteKey;
-use crate::model::{site::SiteId, time::Nanos};
+use crate::model::{refusal::Refusal, site::SiteId, time::Nanos};
 
 /// Points of a series: times with the least and the most.
 type Points = Vec<(Nanos, u64, u64)>;
@@ -39,6 +40,13 @@ pub enum SavedJudge {
         /// Sockets whose peer has closed, since when, and the peer.
         close_wait: Vec<(u64, Nanos, String)>,
         watches: Vec<(u64, Points)>,
+    },
+    /// What a process was refused first: when, the kind that was asked for, the error's number.
+    Refused {
+        process: u64,
+        time: Nanos,
+        kind: u32,
+        error: u32,
     },
 }
 
@@ -86,7 +94,17 @@ impl Judge {
                 watches,
             }
         });
-        sites.chain(totals).chain(seen).collect()
+        let mut refused: Vec<_> = self.refused.iter().collect();
+        refused.sort_unstable_by_key(|(process, one)| (*process, one.time, one.error));
+        let refused = refused
+            .into_iter()
+            .map(|(process, one)| SavedJudge::Refused {
+                process: process.0,
+                time: one.time,
+                kind: one.kind as u32,
+                error: one.error.number(),
+            });
+        sites.chain(totals).chain(seen).chain(refused).collect()
     }
 
     /// Takes a part of another judge's state.
@@ -137,6 +155,19 @@ impl Judge {
                 };
                 self.seen.restore(ProcessId(*process), seen);
             }
+            SavedJudge::Refused {
+                process,
+                time,
+                kind,
+                error,
+            } => {
+                let (kind, error) = (Kind::from_wire(*kind), Refusal::from_number(*error));
+                if let (Some(kind), Some(error)) = (kind, error) {
+                    let time = *time;
+                    let refused = Refused { time, kind, error };
+                    self.refused.add(ProcessId(*process), refused);
+                }
+            }
         }
     }
 }
@@ -163,10 +194,16 @@ mod tests {
             judge.series.entry(unknown).or_default().push(time, time);
             let total = judge.totals.entry((process, Kind::Pipe)).or_default();
             total.push(time, 9);
+            let refused = Refused {
+                time,
+                kind: Kind::Socket,
+                error: Refusal::Files,
+            };
+            judge.refused.add(process, refused);
         }
         let text = serde_json::to_string(&judge.saved()).unwrap_or_default();
         let saved: Vec<SavedJudge> = serde_json::from_str(&text).unwrap_or_default();
-        assert_eq!(saved.len(), 4);
+        assert_eq!(saved.len(), 5);
         let mut twin = Judge::new(Config::default());
         for part in &saved {
             twin.restore(part);

@@ -32,4 +32,21 @@ pub(in crate::judge) struct Account<'a> {
     /// What the process holds of the kind from before the trace.
     pub(in crate::judge) preexisting: u64,
     pub(in crate::judge) window_start: Nanos,
+    /// Series are looked at up to this time.
+    pub(in crate::judge) series_end: Nanos,
+}
+
+impl Account<'_> {
+    /// The same as it was at an earlier time, of what is still outstanding.
+    pub(in crate::judge) fn at(&self, time: Nanos) -> Self {
+        let times = &self.times[..self.times.partition_point(|&acquired| acquired <= time)];
+        let timed = (times.len() as f64 * self.weight).round() as u64;
+        Account {
+            times,
+            outstanding: timed + self.adopted,
+            now: time,
+            series_end: time,
+            ..self.clone()
+        }
+    }
 }

@@ -6,6 +6,7 @@ pub(super) mod named;
 pub(super) mod needed;
 pub(super) mod observed;
 pub(super) mod pattern;
+pub(super) mod refused;
 pub(super) mod round;
 pub(super) mod series;
 pub(super) mod site;

@@ -6,6 +6,7 @@ use std::{cell::RefCell, collections::HashMap};
 use leak_common::{Kind, ProcessId};
 
 use super::observed::AllSeen;
+use super::refused::AllRefused;
 use super::series::Series;
 use super::site::{Known, Site};
 use crate::judge::{Config, Judge, SECOND, confidence::Trust};
@@ -20,6 +21,8 @@ pub(in crate::judge) struct Round<'a> {
     pub(in crate::judge) window_start: Nanos,
     /// What was observed of processes.
     pub(in crate::judge) seen: &'a AllSeen,
+    /// What processes were refused.
+    pub(in crate::judge) refused: &'a AllRefused,
     /// Of each site that holds something, what that is.
     pub(in crate::judge) details: HashMap<SiteKey, SiteDetail>,
     series: &'a HashMap<SiteKey, Series>,
@@ -54,6 +57,7 @@ impl<'a> Round<'a> {
             now,
             window_start,
             seen: &judge.seen,
+            refused: &judge.refused,
             details: ledger.details(holds),
             series: &judge.series,
             totals: &judge.totals,

@@ -93,6 +93,20 @@ impl Series {
         series
     }
 
+    /// What was outstanding at a time; `None` where no point is as early.
+    pub(in crate::judge) fn level_at(&self, time: Nanos) -> Option<u64> {
+        let until = self.0.partition_point(|point| point.time <= time);
+        Some(self.0[..until].last()?.most)
+    }
+
+    /// The least that was outstanding since a time; `None` where no point tells.
+    pub(in crate::judge) fn least_since(&self, start: Nanos) -> Option<u64> {
+        let after = self.0.partition_point(|point| point.time <= start);
+        // The first point after it may speak of the time before, too.
+        let later = self.0.get(after + 1..)?;
+        later.iter().map(|point| point.least).min()
+    }
+
     /// What was outstanding, at the times that are kept.
     pub(in crate::judge) fn history(&self) -> Vec<(Nanos, u64)> {
         self.0
@@ -101,11 +115,12 @@ impl Series {
             .collect()
     }
 
-    /// The change since the last point before `start`, or the first one. `None` where
-    /// there are not two.
-    pub(in crate::judge) fn change(&self, start: Nanos) -> Option<Change> {
-        let after = self.0.partition_point(|point| point.time <= start);
-        let points = &self.0[after.saturating_sub(1)..];
+    /// The change since the last point before `start`, or the first one, up to the last
+    /// point that is not after `end`. `None` where there are not two.
+    pub(in crate::judge) fn change(&self, start: Nanos, end: Nanos) -> Option<Change> {
+        let known = &self.0[..self.0.partition_point(|point| point.time <= end)];
+        let after = known.partition_point(|point| point.time <= start);
+        let points = &known[after.saturating_sub(1)..];
         let (first, last) = (points.first()?, points.last()?);
         let steps = points.windows(2);
         let mut steps: Vec<u64> = steps
@@ -181,7 +196,7 @@ mod tests {
             series.push(time + 1, 100 + time % 2 * 10);
         }
         let change = series
-            .change(5)
+            .change(5, Nanos::MAX)
             .unwrap_or_else(|| panic!("there are points"));
         assert_eq!((change.time, change.noise), (15, 20.0));
         assert!(change.by.abs() <= 10.0);
@@ -195,6 +210,6 @@ mod tests {
         series.push(10, 3);
         assert_eq!(series.0.len(), 1);
         assert_eq!(series.minima(10, 5), None);
-        assert_eq!(series.change(0), None);
+        assert_eq!(series.change(0, Nanos::MAX), None);
     }
 }

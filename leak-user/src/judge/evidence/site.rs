@@ -79,6 +79,7 @@ impl Site<'_> {
             born: known.born,
             preexisting: known.preexisting,
             window_start: self.window_start,
+            series_end: Nanos::MAX,
         })
     }
 }

@@ -176,7 +176,10 @@ impl Account<'_> {
     /// goes up and down.
     fn net(&self, config: &Config, pattern: &Pattern) -> bool {
         let from = pattern.start.saturating_add(config.lag());
-        let Some(change) = self.totals.and_then(|totals| totals.change(from)) else {
+        let Some(change) = self
+            .totals
+            .and_then(|totals| totals.change(from, self.series_end))
+        else {
             return true;
         };
         let expected = pattern.rate() * seconds(change.time);

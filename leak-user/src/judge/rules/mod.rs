@@ -25,6 +25,7 @@ mod many_ways;
 #[cfg(test)]
 mod tests;
 mod unjoined_threads;
+mod wall;
 mod watches;
 mod zombies;
 
@@ -44,6 +45,8 @@ const RULES: &[Line] = &[
     // What a site holds, or held at an exit: the opinion that the others change.
     Line::of::<growth::Growth>(),
     Line::of::<exit::HeldAtExit>(),
+    // Growth that cannot go on.
+    Line::of::<wall::Wall>(),
     // Facts that speak beside it.
     Line::of::<zombies::Zombies>(),
     Line::of::<close_wait::CloseWait>(),

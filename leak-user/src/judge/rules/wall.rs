@@ -1,0 +1,92 @@
+//! Growth that ended because calls failed: at a limit a leak cannot go on, and looks like a full pool.
+//!
+//! The growth up to the first refusal is judged, with the numbers of that time, as long as what was held then still is.
+//! The refusal supports it: a program that takes what it needs and no more does not run into its limit.
+
+use std::collections::HashMap;
+
+use leak_common::{Kind, ProcessId};
+
+use super::{Rule, growth};
+use crate::judge::Config;
+use crate::judge::evidence::{account::Account, refused::Refused, round::Round, site::Site};
+use crate::judge::opinion::Opinion;
+use crate::ledger::SiteKey;
+use crate::model::time::{Nanos, seconds};
+
+/// How much less growth it takes than without a refusal.
+const SUPPORT: f64 = 0.75;
+
+/// Of what a site held at the refusal, the share that it still holds and has held since. What
+/// gives back more makes room for itself.
+const KEPT: f64 = 0.8;
+
+/// Judges growth up to the refusal that ended it.
+#[derive(Default)]
+pub(super) struct Wall {
+    refused: HashMap<(ProcessId, Kind), Refused>,
+}
+
+impl Rule for Wall {
+    fn name() -> &'static str {
+        "wall"
+    }
+
+    fn gather(round: &Round<'_>) -> Wall {
+        let sites = round.details.keys();
+        let of_site = |key: &SiteKey| {
+            let record = round.ledger.site(*key)?;
+            let wall = round.refused.wall(record.process, record.kind)?;
+            Some(((record.process, record.kind), wall))
+        };
+        Wall {
+            refused: sites.filter_map(of_site).collect(),
+        }
+    }
+
+    fn weigh(&self, site: &Site<'_>, opinion: &mut Opinion) {
+        let (Some(account), None, Some(known)) = (site.account(), site.held(), &site.known) else {
+            return;
+        };
+        let of = (known.record.process, known.record.kind);
+        let Some(refused) = self.refused.get(&of) else {
+            return;
+        };
+        if !(site.start..site.now).contains(&refused.time) {
+            return;
+        }
+        let before = Account {
+            factor: account.factor * SUPPORT,
+            ..account.at(refused.time)
+        };
+        if !is_kept(&account, &before, refused.time) {
+            return;
+        }
+        // All that was acquired up to then is known by now, and none of it was released young.
+        let config = Config {
+            nursery: 0,
+            promotion: 0,
+            ..*site.config
+        };
+        let then = growth::judge(&config, &before);
+        if then.verdict < opinion.verdict {
+            *opinion = then;
+            opinion.rule = Wall::name();
+            opinion.evidence.push(format!(
+                "it went on until the kernel refused more: {} {:.1} s ago, when {} were held here",
+                refused.error.name(),
+                seconds(site.now.saturating_sub(refused.time)),
+                before.outstanding
+            ));
+        }
+    }
+}
+
+/// Whether most of what a site holds is from before a time, and it has held as much since.
+fn is_kept(account: &Account<'_>, then: &Account<'_>, time: Nanos) -> bool {
+    let level = account.series.and_then(|series| series.level_at(time));
+    let least = account.series.and_then(|series| series.least_since(time));
+    let level = level.unwrap_or(0).max(then.outstanding) as f64;
+    let least = least.unwrap_or(u64::MAX).min(account.outstanding) as f64;
+    least >= KEPT * level && then.outstanding as f64 >= KEPT * account.outstanding as f64
+}
