@@ -317,6 +317,37 @@ static void churn(void)
             close(open_entry());
 }
 
+/* A busy server at its limit: clients are refused, and each that is served leaves again. */
+static void crowded(void)
+{
+    int held[120];
+    limit_files(100);
+    beat at = {0};
+    for (unsigned n = 0;; n++, pace(&at, 40)) {
+        unsigned slot = n % 120;
+        if (n >= 120 && held[slot] >= 0)
+            close(held[slot]);
+        held[slot] = open("/etc/hostname", O_RDONLY | O_CLOEXEC);
+    }
+}
+
+/* A pool that is full long before a batch runs into the limit, and gives all of it back. */
+static void batch_at_limit(void)
+{
+    limit_files(100);
+    for (int i = 0; i < 40; i++)
+        open_entry();
+    for (;;) {
+        int batch[80], count = 0;
+        rest(6);
+        while (count < 80 && (batch[count] = open("/etc/hostname", O_RDONLY | O_CLOEXEC)) >= 0)
+            count++;
+        rest(2);
+        while (count > 0)
+            close(batch[--count]);
+    }
+}
+
 static const pattern programs[] = {
     {"start-up-burst", start_up_burst},
     {"pool-slow", pool_slow},
@@ -342,6 +373,8 @@ static const pattern programs[] = {
     {"idle-closing", idle_closing},
     {"new-level", new_level},
     {"churn", churn},
+    {"crowded", crowded},
+    {"batch-at-limit", batch_at_limit},
 };
 
 int main(int argc, char **argv)

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -41,6 +42,13 @@ static inline void bounded(void)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(LIFETIME);
+}
+
+/* From here on the process may have this many descriptors. */
+static inline void limit_files(unsigned most)
+{
+    struct rlimit limit = {most, most};
+    must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
 }
 
 static inline double now(void)

@@ -15,7 +15,13 @@ SITE static int open_session(void)
     return (int)must(open("/etc/hostname", O_RDONLY | O_CLOEXEC), "open");
 }
 
-/* So many a second, evenly. */
+/* The same, for one that may be refused. */
+SITE static int try_session(void)
+{
+    return open("/etc/hostname", O_RDONLY | O_CLOEXEC);
+}
+
+/* At this rate, evenly. */
 static void even(int argc, char **argv)
 {
     double rate = rate_of(argc, argv, 5);
@@ -272,6 +278,16 @@ static void random_arrivals(int argc, char **argv)
     }
 }
 
+/* Goes on until the limit, and fails from then on, as a service that logs the error. */
+static void wall(int argc, char **argv)
+{
+    double rate = rate_of(argc, argv, 20);
+    limit_files(300);
+    begin();
+    for (beat at = {0};; pace(&at, rate))
+        try_session();
+}
+
 static const program programs[] = {
     {"even", even},
     {"noise", noise},
@@ -289,6 +305,7 @@ static const program programs[] = {
     {"slowing", slowing},
     {"accelerating", accelerating},
     {"random-arrivals", random_arrivals},
+    {"wall", wall},
 };
 
 int main(int argc, char **argv)
