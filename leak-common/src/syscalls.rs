@@ -108,9 +108,13 @@ numbered! {
         Argument1 = 3,
         Argument2 = 4,
         Argument3 = 5,
-        /// Bit 0 of argument 1 or 0 (`MFD_`, `FAN_`, `FSOPEN_`, `FSMOUNT_` `_CLOEXEC`).
+        /// Bit 0 of argument 0 to 2 (`MFD_`, `FAN_`, `FSOPEN_`, `FSMOUNT_`, `FSPICK_`
+        /// `_CLOEXEC`).
         LowBitArgument1 = 6,
         LowBitArgument0 = 7,
+        LowBitArgument2 = 8,
+        /// `PERF_FLAG_FD_CLOEXEC`, bit 3 of argument 4.
+        PerfFlagArgument4 = 9,
     }
 }
 
@@ -214,7 +218,8 @@ const fn row(
 }
 
 use CloseOnExec::{
-    Always, Argument0, Argument1, Argument2, Argument3, LowBitArgument0, LowBitArgument1, Never,
+    Always, Argument0, Argument1, Argument2, Argument3, LowBitArgument0, LowBitArgument1,
+    LowBitArgument2, Never, PerfFlagArgument4,
 };
 use Operation as Op;
 
@@ -255,14 +260,15 @@ pub const TABLE: &[Row] = &[
     row("pidfd_open", (434, 434), Op::Returns, Some(Kind::Pidfd), 0, Always),
     row("pidfd_getfd", (438, 438), Op::ReturnsByFile, Some(Kind::Anon), 0, Always),
     row("io_uring_setup", (425, 425), Op::Returns, Some(Kind::Iouring), 0, Always),
-    row("perf_event_open", (298, 241), Op::Returns, Some(Kind::Anon), 0, Never),
+    row("perf_event_open", (298, 241), Op::Returns, Some(Kind::Anon), 0, PerfFlagArgument4),
     row("bpf", (321, 280), Op::Bpf, Some(Kind::Anon), 0, Always),
     row("fsopen", (430, 430), Op::Returns, Some(Kind::Anon), 0, LowBitArgument1),
     row("fsmount", (432, 432), Op::ReturnsByFile, Some(Kind::Anon), 0, LowBitArgument1),
-    row("fspick", (433, 433), Op::Returns, Some(Kind::Anon), 0, Never),
+    row("fspick", (433, 433), Op::Returns, Some(Kind::Anon), 0, LowBitArgument2),
     row("landlock_create_ruleset", (444, 444), Op::Landlock, Some(Kind::Anon), 0, Always),
     row("seccomp", (317, 277), Op::Seccomp, Some(Kind::Anon), 0, Always),
-    row("mq_open", (240, 180), Op::Returns, Some(Kind::Anon), 0, Argument1),
+    // Whatever its flags say (ipc/mqueue.c).
+    row("mq_open", (240, 180), Op::Returns, Some(Kind::Anon), 0, Always),
     row("recvmsg", (47, 212), Op::Receives, None, 0, Never),
     row("recvmmsg", (299, 243), Op::ReceivesMany, None, 0, Never),
     row("clone", (56, 220), Op::Clone, None, 1, Never),

@@ -164,6 +164,10 @@ pub const ROWS: &[Row] = &[
     row("landlock_create_ruleset", ANON).optional(),
     row("seccomp", ANON).count(1),
     row("mq_open", ANON).optional(),
+    row("exec_fspick", ANON).since(5, 2),
+    row("exec_perf_event_open", ANON),
+    // It closes on exec whatever its flags are: nothing is left to leak.
+    row("exec_mq_open", &[]).optional(),
     row("io_uring_setup", &[("iouring", 1)])
         .since(5, 1)
         .in_guests(),

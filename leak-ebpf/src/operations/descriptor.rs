@@ -21,6 +21,8 @@ use crate::{
 
 /// `O_CLOEXEC`, and the flags of other calls that equal it.
 const CLOEXEC: u64 = 0x80000;
+/// `PERF_FLAG_FD_CLOEXEC` (include/uapi/linux/perf_event.h).
+const PERF_CLOEXEC: u64 = 1 << 3;
 /// `O_DIRECTORY`: differs between the architectures.
 #[cfg(bpf_target_arch = "x86_64")]
 const DIRECTORY: u64 = 0o200_000;
@@ -245,6 +247,8 @@ fn flags(call: Call, effect: Effect) -> u32 {
         CloseOnExec::Argument3 => fourth & CLOEXEC != 0,
         CloseOnExec::LowBitArgument1 => second & 1 != 0,
         CloseOnExec::LowBitArgument0 => first & 1 != 0,
+        CloseOnExec::LowBitArgument2 => third & 1 != 0,
+        CloseOnExec::PerfFlagArgument4 => call.registers.argument(4) & PERF_CLOEXEC != 0,
     };
     if set { acquired::CLOSE_ON_EXEC } else { 0 }
 }

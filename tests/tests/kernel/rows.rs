@@ -111,6 +111,36 @@ fn the_same_is_seen_with_every_event_in_the_ring() {
     check_every_row(&[&["--all-events"], &BRIEF_NURSERY[..]].concat());
 }
 
+/// What the table says of close-on-exec has to be right by itself: a comparison with `/proc` after
+/// the exec would hide it if it were not.
+#[test]
+fn what_closes_on_exec_is_known_without_proc() {
+    let _alone = alone();
+    let closing = ROWS.iter().filter(|row| row.name.starts_with("exec"));
+    let mut victims: Vec<Victim> = closing
+        .map(|row| Victim::start("rows", &[row.name, "twin", "3"]))
+        .collect();
+    let pids: Vec<String> = victims
+        .iter()
+        .map(|victim| victim.pid().to_string())
+        .collect();
+    let chosen = pids.iter().flat_map(|pid| ["-p", pid]);
+    let options: Vec<&str> = chosen.chain(BRIEF_NURSERY).collect();
+    let tracer = Tracer::start(&options);
+    for victim in &mut victims {
+        victim.tell();
+    }
+    for victim in &mut victims {
+        match victim.wait_for("held") {
+            Ok(held) => assert_eq!(held, "0"),
+            Err(code) => assert_eq!(code, LACKS),
+        }
+    }
+    grow_old();
+    let report = tracer.stop();
+    assert_eq!(report.health.reconciled, 0, "{:?}", report.health);
+}
+
 fn check_every_row(options: &[&str]) {
     let _alone = alone();
     let mut failures = Vec::new();

@@ -89,15 +89,37 @@ static struct sock_fprog filter = {1, allow};
 RETURNS(seccomp, SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter)
 
 /* A queue of the smallest size, since they count against a limit of the user. */
-INLINE void acquire_mq_open(struct unit *unit)
+INLINE void open_queue(struct unit *unit, int flags)
 {
     struct { long flags, most, size, now, reserved[4]; } attributes = {.most = 1, .size = 8};
     char name[32];
     snprintf(name, sizeof name, "leaktrace-%d", getpid());
-    KEEP(unit, SYS(SYS_mq_open, name, O_CREAT | O_RDWR | O_CLOEXEC, 0600, &attributes));
+    KEEP(unit, SYS(SYS_mq_open, name, O_CREAT | O_RDWR | flags, 0600, &attributes));
     must(SYS(SYS_mq_unlink, name), __func__);
 }
+INLINE void acquire_mq_open(struct unit *unit) { open_queue(unit, O_CLOEXEC); }
 SITES(mq_open)
+
+/* The victim executes itself at the end. fspick and perf_event_open have flags of their
+ * own that close then; a message queue closes whether it was asked to or not. */
+SITE void leak_exec_fspick(struct unit *unit)
+{
+    KEEP(unit, SYS(SYS_fspick, AT_FDCWD, "/", 0));
+}
+SITE void twin_exec_fspick(struct unit *unit)
+{
+    KEEP(unit, SYS(SYS_fspick, AT_FDCWD, "/", FSPICK_CLOEXEC));
+}
+SITE void leak_exec_perf_event_open(struct unit *unit)
+{
+    KEEP(unit, SYS(SYS_perf_event_open, &event, 0, -1, -1, 0));
+}
+SITE void twin_exec_perf_event_open(struct unit *unit)
+{
+    KEEP(unit, SYS(SYS_perf_event_open, &event, 0, -1, -1, PERF_FLAG_FD_CLOEXEC));
+}
+SITE void leak_exec_mq_open(struct unit *unit) { open_queue(unit, 0); }
+SITE void twin_exec_mq_open(struct unit *unit) { open_queue(unit, O_CLOEXEC); }
 
 #define KERNEL_ROWS                                                            \
     ROW(pidfd_open, setup_nothing, close_fds),                                 \
@@ -110,4 +132,5 @@ SITES(mq_open)
     ROW(fsmount, setup_nothing, close_fds),                                    \
     ROW(landlock_create_ruleset, setup_nothing, close_fds),                    \
     {"seccomp", setup_nothing, leak_seccomp, twin_seccomp, close_fds, keep_all, 0}, \
-    ROW(mq_open, setup_nothing, close_fds)
+    ROW(mq_open, setup_nothing, close_fds), EXEC_ROW(fspick),                  \
+    EXEC_ROW(perf_event_open), EXEC_ROW(mq_open)
