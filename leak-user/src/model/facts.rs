@@ -28,7 +28,7 @@ pub struct Description {
     pub text: String,
     /// The file has no name any more.
     pub deleted: bool,
-    /// The other end of the pipe or pair of sockets is closed.
+    /// The other end of the pipe or pair of sockets is closed: there was one.
     pub half_closed: bool,
     pub socket: Option<Socket>,
 }

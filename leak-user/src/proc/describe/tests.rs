@@ -201,6 +201,50 @@ fn ends_whose_other_end_is_closed_say_so() {
 }
 
 #[test]
+fn what_never_had_another_end_is_not_half_closed() {
+    let new = |family, sort| {
+        // SAFETY: no pointers; the descriptor is owned at once.
+        unsafe { OwnedFd::from_raw_fd(libc::socket(family, sort, 0)) }
+    };
+    for sort in [libc::SOCK_STREAM, libc::SOCK_SEQPACKET, libc::SOCK_DGRAM] {
+        for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
+            if (family, sort) == (libc::AF_UNIX, libc::SOCK_SEQPACKET)
+                || sort != libc::SOCK_SEQPACKET
+            {
+                let socket = new(family, sort);
+                assert!(
+                    !describe(&socket, Kind::Socket).half_closed,
+                    "family {family}, type {sort}"
+                );
+            }
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("listening");
+    let listener = UnixListener::bind(&path).unwrap();
+    assert!(!describe(&listener, Kind::Socket).half_closed);
+}
+
+#[test]
+fn a_socket_was_connected_before_its_other_end_closed() {
+    use std::os::unix::net::UnixStream;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("listening");
+    let listener = UnixListener::bind(&path).unwrap();
+    let client = UnixStream::connect(&path).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    // It sends no more, but takes what is sent.
+    server.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(!describe(&client, Kind::Socket).half_closed);
+    drop(server);
+    assert!(describe(&client, Kind::Socket).half_closed);
+    let (reader, writer) = std::io::pipe().unwrap();
+    assert!(!describe(&writer, Kind::Pipe).half_closed);
+    drop(reader);
+    assert!(describe(&writer, Kind::Pipe).half_closed);
+}
+
+#[test]
 fn sockets_that_their_peer_closed_are_found_by_name_space() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mine = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
