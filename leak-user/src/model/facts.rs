@@ -28,6 +28,10 @@ pub struct Description {
     pub text: String,
     /// The file has no name any more.
     pub deleted: bool,
+    /// A deleted file that takes memory and no space on disk: its file system is tmpfs or
+    /// one like it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_memory: bool,
     /// The other end of the pipe or pair of sockets is closed: there was one.
     pub half_closed: bool,
     pub socket: Option<Socket>,

@@ -41,6 +41,21 @@ fn a_deleted_file_says_so() {
 }
 
 #[test]
+fn a_deleted_file_in_memory_says_so() {
+    let mounts = "21 1 0:19 / /run rw shared:5 - tmpfs tmpfs rw\n\
+                  22 1 0:20 / /a rw - fuse.tmpfs tmpfs rw\n\
+                  23 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
+    let is_in_memory = |minor| is_device_in_memory(mounts, minor);
+    assert!(is_in_memory(19));
+    assert!(!is_in_memory(20) && !is_in_memory(21) && !is_device_in_memory(mounts, 8 << 32 | 1));
+    let file = tempfile::tempfile_in("/dev/shm").unwrap();
+    let shared = describe(&file, Kind::File);
+    assert!(shared.deleted && shared.in_memory, "{shared:?}");
+    let named = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
+    assert!(!describe(named.as_file(), Kind::File).in_memory);
+}
+
+#[test]
 fn tcp_sockets_have_addresses_and_states() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -362,6 +362,7 @@ prop_compose! {
                 text, deleted: flag, half_closed: flag, socket: flag.then(|| Socket {
                     family: word(0), local: word(1), peer: word(2), state: word(3),
                 }),
+                ..Description::default()
             }) },
             1 => Input::Stack { site, frames: words.iter().map(|word| Frame {
                 address: Hex(number), symbol: text.clone(), module: word.clone(),
