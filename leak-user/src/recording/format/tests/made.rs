@@ -343,7 +343,7 @@ prop_compose! {
                 watches: handles.into_iter().map(|handle| (handle, total)).collect(),
             })),
             _ => Input::Facts(process, Box::new(Facts {
-                start_ticks, cgroup: comm.clone(), comm, exe, cmdline, container_id,
+                read: time, start_ticks, cgroup: comm.clone(), comm, exe, cmdline, container_id,
             })),
         }
     }
