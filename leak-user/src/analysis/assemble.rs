@@ -89,6 +89,7 @@ fn weigh(analysis: &Analysis, judged: &mut Judged, stack: &[Frame], view: Option
     for description in known {
         named.described += 1;
         named.deleted += usize::from(description.deleted);
+        named.in_memory += usize::from(description.deleted && description.in_memory);
         named.half_closed += usize::from(description.half_closed);
     }
     judge::weigh(judged, &named);

@@ -8,8 +8,10 @@ use std::{
 
 use leak_common::{Handle, Kind, ProcessId};
 
+use super::names;
 use crate::{
     analysis::Input,
+    event::Executed,
     ledger::{Ledger, SiteKey},
     model::{
         facts::{Description, Facts},
@@ -56,6 +58,20 @@ pub(super) struct Knowledge {
 impl Knowledge {
     pub(super) fn facts(&mut self, process: ProcessId, facts: &Facts, now: Nanos) {
         insert(&mut self.facts, MAX_PROCESSES, process, facts.clone(), now);
+    }
+
+    /// A process executed a program: the names known of it are of the former one, unless
+    /// they were read later than that.
+    pub(super) fn executed(&mut self, executed: &Executed) {
+        let Some(told) = self.facts.get_mut(&executed.process) else {
+            return;
+        };
+        if !told
+            .what
+            .are_since(executed.time, &names::text(&executed.comm))
+        {
+            told.what = told.what.of_next_program();
+        }
     }
 
     pub(super) fn limits(&mut self, process: ProcessId, limits: &[Limit], now: Nanos) {

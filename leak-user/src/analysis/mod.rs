@@ -26,6 +26,7 @@ pub use failures::FirstFailure;
 pub use input::{Beginning, Input, SavedAnalysis, Wall};
 
 use crate::{
+    event::Event,
     judge::{self, Judge, Judged},
     ledger::{self, Ledger},
     model::{
@@ -92,6 +93,9 @@ impl Analysis {
             Input::Restored(saved) => self.restore(saved),
             Input::Event(event) => {
                 self.latest = self.latest.max(event.time());
+                if let Event::Executed(executed) = event {
+                    self.knowledge.executed(executed);
+                }
                 self.ledger.apply(event);
             }
             Input::Failed(failed) => {
@@ -186,8 +190,14 @@ impl Analysis {
         self.knowledge.facts_of(process)
     }
 
-    /// A process's name: as it was told last, or as the kernel told it; empty where
-    /// neither did.
+    /// Whether facts are known of the program that a process executed last.
+    #[must_use]
+    pub fn knows_program(&self, process: ProcessId) -> bool {
+        self.facts(process).is_some_and(Facts::tell_program)
+    }
+
+    /// A process's name: as it was told last of the program that it executed last, or as
+    /// the kernel told it; empty where neither did.
     #[must_use]
     pub fn comm(&self, process: ProcessId) -> String {
         match self.facts(process) {

@@ -6,7 +6,7 @@ use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
 
 use super::*;
 use crate::{
-    event::{Acquired, Event, Forked, Released, Site},
+    event::{Acquired, Event, Executed, Forked, Released, Site},
     ledger::BaselineProcess,
     model::report::{Failure, Host, Limit, Verdict},
 };
@@ -265,6 +265,58 @@ fn what_is_told_ahead_of_a_process_waits_for_it() {
         Input::Sample(3 * SECOND),
     ]);
     assert!(analysis.facts(CHILD).is_some());
+}
+
+fn named(read: Nanos, comm: &str) -> Input {
+    let facts = Facts {
+        read,
+        comm: comm.to_owned(),
+        exe: format!("/bin/{comm}"),
+        container_id: Some("c0ffee".to_owned()),
+        ..Facts::default()
+    };
+    Input::Facts(CHILD, Box::new(facts))
+}
+
+fn executed(time: Nanos, comm: [u8; 16]) -> Input {
+    Input::Event(Event::Executed(Executed {
+        time,
+        process: CHILD,
+        comm,
+    }))
+}
+
+const SERVER: [u8; 16] = *b"server\0\0\0\0\0\0\0\0\0\0";
+
+#[test]
+fn names_of_a_former_program_are_not_those_of_the_next() {
+    for read in [0, 2 * SECOND] {
+        let mut analysis = analysed([
+            acquired(CHILD, 3, 0, 2 * SECOND),
+            named(read, "shell"),
+            executed(3 * SECOND, SERVER),
+        ]);
+        assert_eq!(analysis.comm(CHILD), "server", "read at {read}");
+        assert!(!analysis.knows_program(CHILD));
+        let facts = analysis.facts(CHILD).unwrap();
+        let place = facts.container_id.as_deref();
+        assert_eq!((facts.exe.as_str(), place), ("", Some("c0ffee")));
+        analysis.take(&named(4 * SECOND, "worker"));
+        assert_eq!(analysis.comm(CHILD), "worker");
+    }
+}
+
+#[test]
+fn names_that_were_read_before_their_exec_arrived_stay() {
+    let analysis = analysed([
+        acquired(CHILD, 3, 0, 2 * SECOND),
+        named(4 * SECOND, "worker"),
+        executed(3 * SECOND, SERVER),
+    ]);
+    assert_eq!(analysis.comm(CHILD), "worker");
+    // An earlier version's: its name says of which program it is.
+    let analysis = analysed([named(0, "server"), executed(3 * SECOND, SERVER)]);
+    assert!(analysis.knows_program(CHILD));
 }
 
 #[test]

@@ -8,13 +8,15 @@ const MAX_ARGUMENTS: usize = 64;
 const MAX_ARGUMENT_BYTES: u64 = 4096;
 
 impl Proc {
-    /// Name, program, command line and container of a process.
+    /// Name, program, command line and container of a process. When that was read is left
+    /// to the caller, who has a clock.
     #[must_use]
     pub fn status_facts(&self, pid: u32) -> Option<Facts> {
         let stat = self.stat(pid)?;
         let memory = self.memory_of(pid);
         let cgroup = cgroup_path(&self.text_of(pid, "cgroup").unwrap_or_default());
         Some(Facts {
+            read: 0,
             start_ticks: stat.start_ticks,
             comm: stat.comm,
             exe: link_text(&self.of(memory, "exe")).unwrap_or_default(),

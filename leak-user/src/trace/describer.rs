@@ -15,7 +15,7 @@ use crate::{
     judge::Judged,
     kernel::monotonic_now,
     ledger::{ProcessView, Resource},
-    model::{hash::Map, report::Verdict, site::SiteId},
+    model::{facts::Facts, hash::Map, report::Verdict, site::SiteId},
     proc::{HostUse, Proc, SHARED_BUDGET, SharedUse},
 };
 
@@ -54,10 +54,12 @@ impl Describer {
 
     /// Tells name and command line of a process for the report.
     pub(super) fn tell_facts(&self, process: ProcessId, outlet: &mut Outlet) {
+        // Should it execute another program meanwhile, they count as those of the former one.
+        let read = monotonic_now();
         if self.is_live(process)
             && let Some(facts) = self.proc.status_facts(process.pid())
         {
-            outlet.tell_facts(process, facts);
+            outlet.tell_facts(process, Facts { read, ..facts });
         }
     }
 

@@ -12,6 +12,8 @@ pub struct Named<'a> {
     pub described: usize,
     /// How many of those are deleted files.
     pub deleted: usize,
+    /// How many of the deleted files take memory and no space on disk.
+    pub in_memory: usize,
     /// How many of those are pipes and pairs of sockets whose other end is closed.
     pub half_closed: usize,
     /// Threads that the process has.

@@ -1,4 +1,4 @@
-//! Deleted files that are held open: they keep their space on disk.
+//! Deleted files that are held open: they keep their space on disk, or in memory.
 
 use leak_common::Kind;
 
@@ -23,9 +23,13 @@ impl Rule for DeletedFiles {
         if judged.verdict != Verdict::Steady && named.deleted * 2 > named.described {
             judged.rule = Self::name();
         }
+        let space = match named.in_memory {
+            0 => "space on disk",
+            all if all == named.deleted => "memory",
+            _ => "memory or space on disk",
+        };
         judged.evidence.push(format!(
-            "{} of {} that were looked at are deleted files: their space on disk comes back when they are \
-             closed",
+            "{} of {} that were looked at are deleted files: their {space} comes back when they are closed",
             named.deleted, named.described
         ));
     }

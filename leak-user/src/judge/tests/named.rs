@@ -107,3 +107,20 @@ fn deleted_files_are_told() {
     assert_eq!(judged.rule, "deleted-files");
     assert!(judged.evidence[0].starts_with("4 of 5"));
 }
+
+#[test]
+fn what_deleted_files_take_is_told_by_where_they_are() {
+    let says = |in_memory, words: &str| {
+        let named = Named {
+            described: 5,
+            deleted: 4,
+            in_memory,
+            ..Named::default()
+        };
+        let evidence = weighed(Kind::File, 20.0, &named).evidence;
+        assert!(evidence[0].contains(words), "{evidence:?}");
+    };
+    says(0, "their space on disk comes back");
+    says(4, "their memory comes back");
+    says(1, "their memory or space on disk comes back");
+}

@@ -11,7 +11,7 @@ use leak_common::{Class, Handle, Kind};
 use super::{
     Mapping, Proc,
     descriptor::asked::{other_end_closed, socket_protocol},
-    file_state::file_state,
+    file_state::{FileState, file_state},
     link_text, number_in_link, read_text,
     socket::Found,
 };
@@ -19,6 +19,9 @@ use crate::model::{facts::Description, report::Socket};
 
 /// Most bytes read of a descriptor's `fdinfo`: an epoll's lists all it watches.
 const MAX_FDINFO: u64 = 256 * 1024;
+
+/// Most bytes read of a process's mounts: some 150 bytes each.
+const MAX_MOUNTINFO: u64 = 1024 * 1024;
 
 /// A descriptor's link, and the inode of the socket behind it.
 struct Link {
@@ -139,7 +142,39 @@ impl Proc {
                 ..Description::text(format!("{target}{end}{other}"))
             };
         }
-        describe_file(link)
+        self.describe_file(pid, link)
+    }
+
+    fn describe_file(&self, pid: u32, link: &Link) -> Description {
+        let state = file_state(&link.path).ok();
+        let size = state.map_or(0, |state| state.size);
+        if let Some(name) = link.target.strip_prefix("/memfd:") {
+            let name = name.strip_suffix(" (deleted)").unwrap_or(name);
+            return Description::text(format!("memfd {name}, {size} bytes"));
+        }
+        // The link alone is no proof: a file's name may end like that.
+        let deleted = state
+            .filter(|state| state.links == 0)
+            .filter(|_| link.target.ends_with(" (deleted)"));
+        let is_regular = state.is_some_and(|state| state.mode & libc::S_IFMT == libc::S_IFREG);
+        Description {
+            text: match deleted.is_some() && is_regular {
+                true => format!("{}, {size} bytes", link.target),
+                false => link.target.clone(),
+            },
+            deleted: deleted.is_some(),
+            in_memory: deleted.is_some_and(|state| self.is_in_memory(pid, &state)),
+            ..Description::default()
+        }
+    }
+
+    /// Whether a file that a process has open lies in memory, by the mounts that the
+    /// process sees. statfs(2) would ask the file system, and one in user space may never
+    /// answer.
+    fn is_in_memory(&self, pid: u32, file: &FileState) -> bool {
+        file.unnamed_device
+            && read_text(&self.of(pid, "mountinfo"), MAX_MOUNTINFO)
+                .is_some_and(|mounts| is_device_in_memory(&mounts, file.identity.0))
     }
 
     /// Which end of a pipe it is, by the mode it was opened with.
@@ -213,25 +248,19 @@ fn describe_socket(found: &Found) -> Description {
     }
 }
 
-fn describe_file(link: &Link) -> Description {
-    let state = file_state(&link.path).ok();
-    let size = state.map_or(0, |state| state.size);
-    if let Some(name) = link.target.strip_prefix("/memfd:") {
-        let name = name.strip_suffix(" (deleted)").unwrap_or(name);
-        return Description::text(format!("memfd {name}, {size} bytes"));
-    }
-    // The link alone is no proof: a file's name may end like that.
-    let deleted =
-        link.target.ends_with(" (deleted)") && state.is_some_and(|state| state.links == 0);
-    let is_regular = state.is_some_and(|state| state.mode & libc::S_IFMT == libc::S_IFREG);
-    Description {
-        text: match deleted && is_regular {
-            true => format!("{}, {size} bytes", link.target),
-            false => link.target.clone(),
-        },
-        deleted,
-        ..Description::default()
-    }
+/// Whether a device number is that of a file system in memory, by the text of `mountinfo`:
+/// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS TAGS - TYPE SOURCE OPTIONS` (proc(5)).
+fn is_device_in_memory(mounts: &str, device: u64) -> bool {
+    let (major, minor) = (device >> 32, device & u64::from(u32::MAX));
+    let device = format!("{major}:{minor}");
+    let of_device = |line: &&str| line.split(' ').nth(2) == Some(device.as_str());
+    let mount = mounts.lines().find(of_device);
+    let behind = mount.and_then(|line| Some(line.split_once(" - ")?.1));
+    let file_system = behind.and_then(|behind| behind.split(' ').next());
+    matches!(
+        file_system,
+        Some("tmpfs" | "ramfs" | "devtmpfs" | "hugetlbfs")
+    )
 }
 
 /// The mapping that an address lies in, and those behind it; none where nothing is mapped.

@@ -41,6 +41,21 @@ fn a_deleted_file_says_so() {
 }
 
 #[test]
+fn a_deleted_file_in_memory_says_so() {
+    let mounts = "21 1 0:19 / /run rw shared:5 - tmpfs tmpfs rw\n\
+                  22 1 0:20 / /a rw - fuse.tmpfs tmpfs rw\n\
+                  23 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
+    let is_in_memory = |minor| is_device_in_memory(mounts, minor);
+    assert!(is_in_memory(19));
+    assert!(!is_in_memory(20) && !is_in_memory(21) && !is_device_in_memory(mounts, 8 << 32 | 1));
+    let file = tempfile::tempfile_in("/dev/shm").unwrap();
+    let shared = describe(&file, Kind::File);
+    assert!(shared.deleted && shared.in_memory, "{shared:?}");
+    let named = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
+    assert!(!describe(named.as_file(), Kind::File).in_memory);
+}
+
+#[test]
 fn tcp_sockets_have_addresses_and_states() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -198,6 +213,50 @@ fn ends_whose_other_end_is_closed_say_so() {
     assert!(!describe(&one, Kind::Socket).half_closed);
     drop(other);
     assert!(describe(&one, Kind::Socket).half_closed);
+}
+
+#[test]
+fn what_never_had_another_end_is_not_half_closed() {
+    let new = |family, sort| {
+        // SAFETY: no pointers; the descriptor is owned at once.
+        unsafe { OwnedFd::from_raw_fd(libc::socket(family, sort, 0)) }
+    };
+    for sort in [libc::SOCK_STREAM, libc::SOCK_SEQPACKET, libc::SOCK_DGRAM] {
+        for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
+            if (family, sort) == (libc::AF_UNIX, libc::SOCK_SEQPACKET)
+                || sort != libc::SOCK_SEQPACKET
+            {
+                let socket = new(family, sort);
+                assert!(
+                    !describe(&socket, Kind::Socket).half_closed,
+                    "family {family}, type {sort}"
+                );
+            }
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("listening");
+    let listener = UnixListener::bind(&path).unwrap();
+    assert!(!describe(&listener, Kind::Socket).half_closed);
+}
+
+#[test]
+fn a_socket_was_connected_before_its_other_end_closed() {
+    use std::os::unix::net::UnixStream;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("listening");
+    let listener = UnixListener::bind(&path).unwrap();
+    let client = UnixStream::connect(&path).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    // It sends no more, but takes what is sent.
+    server.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(!describe(&client, Kind::Socket).half_closed);
+    drop(server);
+    assert!(describe(&client, Kind::Socket).half_closed);
+    let (reader, writer) = std::io::pipe().unwrap();
+    assert!(!describe(&writer, Kind::Pipe).half_closed);
+    drop(reader);
+    assert!(describe(&writer, Kind::Pipe).half_closed);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    mem::MaybeUninit,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
     path::Path,
 };
 
@@ -27,10 +28,11 @@ pub(in crate::proc) fn is_same_file(one: (u32, u32), other: (u32, u32)) -> Optio
     }
 }
 
-/// Whether the other end of a pipe or socket is closed, so that nothing can come
-/// through it any more. The descriptor is copied for a moment (pidfd_getfd(2), Linux
-/// 5.6) and asked by poll(2), which changes nothing about it. `None` where the kernel
-/// does not allow that.
+/// Whether the other end of a pipe or Unix socket is closed, so that nothing can come
+/// through it any more. A socket that was never connected has no other end, so none is
+/// closed. The descriptor is copied for a moment (pidfd_getfd(2), Linux 5.6) and asked by
+/// poll(2) and getpeername(2), which change nothing about it. `None` where the kernel does
+/// not allow that.
 pub(in crate::proc) fn other_end_closed(pid: u32, descriptor: u32) -> Option<bool> {
     let open = |number: libc::c_long| {
         let number = i32::try_from(number).ok().filter(|&number| number >= 0)?;
@@ -44,13 +46,40 @@ pub(in crate::proc) fn other_end_closed(pid: u32, descriptor: u32) -> Option<boo
     let copy = open(unsafe { libc::syscall(libc::SYS_pidfd_getfd, asked, descriptor, 0) })?;
     let mut poll = libc::pollfd {
         fd: copy.as_raw_fd(),
-        events: libc::POLLRDHUP,
+        events: 0,
         revents: 0,
     };
     // SAFETY: one pollfd is passed; no time is waited.
-    let result = unsafe { libc::poll(&raw mut poll, 1, 0) };
-    let closed = libc::POLLHUP | libc::POLLERR | libc::POLLRDHUP;
-    (result >= 0).then_some(poll.revents & closed != 0)
+    if unsafe { libc::poll(&raw mut poll, 1, 0) } < 0 {
+        return None;
+    }
+    Some(match had_peer(copy.as_fd()) {
+        // The read end of a pipe hangs up, the write end fails.
+        None => poll.revents & (libc::POLLHUP | libc::POLLERR) != 0,
+        // A socket that was never connected hangs up too (unix_poll() in
+        // net/unix/af_unix.c). One whose peer only stopped sending does not: it may send.
+        Some(had_peer) => had_peer && poll.revents & libc::POLLHUP != 0,
+    })
+}
+
+/// Whether a socket is or was connected; `None` for what is no socket. The kernel keeps a
+/// Unix socket's peer also after the peer is closed.
+fn had_peer(descriptor: BorrowedFd<'_>) -> Option<bool> {
+    let mut address = MaybeUninit::<libc::sockaddr_storage>::uninit();
+    let mut length = libc::socklen_t::try_from(size_of_val(&address)).expect("it is short");
+    // SAFETY: the address has room for `length` bytes, and nothing reads it.
+    let result = unsafe {
+        libc::getpeername(
+            descriptor.as_raw_fd(),
+            address.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    match result {
+        0 => Some(true),
+        _ if io::Error::last_os_error().raw_os_error() == Some(libc::ENOTSOCK) => None,
+        _ => Some(false),
+    }
 }
 
 /// The protocol's name of the socket behind a `/proc/PID/fd` link: `TCP`,

@@ -4,6 +4,7 @@
 //! show what comes out, is left to the commands.
 
 mod events;
+mod late_facts;
 mod missed;
 mod parts;
 mod query;

@@ -3,15 +3,18 @@
 
 use std::io::Read;
 
+use leak_common::ProcessId;
+
 use super::{
     Query, QueryError,
+    late_facts::LateFacts,
     missed::{self, Unread},
     parts::Part,
 };
 use crate::{
     analysis::{Analysis, Beginning, Input, Span},
     event::Event,
-    model::{report::Report, time::Nanos},
+    model::{facts::Facts, report::Report, time::Nanos},
     recording::format::{Item, Reader},
 };
 
@@ -32,6 +35,7 @@ struct Reading<'a, R: Read> {
     latest: Nanos,
     /// That time is over.
     is_over: bool,
+    late: LateFacts,
     unread: Unread,
 }
 
@@ -60,6 +64,7 @@ impl<'a, R: Read> Reading<'a, R> {
             analysis: Analysis::new(beginning),
             latest,
             is_over: false,
+            late: LateFacts::default(),
             unread,
         })
     }
@@ -99,12 +104,17 @@ impl<'a, R: Read> Reading<'a, R> {
         }
     }
 
-    /// Whether it is of the time that is asked for. Names and facts of that time may come
-    /// after its end: the first of each is taken whenever it comes.
+    /// Whether it is of the time that is asked for. Stacks and facts of that time may come
+    /// after its end: the first of each is taken whenever it comes, facts only if they are
+    /// of the program that the process ran at that time.
     fn is_in_time(&mut self, input: &Input) -> bool {
         match input {
             Input::Restored(_) | Input::Baseline(_) => true,
             Input::Event(Event::Acquired(acquired)) => acquired.time <= self.latest,
+            Input::Event(Event::Executed(executed)) if executed.time > self.latest => {
+                self.late.executed(executed);
+                false
+            }
             Input::Event(event) => event.time() <= self.latest,
             Input::Sample(time) => {
                 self.is_over |= *time > self.latest;
@@ -112,7 +122,7 @@ impl<'a, R: Read> Reading<'a, R> {
             }
             Input::Horizon(time) => *time <= self.latest,
             Input::Compared { shown, .. } => shown.time <= self.latest,
-            Input::Facts(process, _) => !self.is_over || self.analysis.facts(*process).is_none(),
+            Input::Facts(process, facts) => self.facts_are_in_time(*process, facts),
             Input::Stack { site, .. } => !self.is_over || !self.analysis.has_stack(*site),
             Input::Described { time, .. } | Input::Shared { time, .. } => *time <= self.latest,
             Input::Observed(observation) => observation.time <= self.latest,
@@ -132,10 +142,33 @@ impl<'a, R: Read> Reading<'a, R> {
         }
     }
 
+    /// Whether facts were read in the time that is asked for. Those that came later are
+    /// kept.
+    fn facts_are_in_time(&mut self, process: ProcessId, facts: &Facts) -> bool {
+        let in_time = match facts.read {
+            0 => !self.is_over && self.late.are_of_that_program(process, facts),
+            read => read <= self.latest,
+        };
+        if !in_time {
+            self.late.keep(process, facts);
+        }
+        in_time
+    }
+
+    /// Takes facts that were read late of processes of which no others are known.
+    fn take_late_facts(&mut self) {
+        for (process, facts) in std::mem::take(&mut self.late).into_facts() {
+            if !self.analysis.knows_program(process) {
+                self.analysis.take(&Input::Facts(process, Box::new(facts)));
+            }
+        }
+    }
+
     fn report(mut self) -> Result<Report, QueryError> {
         if self.is_over {
             self.analysis.take(&Input::Sample(self.latest));
         }
+        self.take_late_facts();
         let whole = self.analysis.whole();
         let beginning = self.analysis.beginning();
         let earliest = self.query.earliest(beginning);
@@ -152,5 +185,123 @@ impl<'a, R: Read> Reading<'a, R> {
         let recorded = self.analysis.beginning().traced();
         missed::narrow(&mut report, self.query, recorded);
         Ok(report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        event::Executed,
+        ledger::BaselineProcess,
+        model::time::Moment,
+        recording::{
+            format::Writer,
+            reader::{Source, report},
+        },
+    };
+
+    const SECOND: Nanos = 1_000_000_000;
+    const PROCESS: ProcessId = ProcessId::new(7, 70);
+
+    fn comm(name: &str) -> [u8; 16] {
+        let mut comm = [0; 16];
+        comm[..name.len()].copy_from_slice(name.as_bytes());
+        comm
+    }
+
+    fn executed(second: u64, name: &str) -> Input {
+        Input::Event(Event::Executed(Executed {
+            time: second * SECOND,
+            process: PROCESS,
+            comm: comm(name),
+        }))
+    }
+
+    fn facts(read: Nanos, name: &str) -> Input {
+        let facts = Facts {
+            read,
+            comm: name.to_owned(),
+            ..Facts::default()
+        };
+        Input::Facts(PROCESS, Box::new(facts))
+    }
+
+    /// What a report calls the process some seconds after the beginning.
+    fn name_after(seconds: u64, told: &[Input]) -> String {
+        let beginning = Beginning {
+            kinds: u32::MAX,
+            ..Beginning::default()
+        };
+        let mut writer = Writer::new(Vec::new(), &beginning).unwrap();
+        let held = Input::Baseline(Box::new(BaselineProcess {
+            id: PROCESS,
+            parent: None,
+            comm: comm("forked"),
+            time: 1,
+            descriptors: vec![(0, leak_common::Kind::File)],
+            mappings: Vec::new(),
+            threads: Vec::new(),
+            children: Vec::new(),
+        }));
+        let end = Input::Ended {
+            time: 100 * SECOND,
+            wall: 100 * SECOND,
+        };
+        for input in [&held].into_iter().chain(told).chain([&end]) {
+            writer.input(input).unwrap();
+        }
+        let source = Source {
+            name: "made".to_owned(),
+            content: std::io::Cursor::new(writer.finish().unwrap().0),
+        };
+        let query = Query {
+            to: Some(Moment::After(Duration::from_secs(seconds))),
+            ..Query::default()
+        };
+        let report = report(vec![source], &query).unwrap();
+        report.processes[0].comm.clone()
+    }
+
+    #[test]
+    fn a_process_is_called_as_it_was_at_that_time() {
+        // With the time of reading, and as recordings of earlier versions have it.
+        for known in [1, 0] {
+            let at = |second: u64| second * SECOND * known;
+            let told = [
+                facts(at(2), "shell"),
+                executed(10, "server"),
+                facts(at(11), "worker"),
+                Input::Sample(20 * SECOND),
+                executed(30, "last"),
+                facts(at(31), "last-worker"),
+                Input::Sample(40 * SECOND),
+            ];
+            let names = [5, 15, 25, 35].map(|seconds| name_after(seconds, &told));
+            assert_eq!(
+                names,
+                ["shell", "worker", "worker", "last-worker"],
+                "{known}"
+            );
+        }
+    }
+
+    #[test]
+    fn facts_that_were_read_late_are_not_those_of_a_later_program() {
+        let told = [
+            executed(10, "server"),
+            Input::Sample(20 * SECOND),
+            facts(21 * SECOND, "worker"),
+            executed(30, "last"),
+            facts(31 * SECOND, "last-worker"),
+        ];
+        let names = [5, 15, 35].map(|seconds| name_after(seconds, &told));
+        assert_eq!(names, ["forked", "worker", "last-worker"]);
+        // Read after the exec, told before it.
+        let told = [facts(31 * SECOND, "last-worker"), executed(30, "last")];
+        assert_eq!(name_after(20, &told), "forked");
     }
 }

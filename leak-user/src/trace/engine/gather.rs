@@ -159,7 +159,7 @@ impl Engine {
         let unknown: Vec<ProcessId> = views
             .iter()
             .map(|view| view.id)
-            .filter(|id| self.outlet.analysis().facts(*id).is_none())
+            .filter(|id| !self.outlet.analysis().knows_program(*id))
             .take(FACTS)
             .collect();
         for process in unknown {

@@ -153,9 +153,10 @@ impl Engine {
     /// Learns the code of a command that is held before its first instruction.
     pub(super) fn learn_command(&mut self, pid: u32) {
         if let Some(process) = self.proc.identity(pid) {
-            self.describer.tell_facts(process, &mut self.outlet);
             self.code.learn_command(process);
             self.intake.let_go(process);
+            // Its program counts as executed when it is let go: what is read is of that one.
+            self.describer.tell_facts(process, &mut self.outlet);
         }
     }
 

@@ -78,7 +78,7 @@ impl Intake {
             parts.code.look_at_site(acquired.site, parts.outlet);
         }
         self.describe_early(&acquired, parts);
-        if parts.outlet.analysis().facts(acquired.process).is_none() {
+        if !parts.outlet.analysis().knows_program(acquired.process) {
             parts.describer.tell_facts(acquired.process, parts.outlet);
         }
     }

@@ -80,7 +80,8 @@ impl Outlet {
 
     /// Tells what is known of a process, unless that was told.
     pub(super) fn tell_facts(&mut self, process: ProcessId, facts: Facts) {
-        if self.analysis.facts(process) != Some(&facts) {
+        let known = self.analysis.facts(process);
+        if known.is_none_or(|known| !known.say_the_same(&facts)) {
             self.tell(Input::Facts(process, Box::new(facts)));
         }
     }

@@ -279,6 +279,7 @@ fn others() -> Vec<Input> {
                 cmdline: vec!["golden".into(), String::new()],
                 cgroup: "/".into(),
                 container_id: Some("c0ffee".into()),
+                ..Facts::default()
             }),
         ),
         Input::Stack {

@@ -343,7 +343,7 @@ prop_compose! {
                 watches: handles.into_iter().map(|handle| (handle, total)).collect(),
             })),
             _ => Input::Facts(process, Box::new(Facts {
-                start_ticks, cgroup: comm.clone(), comm, exe, cmdline, container_id,
+                read: time, start_ticks, cgroup: comm.clone(), comm, exe, cmdline, container_id,
             })),
         }
     }
@@ -362,6 +362,7 @@ prop_compose! {
                 text, deleted: flag, half_closed: flag, socket: flag.then(|| Socket {
                     family: word(0), local: word(1), peer: word(2), state: word(3),
                 }),
+                ..Description::default()
             }) },
             1 => Input::Stack { site, frames: words.iter().map(|word| Frame {
                 address: Hex(number), symbol: text.clone(), module: word.clone(),
