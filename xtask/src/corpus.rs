@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::command::{self, Settings, as_root, ask, cargo, find_program};
+use crate::host::RELEASE_FEATURES;
 use crate::{bpf, packages, workspace};
 
 /// Where the table goes, in the checkout.
@@ -90,9 +91,11 @@ pub(crate) fn run(settings: Settings, options: &Options) -> Result<()> {
     for (package, binary) in [("leak-user", "leaktrace"), ("tests", "corpus")] {
         let mut build = cargo();
         build.args(["build", "--package", package, "--bin", binary]);
-        if release {
-            build.arg("--release");
-        }
+        match release {
+            true => build.arg("--release"),
+            // As the tests build it, so that nothing is built again.
+            false => build.args(RELEASE_FEATURES),
+        };
         command::run(&mut build)?;
     }
     let corpus = workspace::host_binary("corpus", release);

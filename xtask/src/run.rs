@@ -21,7 +21,7 @@ pub(crate) fn leaktrace(settings: Settings, args: &[OsString]) -> Result<()> {
 /// Traces the whole host beside a program that leaks files and sockets.
 pub(crate) fn demo(settings: Settings) -> Result<()> {
     bpf::build(settings)?;
-    let binary = host::build(true)?;
+    let binary = host::build_lean()?;
     command::run(command::cargo().args(["build", "--package", "xtask", "--bin", "demo-leak"]))?;
     eprintln!(
         "xtask: demo-leak leaks 10 files and 6 sockets a second, and closes as many properly; \

@@ -46,7 +46,7 @@ pub(crate) fn run(settings: Settings, quick: bool, only: Option<Section>) -> Res
         }
     }
     bpf::build(settings)?;
-    let leaktrace = host::build(true)?;
+    let leaktrace = host::build_lean()?;
     command::run(cargo().args([
         "build",
         "--release",

@@ -32,7 +32,7 @@ impl Workshop {
         match self {
             Workshop::Native => {
                 bpf::build(settings)?;
-                host::build(true)
+                host::build_lean()
             }
             Workshop::Foreign(cross) => cross.leaktrace(settings),
         }
