@@ -125,7 +125,21 @@ pub struct Offsets {
     pub inode_changed_seconds: u32,
     pub inode_changed_nanoseconds: u32,
     pub super_device: u32,
-    pub reserved: u32,
+    /// Where the next read of an open file begins.
+    pub file_position: u32,
+    /// What the file is to its kind: a `struct socket` for a socket.
+    pub file_private: u32,
+    pub socket_sock: u32,
+    pub sock_family: u32,
+    pub sock_state: u32,
+    /// The local port, in the host's byte order.
+    pub sock_local_port: u32,
+    pub sock_protocol: u32,
+    /// When data was sent and received last, in ticks (`lsndtime`, `lrcvtime`).
+    pub tcp_sent: u32,
+    pub tcp_received: u32,
+    pub tcp_bytes_sent: u32,
+    pub tcp_bytes_received: u32,
 }
 
 impl Offsets {
@@ -178,7 +192,17 @@ impl Offsets {
         inode_changed_seconds: ABSENT,
         inode_changed_nanoseconds: ABSENT,
         super_device: ABSENT,
-        reserved: ABSENT,
+        file_position: ABSENT,
+        file_private: ABSENT,
+        socket_sock: ABSENT,
+        sock_family: ABSENT,
+        sock_state: ABSENT,
+        sock_local_port: ABSENT,
+        sock_protocol: ABSENT,
+        tcp_sent: ABSENT,
+        tcp_received: ABSENT,
+        tcp_bytes_sent: ABSENT,
+        tcp_bytes_received: ABSENT,
     };
 }
 
@@ -195,5 +219,5 @@ impl Config {
     };
 }
 
-const _: () = assert!(size_of::<Offsets>() == 48 * 4);
+const _: () = assert!(size_of::<Offsets>() == 58 * 4);
 const _: () = assert!(size_of::<Config>() == 16 + 16 * MAX_COMMS + size_of::<Offsets>());

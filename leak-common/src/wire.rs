@@ -418,6 +418,34 @@ impl Young {
     }
 }
 
+/// What an iterator tells of an open descriptor: its type, and when it was used last as far as
+/// the kernel keeps that. These do not go through the ring: user space reads them when it asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct DescriptorUse {
+    /// The process, and the number of the descriptor.
+    pub tgid: u32,
+    pub descriptor: u32,
+    /// Type and permissions of the inode (`st_mode`).
+    pub mode: u32,
+    /// The lower 32 bits of the kernel's count of ticks (jiffies): now, and of a TCP socket
+    /// when it sent and received data last, or was established.
+    pub now: u32,
+    pub sent: u32,
+    pub received: u32,
+    /// Of a socket: address family, protocol, state, and local port; else 0.
+    pub family: u16,
+    pub protocol: u16,
+    pub state: u16,
+    pub local_port: u16,
+    /// Where the next read or write of a file begins.
+    pub position: u64,
+    /// Bytes of data that a TCP socket sent and received.
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+}
+
+const _: () = assert!(size_of::<DescriptorUse>() == 56);
 const _: () = assert!(size_of::<Head>() == 24);
 const _: () = assert!(size_of::<Site>() == 40);
 const _: () = assert!(size_of::<Acquired>() == 56);

@@ -52,6 +52,10 @@ pub(crate) static CGROUPS: CgroupArray<1> = CgroupArray::new();
 #[map]
 pub(crate) static EMIT_BEFORE: Array<u64> = Array::with_max_entries(1, 0);
 
+/// Slot 0: the process that iterators over descriptors are to tell of, 0 for all.
+#[map]
+pub(crate) static LOOK_AT: Array<u32> = Array::with_max_entries(1, 0);
+
 /// Counters, by `Counter`.
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<u64> =

@@ -1,6 +1,7 @@
 //! The programs that the kernel runs, one module per kind of hook. Each is a thin shell around a
 //! body that leaves by `?`: where something is missing there is nothing to record.
 
+mod descriptor_uses;
 mod expire;
 mod lifecycle;
 mod syscall_enter;

@@ -8,14 +8,14 @@ use std::{
 
 use aya::{
     Btf, Ebpf,
-    programs::{BtfTracePoint, Program, RawTracePoint, TracePoint},
+    programs::{BtfTracePoint, Iter, Program, RawTracePoint, TracePoint},
 };
 use leak_common::{
     config::{ABSENT, Offsets},
     syscalls::TABLE,
 };
 
-use super::{LoadError, TraceFs, sys};
+use super::{LoadError, TraceFs, iterators::DESCRIPTOR_USES, sys};
 
 /// What a hook serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Hook {
     Uring,
     /// Promotion out of the young table.
     Promotion,
+    /// When descriptors were used last: run when it is asked.
+    Uses,
 }
 
 /// A hook and whether it is in place.
@@ -102,6 +104,13 @@ pub(super) fn attach_all(
 ) -> Result<Vec<Attached>, LoadError> {
     let mut hooks = Vec::new();
     hooks.push(load_expire(ebpf)?);
+    hooks.push(load_iterator(
+        ebpf,
+        btf,
+        Hook::Uses,
+        DESCRIPTOR_USES,
+        "task_file",
+    ));
     for (program, tracepoint) in LIFECYCLE {
         hooks.push(attach_btf(ebpf, btf, Hook::Lifecycle, program, tracepoint)?);
     }
@@ -149,6 +158,33 @@ fn load_expire(ebpf: &mut Ebpf) -> Result<Attached, LoadError> {
         name,
         load,
     ))
+}
+
+/// An iterator is attached each time that it runs. The kernel may lack it.
+fn load_iterator(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    hook: Hook,
+    (name, shown): (&'static str, &'static str),
+    over: &str,
+) -> Attached {
+    let iterator: &mut Iter = program(ebpf, name)
+        .try_into()
+        .expect("an iterator's program");
+    let begun = Instant::now();
+    match iterator.load(over, btf) {
+        Ok(()) => Attached::placed(
+            hook,
+            shown,
+            verified(program(ebpf, name)),
+            name,
+            begun.elapsed(),
+        ),
+        Err(error) => {
+            let error = LoadError::from_program(name, error);
+            Attached::missing(hook, shown, error.to_string())
+        }
+    }
 }
 
 fn attach_btf(

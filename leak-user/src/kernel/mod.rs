@@ -6,6 +6,7 @@ mod btf;
 pub mod decode;
 mod error;
 mod features;
+mod iterators;
 mod logs;
 mod maps;
 mod ring;
@@ -16,6 +17,7 @@ mod tracefs;
 pub use attach::{Attached, Hook};
 pub use error::LoadError;
 pub use features::{Capability, missing_capabilities};
+pub use iterators::{Last, Used};
 pub use logs::forward_logs;
 pub use maps::{Counters, YoungEntry};
 pub use ring::RingReader;
@@ -190,6 +192,12 @@ impl Tracer {
             &self.offsets,
         )?;
         Ok(&self.hooks)
+    }
+
+    /// Whether the hook of an optional program is in place.
+    fn has(&self, program: &str) -> bool {
+        let mut hooks = self.hooks.iter();
+        hooks.any(|hook| hook.program == program && hook.missing.is_none())
     }
 
     /// The ring's consumer; it can be taken once.

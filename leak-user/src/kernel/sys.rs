@@ -1,5 +1,5 @@
 //! Raw system calls that aya has no safe form of: batched map reads, test runs,
-//! program statistics and tracepoints given by number.
+//! program statistics, iterators over one process, and tracepoints given by number.
 
 use std::{
     io,
@@ -9,6 +9,8 @@ use std::{
 const BPF_PROG_TEST_RUN: libc::c_int = 10;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
+const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_ITER_CREATE: libc::c_int = 33;
 
 /// Calls bpf(2). `A` is the part of `union bpf_attr` that the command uses.
 fn bpf<A>(command: libc::c_int, attributes: &mut A) -> io::Result<libc::c_long> {
@@ -128,6 +130,72 @@ pub(super) fn run_program(program: BorrowedFd<'_>, arguments: &[u64]) -> io::Res
         ..TestRunAttributes::default()
     };
     bpf(BPF_PROG_TEST_RUN, &mut attributes).map(drop)
+}
+
+#[repr(C)]
+struct LinkAttributes {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
+    iter_info: u64,
+    iter_info_len: u32,
+    reserved: u32,
+}
+
+#[repr(C)]
+struct IterAttributes {
+    link_fd: u32,
+    flags: u32,
+}
+
+/// `BPF_TRACE_ITER`, include/uapi/linux/bpf.h.
+const TRACE_ITER: u32 = 28;
+
+/// Ties an iterator's program to what it goes through: to all tasks, or to one process (since
+/// 6.1; before that `E2BIG`). [`iterate`] makes the descriptors to read from.
+pub(super) fn link_iterator(program: BorrowedFd<'_>, tgid: Option<u32>) -> io::Result<OwnedFd> {
+    // `union bpf_iter_link_info`, as of 6.1: a thread, a process, a pidfd.
+    let only = [0u32, tgid.unwrap_or(0), 0, 0];
+    let mut attributes = LinkAttributes {
+        prog_fd: program.as_raw_fd() as u32,
+        target_fd: 0,
+        attach_type: TRACE_ITER,
+        flags: 0,
+        iter_info: 0,
+        iter_info_len: 0,
+        reserved: 0,
+    };
+    if tgid.is_some() {
+        attributes.iter_info = only.as_ptr() as u64;
+        attributes.iter_info_len = size_of_val(&only) as u32;
+    }
+    let link = bpf(BPF_LINK_CREATE, &mut attributes)?;
+    // SAFETY: a descriptor that was just made and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(link as i32) })
+}
+
+/// A pass of an iterator: a file that yields what its program writes (Linux 5.8).
+pub(super) fn iterate(link: BorrowedFd<'_>) -> io::Result<std::fs::File> {
+    let mut attributes = IterAttributes {
+        link_fd: link.as_raw_fd() as u32,
+        flags: 0,
+    };
+    let pass = bpf(BPF_ITER_CREATE, &mut attributes)?;
+    // SAFETY: a descriptor that was just made and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(pass as i32) }.into())
+}
+
+/// The length of a tick of the kernel's clock (jiffies) in nanoseconds: the coarse clock moves
+/// by that much (kernel/time/posix-timers.c, `posix_get_coarse_res`).
+pub(super) fn tick() -> u64 {
+    let mut resolution = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: one live object; this clock always exists.
+    unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut resolution) };
+    resolution.tv_nsec as u64
 }
 
 #[repr(C)]

@@ -1,0 +1,237 @@
+//! Iterators: programs that the kernel runs over all of its tasks or descriptors when user space
+//! reads from them (Documentation/bpf/bpf_iterators.rst, Linux 5.8). They are optional.
+
+use std::{
+    io::{self, Read as _},
+    os::fd::{AsFd as _, BorrowedFd},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use aya::{maps::Array, programs::Iter};
+use leak_common::wire::DescriptorUse;
+
+use super::{Tracer, sys};
+
+/// Bytes read at once: the kernel fills at most eight pages (kernel/bpf/bpf_iter.c).
+const BUFFER: usize = 32 << 10;
+
+/// Whether this kernel lacks iterators over one process: found at the first attempt.
+static LACKS_ONE: AtomicBool = AtomicBool::new(false);
+
+/// The name of the program in the object, and the hook's.
+pub(super) const DESCRIPTOR_USES: (&str, &str) = ("descriptor_uses", "iter:task_file");
+
+/// A descriptor with when it was used last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// Its number.
+    pub descriptor: u32,
+    pub last: Last,
+}
+
+/// When a descriptor was used last, as far as the kernel knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// A connected TCP socket: nanoseconds since it sent or received data, or was established
+    /// where it never did; and its local port.
+    Data { ago: u64, local_port: u16 },
+    /// A TCP socket that listens on this port.
+    Listens { local_port: u16 },
+    /// A regular file: where its next read or write begins.
+    Position(u64),
+    /// Nothing is known.
+    Unknown,
+}
+
+impl Tracer {
+    /// Whether [`descriptor_uses`](Self::descriptor_uses) can tell anything.
+    #[must_use]
+    pub fn knows_descriptor_uses(&self) -> bool {
+        self.has(DESCRIPTOR_USES.0)
+    }
+
+    /// Every open descriptor of a process, with when it was used last.
+    ///
+    /// # Errors
+    /// The kernel refused the program or the pass.
+    pub fn descriptor_uses(&mut self, tgid: u32) -> anyhow::Result<Vec<Used>> {
+        Array::<_, u32>::try_from(
+            self.ebpf
+                .map_mut("LOOK_AT")
+                .expect("the object has this map"),
+        )?
+        .set(0, tgid, 0)?;
+        let program = self.ebpf.program(DESCRIPTOR_USES.0);
+        let program = program.expect("the object has this program");
+        let program: &Iter = program.try_into()?;
+        let tick = sys::tick();
+        let mut uses = Vec::new();
+        each_row(program.fd()?.as_fd(), Some(tgid), |bytes| {
+            if let Some(row) = row(bytes).filter(|row| row.tgid == tgid) {
+                uses.push(used(&row, tick));
+            }
+        })?;
+        Ok(uses)
+    }
+}
+
+/// Runs an iterator over one process, or over all, and hands on what it writes in pieces of
+/// a row. Before 6.1 it goes through all in any case: the program leaves others out.
+fn each_row(
+    program: BorrowedFd<'_>,
+    tgid: Option<u32>,
+    mut each: impl FnMut(&[u8; size_of::<DescriptorUse>()]),
+) -> io::Result<()> {
+    let tgid = tgid.filter(|_| !LACKS_ONE.load(Ordering::Relaxed));
+    let link = match (sys::link_iterator(program, tgid), tgid) {
+        (Err(error), Some(_)) if is_too_old(&error) => {
+            LACKS_ONE.store(true, Ordering::Relaxed);
+            sys::link_iterator(program, None)?
+        }
+        (link, _) => link?,
+    };
+    let mut pass = sys::iterate(link.as_fd())?;
+    let mut buffer = vec![0; BUFFER];
+    let mut filled = 0;
+    loop {
+        let count = match pass.read(&mut buffer[filled..]) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        filled += count;
+        let (rows, rest) = buffer[..filled].as_chunks();
+        rows.iter().for_each(&mut each);
+        let (from, left) = (filled - rest.len(), rest.len());
+        buffer.copy_within(from..filled, 0);
+        filled = left;
+    }
+}
+
+/// What a kernel says to a longer `union bpf_iter_link_info` than it knows.
+fn is_too_old(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::E2BIG | libc::EINVAL))
+}
+
+fn row(bytes: &[u8; size_of::<DescriptorUse>()]) -> Option<DescriptorUse> {
+    // SAFETY: the type is integers alone, any bytes of its size are a value.
+    Some(unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast()) })
+}
+
+/// What a row tells. `tick` is the length of a tick in nanoseconds.
+fn used(row: &DescriptorUse, tick: u64) -> Used {
+    const TYPE: u32 = 0o170_000;
+    const REGULAR: u32 = 0o100_000;
+    const TCP: u16 = 6;
+    // enum in include/net/tcp_states.h.
+    const SYN_SENT: u16 = 2;
+    const SYN_RECEIVED: u16 = 3;
+    const CLOSED: u16 = 7;
+    const LISTEN: u16 = 10;
+    let local_port = row.local_port;
+    let last = match (row.protocol, row.state) {
+        (TCP, LISTEN) => Last::Listens { local_port },
+        (TCP, SYN_SENT | SYN_RECEIVED) => Last::Unknown,
+        // Closed by the other end it still has its times; one that never was connected has none.
+        (TCP, CLOSED) if row.sent == 0 => Last::Unknown,
+        (TCP, _) => {
+            // Ticks wrap around; a time just ahead is now.
+            let ticks = [row.sent, row.received].map(|tick| match row.now.wrapping_sub(tick) {
+                ago if ago > u32::MAX / 2 => 0,
+                ago => ago,
+            });
+            let ago = u64::from(ticks[0].min(ticks[1])).saturating_mul(tick);
+            Last::Data { ago, local_port }
+        }
+        _ if row.mode & TYPE == REGULAR => Last::Position(row.position),
+        _ => Last::Unknown,
+    };
+    Used {
+        descriptor: row.descriptor,
+        last,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: DescriptorUse = DescriptorUse {
+        tgid: 7,
+        descriptor: 3,
+        mode: 0o140_777,
+        now: 1000,
+        sent: 400,
+        received: 900,
+        family: 2,
+        protocol: 6,
+        state: 1,
+        local_port: 80,
+        position: 0,
+        bytes_sent: 0,
+        bytes_received: 0,
+    };
+
+    fn last(row: DescriptorUse) -> Last {
+        used(&row, 4_000_000).last
+    }
+
+    #[test]
+    fn a_connection_was_used_when_it_sent_or_received_last() {
+        let data = |ago| Last::Data {
+            ago,
+            local_port: 80,
+        };
+        assert_eq!(last(ROW), data(400_000_000));
+        let wrapped = DescriptorUse {
+            now: 10,
+            sent: u32::MAX,
+            received: u32::MAX - 5,
+            ..ROW
+        };
+        assert_eq!(last(wrapped), data(44_000_000));
+        let just_now = DescriptorUse { sent: 1001, ..ROW };
+        assert_eq!(last(just_now), data(0));
+    }
+
+    #[test]
+    fn what_was_never_connected_has_no_time() {
+        for state in [2, 3] {
+            assert_eq!(last(DescriptorUse { state, ..ROW }), Last::Unknown);
+        }
+        let fresh = DescriptorUse {
+            state: 7,
+            sent: 0,
+            received: 0,
+            ..ROW
+        };
+        assert_eq!(last(fresh), Last::Unknown);
+        let listens = DescriptorUse { state: 10, ..ROW };
+        assert_eq!(last(listens), Last::Listens { local_port: 80 });
+        let unix = DescriptorUse {
+            family: 1,
+            protocol: 0,
+            ..ROW
+        };
+        assert_eq!(last(unix), Last::Unknown);
+    }
+
+    #[test]
+    fn a_file_has_a_position_and_a_pipe_has_none() {
+        let file = DescriptorUse {
+            mode: 0o100_644,
+            family: 0,
+            protocol: 0,
+            state: 0,
+            position: 42,
+            ..ROW
+        };
+        assert_eq!(last(file), Last::Position(42));
+        let pipe = DescriptorUse {
+            mode: 0o010_600,
+            ..file
+        };
+        assert_eq!(last(pipe), Last::Unknown);
+    }
+}
