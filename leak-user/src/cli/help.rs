@@ -85,7 +85,8 @@ Exit codes:
   0 success, 1 error, 2 wrong usage, 4 the kernel lacks something, 5 a privilege is missing";
 
 pub(super) const RUN: &str = "\
---comm and --cgroup restrict the trace to some of the command's processes. The trace ends when the \
+--comm and --cgroup restrict the trace to some of the command's processes. --limit takes as, core, cpu, \
+data, fsize, memlock, msgqueue, nofile, nproc and stack, as setrlimit(2) has them; root has no nproc. The trace ends when the \
 command exits, or after -d; then the command runs on untraced, and leaktrace waits for it.
 
 Examples:
@@ -94,6 +95,9 @@ Examples:
 
   The same, without the findings that a file names as reviewed:
   leaktrace run --fail-on leak --suppressions leaktrace.toml -- ./server --self-test
+
+  Which line runs into a low limit first?
+  leaktrace run --limit nofile=256,as=2G -- ./server --self-test
 
   Only files, sockets and pipes; pools and caches that do not grow too:
   leaktrace run -k file,socket,pipe --all -- python3 job.py
@@ -137,6 +141,10 @@ pub(super) const COMPLETIONS: &str = "\
 Examples:
   leaktrace completions bash
   leaktrace completions zsh";
+
+pub(super) const MAN: &str = "\
+Examples:
+  leaktrace man /usr/local/share/man/man1";
 
 pub(super) const RECORD: &str = "\
 `leaktrace report FILE` makes the report later, on any machine. If the recorder is killed or the disk \

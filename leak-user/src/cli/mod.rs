@@ -9,10 +9,14 @@ mod values;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::StyledStr,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 pub use options::{
-    AdviceOptions, Completions, Diff, Doctor, FailOn, ReportOptions, Run, Selection, Trace,
+    AdviceOptions, Completions, Diff, Doctor, FailOn, Man, ReportOptions, Run, Selection, Trace,
     TraceOptions,
 };
 pub use recording::{Record, Report, Verify};
@@ -31,7 +35,6 @@ use crate::output::{Color, formats::Medium};
     long_about = help::LONG_ABOUT,
     after_help = help::TOP_SHORT,
     after_long_help = help::TOP,
-    disable_help_subcommand = true,
     arg_required_else_help = true,
 )]
 pub struct Cli {
@@ -67,6 +70,7 @@ pub enum Command {
     Diff(Diff),
     Doctor(Doctor),
     Completions(Completions),
+    Man(Man),
 }
 
 impl Cli {
@@ -82,7 +86,7 @@ impl Cli {
         T: Into<OsString> + Clone,
     {
         let mut command = Cli::command();
-        let matches = command.try_get_matches_from_mut(args)?;
+        let matches = command.try_get_matches_from_mut(args).map_err(with_tip)?;
         let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         match cli.contradiction() {
             None => Ok(cli),
@@ -96,6 +100,7 @@ impl Cli {
                     Command::Verify(_) => "verify",
                     Command::Doctor(_) => "doctor",
                     Command::Completions(_) => "completions",
+                    Command::Man(_) => "man",
                 };
                 let subcommand = command
                     .find_subcommand_mut(name)
@@ -133,7 +138,8 @@ impl Cli {
             Command::Verify(_)
             | Command::Diff(_)
             | Command::Doctor(_)
-            | Command::Completions(_) => return None,
+            | Command::Completions(_)
+            | Command::Man(_) => return None,
         };
         if options.comms.len() > MAX_COMMS {
             return Some((
@@ -162,7 +168,8 @@ impl Cli {
             | Command::Verify(_)
             | Command::Diff(_)
             | Command::Doctor(_)
-            | Command::Completions(_) => return None,
+            | Command::Completions(_)
+            | Command::Man(_) => return None,
         };
         (report.format.medium == Medium::Directory && report.output.is_none()).then(|| {
             (
@@ -176,12 +183,45 @@ impl Cli {
     }
 }
 
+/// Says what was meant where that is likely: a number alone is a process.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    let given = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(given)) if error.kind() == ErrorKind::UnknownArgument => given,
+        _ => return error,
+    };
+    if values::pid(given).is_ok() {
+        let tip = format!("to trace the process {given}, use '-p {given}'");
+        error.insert(
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![StyledStr::from(tip)]),
+        );
+    }
+    error
+}
+
 /// The completion script for a shell, to be written to standard output.
 #[must_use]
 pub fn completion_script(shell: clap_complete::Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "leaktrace", &mut script);
     script
+}
+
+/// The manual pages, section 1, with their files' names: one for leaktrace and one for each of its commands.
+#[must_use]
+pub fn manual_pages() -> Vec<(String, Vec<u8>)> {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    let commands = std::iter::once(&command).chain(command.get_subcommands());
+    commands
+        .map(|command| {
+            let page = clap_mangen::Man::new(command.clone());
+            let name = page.get_filename();
+            let mut text = Vec::new();
+            page.render(&mut text).expect("memory takes all");
+            (name, text)
+        })
+        .collect()
 }
 
 #[cfg(test)]

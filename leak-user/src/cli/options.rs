@@ -9,7 +9,7 @@ use super::{
     help,
     values::{self, KindChoice},
 };
-use crate::{advice, model, output::formats::Format};
+use crate::{advice, model, model::resource_limit::ResourceLimit, output::formats::Format};
 
 /// Interval of the samples unless another is asked for.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,17 +35,27 @@ pub struct Trace {
 ///
 /// Its descendants are traced too. For a test that must not leak: --fail-on leak.
 #[derive(Clone, Debug, PartialEq, Args)]
-#[command(after_long_help = help::RUN, override_usage = "leaktrace run [OPTIONS] -- COMMAND [ARGS]...")]
+#[command(after_long_help = help::RUN, override_usage = "leaktrace run [OPTIONS] [--] COMMAND [ARGS]...")]
 pub struct Run {
     /// Exit with code 3 if a finding is this bad or worse
     #[arg(long, value_enum, value_name = "VERDICT", display_order = 13)]
     pub fail_on: Option<FailOn>,
 
+    /// Start the command with these limits, to see which line runs into them first, for
+    /// example nofile=256,nproc=64,as=2G
+    #[arg(
+        long = "limit",
+        value_name = "NAME=VALUE",
+        value_delimiter = ',',
+        display_order = 14
+    )]
+    pub limits: Vec<ResourceLimit>,
+
     #[command(flatten)]
     pub options: TraceOptions,
 
-    /// The command and its arguments, after `--`
-    #[arg(last = true, required = true, num_args = 1.., value_names = ["COMMAND", "ARGS"],
+    /// The command and its arguments; all that follows COMMAND is for it
+    #[arg(trailing_var_arg = true, required = true, num_args = 1.., value_names = ["COMMAND", "ARGS"],
           value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
 }
@@ -60,6 +70,10 @@ pub struct TraceOptions {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, display_order = 30,
           help_heading = help::EVENTS)]
     pub record: Option<PathBuf>,
+
+    /// With --record, replace an older recording of that name
+    #[arg(long, requires = "record", display_order = 30, help_heading = help::EVENTS)]
+    pub force: bool,
 
     /// Write single events as they happen, and no report; needs -f jsonl, or -f parquet
     /// in builds that have it
@@ -88,11 +102,11 @@ pub struct Selection {
     pub cgroup: Option<PathBuf>,
 
     /// Only these kinds of resource, separated by commas
-    #[arg(short, long = "kinds", value_name = "KIND", value_delimiter = ',',
+    #[arg(short, long = "kinds", visible_alias = "kind", value_name = "KIND", value_delimiter = ',',
           default_value = "all", value_parser = values::kind(), display_order = 4)]
     pub kind_choices: Vec<KindChoice>,
 
-    /// Stop after this time, for example 10s, 500ms or 2m [default: until Ctrl-C, or
+    /// Stop after this time, for example 10s, 500ms or 2m; a number alone is seconds [default: until Ctrl-C, or
     /// until the chosen processes exit]
     #[arg(short, long, value_parser = values::duration, display_order = 5)]
     pub duration: Option<Duration>,
@@ -306,6 +320,17 @@ pub struct Completions {
     /// The shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// Write manual pages, one for each command
+///
+/// To read one: `man DIR/leaktrace-trace.1`.
+#[derive(Clone, Debug, PartialEq, Args)]
+#[command(after_long_help = help::MAN)]
+pub struct Man {
+    /// Directory for the pages; it is made if it is missing
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: PathBuf,
 }
 
 /// What makes `run` fail.

@@ -18,7 +18,7 @@ use crate::{
 /// The file can be read at any moment, even if the recorder is killed.
 #[derive(Clone, Debug, PartialEq, Args)]
 #[command(after_long_help = help::RECORD,
-          override_usage = "leaktrace record [OPTIONS] --output <FILE> [-- COMMAND [ARGS]...]")]
+          override_usage = "leaktrace record [OPTIONS] --output <FILE> [[--] COMMAND [ARGS]...]")]
 pub struct Record {
     /// Only this process and the descendants it starts from now on (may be repeated)
     #[arg(short, long = "pid", value_name = "PID", value_parser = values::pid, display_order = 1)]
@@ -29,6 +29,10 @@ pub struct Record {
     #[arg(short, long, value_name = "FILE", required = true, value_hint = ValueHint::FilePath,
           display_order = 12)]
     pub output: PathBuf,
+
+    /// Replace an older recording of that name
+    #[arg(long, display_order = 13)]
+    pub force: bool,
 
     /// Record also resources that live shorter than --nursery, at a higher cost
     #[arg(long, display_order = 20, help_heading = help::RECORDINGS)]
@@ -70,8 +74,8 @@ pub struct Record {
     #[command(flatten)]
     pub selection: Selection,
 
-    /// A command to start and trace from its first instruction, after `--`
-    #[arg(last = true, num_args = 1.., value_names = ["COMMAND", "ARGS"],
+    /// A command to start and trace from its first instruction; all that follows COMMAND is for it
+    #[arg(trailing_var_arg = true, num_args = 1.., value_names = ["COMMAND", "ARGS"],
           value_hint = ValueHint::CommandWithArguments, conflicts_with = "pids")]
     pub command: Vec<OsString>,
 }

@@ -93,6 +93,78 @@ fn the_command_keeps_its_own_options() {
 }
 
 #[test]
+fn a_command_needs_no_dashes_before_it() {
+    for (line, command) in [
+        ("run ls", vec!["ls"]),
+        ("run -d 10 ls -l -d 3", vec!["ls", "-l", "-d", "3"]),
+        (
+            "run --fail-on leak ls -- -p 1 -- x",
+            vec!["ls", "--", "-p", "1", "--", "x"],
+        ),
+        ("run -- -odd-name", vec!["-odd-name"]),
+        ("record -o x ls --force", vec!["ls", "--force"]),
+    ] {
+        let parsed = match parse(&format!("leaktrace {line}")).unwrap().command {
+            Command::Run(run) => run.command,
+            Command::Record(record) => {
+                assert!(!record.force);
+                record.command
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(parsed, command, "{line}");
+    }
+}
+
+#[test]
+fn limits_of_a_command_are_read() {
+    let cli = parse("leaktrace run --limit nofile=256,nproc=64 --limit as=2G true").unwrap();
+    let Command::Run(run) = cli.command else {
+        panic!("not run")
+    };
+    let limits: Vec<String> = run.limits.iter().map(ToString::to_string).collect();
+    assert_eq!(limits, ["nofile=256", "nproc=64", "as=2147483648"]);
+}
+
+#[test]
+fn a_number_alone_is_seconds_and_kinds_have_two_names() {
+    let selection = trace("leaktrace trace -d 10 --kind pipe,file")
+        .options
+        .selection;
+    assert_eq!(selection.duration, Some(Duration::from_secs(10)));
+    assert_eq!(
+        selection.kinds(),
+        [Kind::Pipe, Kind::File].into_iter().collect()
+    );
+}
+
+#[test]
+fn help_is_a_command_too() {
+    for line in ["leaktrace help", "leaktrace help trace"] {
+        let error = parse(line).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{line}");
+    }
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    let pages = manual_pages();
+    let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(
+        names.contains(&"leaktrace.1") && names.contains(&"leaktrace-trace.1"),
+        "{names:?}"
+    );
+    assert_eq!(names.len(), 10);
+    for (name, page) in &pages {
+        let page = String::from_utf8_lossy(page);
+        assert!(
+            page.contains(".SH OPTIONS") && page.contains("Examples"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn two_reports_are_compared() {
     let cli = parse("leaktrace diff --fail-on leak -n 3 a.json b.json -f json").unwrap();
     let Command::Diff(diff) = cli.command else {
@@ -163,7 +235,12 @@ fn wrong_usage_is_told_with_code_2() {
             "value is required for '--cgroup <PATH>'",
         ),
         ("leaktrace trace -d 0s", "zero"),
-        ("leaktrace trace -d 10", "as 10s, 500ms or 2m"),
+        ("leaktrace trace -d 10x", "as 10s, 500ms or 2m"),
+        (
+            "leaktrace trace -d 10 5",
+            "to trace the process 5, use '-p 5'",
+        ),
+        ("leaktrace trace 1234", "use '-p 1234'"),
         ("leaktrace trace -d 2years", "at most 365 days"),
         ("leaktrace trace -i 0ms", "zero"),
         (
@@ -192,7 +269,10 @@ fn wrong_usage_is_told_with_code_2() {
         ("leaktrace run", "<COMMAND> [ARGS]..."),
         ("leaktrace run --", "<COMMAND> [ARGS]..."),
         ("leaktrace run -p 1 -- ls", "unexpected argument '-p'"),
-        ("leaktrace run ls", "unexpected argument 'ls'"),
+        ("leaktrace run --fail-onn leak ls", "'--fail-onn'"),
+        ("leaktrace run --limit files=3 ls", "there are as, core"),
+        ("leaktrace run --limit nofile ls", "such as nofile=256"),
+        ("leaktrace trace --force", "--record"),
         (
             "leaktrace run --fail-on steady -- ls",
             "possible values: leak, suspect",
@@ -258,6 +338,9 @@ fn long_helps() -> Vec<(String, String)> {
         command.render_long_help().to_string(),
     )];
     for subcommand in command.get_subcommands_mut() {
+        if subcommand.get_name() == "help" {
+            continue;
+        }
         helps.push((
             subcommand.get_name().to_owned(),
             subcommand.render_long_help().to_string(),
@@ -269,7 +352,7 @@ fn long_helps() -> Vec<(String, String)> {
 #[test]
 fn every_example_of_the_help_parses() {
     let helps = long_helps();
-    assert_eq!(helps.len(), 9);
+    assert_eq!(helps.len(), 10);
     for (name, text) in helps {
         let examples: Vec<&str> = text
             .lines()

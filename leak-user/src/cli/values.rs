@@ -116,9 +116,11 @@ pub(super) fn comm(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A duration, zero included.
+/// A duration, zero included. A number alone is seconds, as for sleep(1).
 pub(super) fn age(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text)
+    let seconds = u64::from_str(text).map(Duration::from_secs);
+    let duration = seconds
+        .or_else(|_| humantime::parse_duration(text))
         .map_err(|_| "a duration is a number with a unit, such as 10s, 500ms or 2m".to_owned())?;
     if duration > MAX_DURATION {
         return Err("a duration is at most 365 days".to_owned());

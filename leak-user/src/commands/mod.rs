@@ -3,6 +3,7 @@
 mod completions;
 mod diff;
 mod doctor;
+mod man;
 mod messages;
 mod plan;
 mod record;
@@ -32,14 +33,11 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Record(options) => record::run(cli, options),
         Command::Report(options) => report::run(cli, options).map_err(Failure::from),
         Command::Verify(options) => verify::run(options).map_err(Failure::from),
-        Command::Run(options) => trace::run(
-            cli,
-            &options.options,
-            Target::Command(&options.command, options.fail_on),
-        ),
+        Command::Run(options) => trace::run(cli, &options.options, Target::Command(options)),
         Command::Diff(options) => diff::run(cli, options),
         Command::Doctor(options) => doctor::run(cli, options),
         Command::Completions(options) => completions::run(options.shell),
+        Command::Man(options) => man::run(&options.directory).map_err(Failure::from),
     };
     match result {
         Ok(code) => ExitCode::from(code),

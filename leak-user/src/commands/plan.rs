@@ -21,6 +21,7 @@ pub(super) fn plan(
         cgroup: selection.cgroup.clone(),
         kinds: selection.kinds(),
         command,
+        limits: Vec::new(),
         duration: selection.duration,
         interval: selection.interval(),
         nursery: selection.nursery,

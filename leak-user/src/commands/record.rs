@@ -19,6 +19,7 @@ pub(super) fn run(cli: &Cli, options: &Record) -> Result<u8, Failure> {
             keep: options.keep,
             past: options.on_trigger.as_ref().map(|_| options.past),
             redact: options.redact,
+            force: options.force,
         }),
         triggers: match &options.on_trigger {
             Some(triggers) => triggers.0.clone(),

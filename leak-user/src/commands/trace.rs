@@ -1,11 +1,12 @@
 //! `leaktrace trace` and `leaktrace run`: a trace with its report.
 
-use std::{ffi::OsString, path::Path};
+use std::path::Path;
 
 use super::{Failure, fails, messages, plan::plan, traced::Traced};
 use crate::{
     advice::Advice,
-    cli::{Cli, FailOn, TraceOptions, exit_code},
+    cli::{Cli, Run, TraceOptions, exit_code},
+    model::report::Report,
     output::{EventOutput, ReportOutput, Style},
     proc::Proc,
     recording::writer,
@@ -17,8 +18,8 @@ use crate::{
 pub(super) enum Target<'a> {
     /// Running processes: these, or all.
     Running(&'a [u32]),
-    /// A command, and what makes it fail.
-    Command(&'a [OsString], Option<FailOn>),
+    /// A command, with what is asked of it.
+    Command(&'a Run),
 }
 
 pub(super) fn run(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Result<u8, Failure> {
@@ -30,16 +31,22 @@ pub(super) fn run(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resu
         false => (Some(ReportOutput::open(format, path, &host)?), None),
     };
     let advice = Advice::read(&options.report.advice.sources())?;
-    let (pids, command, fail_on) = match target {
-        Target::Running(pids) => (pids.to_vec(), Vec::new(), None),
-        Target::Command(command, fail_on) => (Vec::new(), command.to_vec(), fail_on),
+    let (pids, run) = match target {
+        Target::Running(pids) => (pids.to_vec(), None),
+        Target::Command(run) => (Vec::new(), Some(run)),
     };
+    let command = run.map_or_else(Vec::new, |run| run.command.clone());
+    let fail_on = run.and_then(|run| run.fail_on);
     let is_shown = events.as_ref().is_some_and(EventOutput::is_terminal);
     let plan = Plan {
         all_events: options.all_events,
+        limits: run.map_or_else(Vec::new, |run| run.limits.clone()),
         // On a terminal, lines of events would break up the progress line.
         progress: cli.verbose == 0 && !is_shown,
-        record: options.record.as_ref().map(|path| beside(path, host)),
+        record: options
+            .record
+            .as_ref()
+            .map(|path| beside(path, host, options.force)),
         ..plan(cli, &options.selection, pids, command)
     };
     let mut traced = Traced::run(&plan, events)?;
@@ -56,7 +63,7 @@ pub(super) fn run(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resu
         all: options.report.all,
     };
     if let Some(output) = output {
-        output.write(&outcome.report, style)?;
+        write(output, &outcome.report, style)?;
     }
     if let Some(summary) = &outcome.recording {
         is_complete &= messages::recorded(summary, false);
@@ -69,8 +76,22 @@ pub(super) fn run(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resu
     })
 }
 
+/// Writes the report. What was traced cannot be traced again: where its place fails, such as a full disk, a text of it
+/// goes to standard output, and the error follows.
+fn write(output: ReportOutput, report: &Report, style: Style) -> anyhow::Result<()> {
+    let is_file = !output.is_stdout();
+    let written = output.write(report, style);
+    if written.is_err() && is_file {
+        eprintln!(
+            "leaktrace: the report could not be written where it should be; here is its text"
+        );
+        ReportOutput::text().write(report, style)?;
+    }
+    written
+}
+
 /// The options of a recording beside a report: all of the trace in one file.
-fn beside(path: &Path, host: String) -> writer::Options {
+fn beside(path: &Path, host: String, force: bool) -> writer::Options {
     writer::Options {
         path: path.to_owned(),
         host,
@@ -79,5 +100,6 @@ fn beside(path: &Path, host: String) -> writer::Options {
         keep: None,
         past: None,
         redact: false,
+        force,
     }
 }

@@ -20,8 +20,14 @@ impl Traced {
     /// Traces until the plan's end.
     pub(super) fn run(plan: &Plan, events: Option<EventOutput>) -> Result<Traced, Failure> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let outcome = runtime.block_on(trace(plan, events))?;
-        Ok(Traced { runtime, outcome })
+        match runtime.block_on(trace(plan, events)) {
+            Ok(outcome) => Ok(Traced { runtime, outcome }),
+            Err(error) => {
+                // A start that was given up may still wait for the kernel: it ends with the process.
+                runtime.shutdown_background();
+                Err(error.into())
+            }
+        }
     }
 
     /// Waits for the command, whose exit code becomes ours; `None` where there was none.

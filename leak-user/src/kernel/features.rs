@@ -6,6 +6,7 @@ use aya::{
 };
 
 use super::LoadError;
+use crate::model::escape::escape;
 
 /// A capability of capabilities(7) that tracing needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,16 @@ pub fn missing_capabilities() -> Vec<Capability> {
     missing_in(effective(&status).unwrap_or(0))
 }
 
+/// The command that gives the file of this program all that it needs.
+fn granting() -> String {
+    let names: Vec<String> = NEEDED.iter().map(|one| one.name.to_lowercase()).collect();
+    let file = std::env::current_exe().map_or_else(
+        |_| "leaktrace".to_owned(),
+        |path| escape(&path.to_string_lossy()),
+    );
+    format!("  setcap {}+ep '{file}'", names.join(","))
+}
+
 fn effective(status: &str) -> Option<u64> {
     let line = status
         .lines()
@@ -76,9 +87,10 @@ pub(super) fn check() -> Result<(), LoadError> {
     if !missing.is_empty() {
         let names: Vec<&str> = missing.iter().map(|capability| capability.name).collect();
         return Err(LoadError::Privilege(format!(
-            "missing {} (to {}): run leaktrace as root, or give it these capabilities",
+            "missing {} (to {}): run leaktrace as root, or give its file these capabilities:\n{}",
             names.join(", "),
-            missing[0].purpose
+            missing[0].purpose,
+            granting()
         )));
     }
     if !std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {

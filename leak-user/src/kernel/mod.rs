@@ -9,6 +9,7 @@ mod features;
 mod iterators;
 mod logs;
 mod maps;
+mod own_limits;
 mod ring;
 mod sys;
 mod tables;
@@ -20,11 +21,9 @@ pub use features::{Capability, missing_capabilities};
 pub use iterators::{Last, Used};
 pub use logs::forward_logs;
 pub use maps::{Counters, YoungEntry};
+pub use own_limits::{descriptor_limit, original_descriptor_limits, raise_descriptor_limit};
 pub use ring::RingReader;
-pub use sys::{
-    descriptor_limit, monotonic_now, original_descriptor_limit, raise_descriptor_limit,
-    run_before_others,
-};
+pub use sys::{monotonic_now, run_before_others};
 pub use tables::TableMaps;
 pub use tracefs::TraceFs;
 
@@ -138,6 +137,7 @@ impl Tracer {
             return Err(LoadError::NotBuilt);
         }
         features::check()?;
+        own_limits::check()?;
         sys::raise_memlock();
         let kernel = btf::KernelTypes::read()?;
         let mut offsets = kernel.offsets()?;

@@ -14,6 +14,7 @@ pub mod hex;
 pub mod loss;
 pub mod refusal;
 pub mod report;
+pub mod resource_limit;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod site;

@@ -22,8 +22,8 @@ impl Destination {
     ///
     /// # Errors
     ///
-    /// As [`Output::file`], where a binary format would go to a terminal, and where a format that needs a directory has
-    /// none.
+    /// As [`Output::file`], where a format that no person reads would go to a terminal, and where a format that needs a
+    /// directory has none.
     pub(super) fn open(
         format: &'static Format,
         path: Option<&Path>,
@@ -35,6 +35,17 @@ impl Destination {
                 return Ok(Destination::Directory(partitions));
             }
             Medium::Text => Output::open(path, host)?,
+            Medium::Page => {
+                let output = Output::open(path, host)?;
+                if path.is_none() && output.is_terminal() {
+                    bail!(
+                        "-f {} is for a program that shows it, not for a terminal: name a file with \
+                         -o, or send it through a pipe (-o - writes it here)",
+                        format.name
+                    );
+                }
+                output
+            }
             Medium::Binary => {
                 let output = Output::open(path, host)?;
                 if output.is_terminal() {

@@ -164,6 +164,12 @@ impl Output {
             .is_some_and(|descriptor| descriptor.as_fd().is_terminal())
     }
 
+    /// Whether it is standard output.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        matches!(self.0, Target::Stdout)
+    }
+
     /// What could be a terminal.
     fn direct(&self) -> Option<Box<dyn AsFd + '_>> {
         match &self.0 {

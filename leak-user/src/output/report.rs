@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use super::{Style, destination::Destination, formats::Format};
+use super::{
+    Output, Style,
+    destination::Destination,
+    formats::{FORMATS, Format},
+};
 use crate::model::report::Report;
 
 /// An open place for one report in one format.
@@ -17,8 +21,8 @@ impl ReportOutput {
     ///
     /// # Errors
     ///
-    /// As [`Output::file`](super::Output::file), where a binary format would go to a terminal, and where a format that
-    /// needs a directory has none.
+    /// As [`Output::file`](super::Output::file), where a format that no person reads would go to a terminal, and where
+    /// a format that needs a directory has none.
     pub fn open(
         format: &'static Format,
         path: Option<&Path>,
@@ -29,6 +33,21 @@ impl ReportOutput {
             format,
             destination,
         })
+    }
+
+    /// Standard output, in the first format of all, which is for people.
+    #[must_use]
+    pub fn text() -> ReportOutput {
+        ReportOutput {
+            format: FORMATS[0],
+            destination: Destination::One(Output::stdout()),
+        }
+    }
+
+    /// Whether it is standard output.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        matches!(&self.destination, Destination::One(output) if output.is_stdout())
     }
 
     /// Writes the report and puts it in its place.

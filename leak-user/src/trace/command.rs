@@ -13,8 +13,12 @@ use leak_common::ProcessId;
 use super::{TraceError, signals::Ending};
 use crate::{
     event::Executed,
-    kernel::original_descriptor_limit,
-    model::{escape::escape_bytes, time::Nanos},
+    kernel::original_descriptor_limits,
+    model::{
+        escape::escape_bytes,
+        resource_limit::{Resource, ResourceLimit},
+        time::Nanos,
+    },
 };
 
 /// What a shell returns for a command that it did not find, or could not run.
@@ -29,19 +33,28 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a command; the programs in the kernel follow it from its fork. `held`
+    /// Starts a command with limits; the programs in the kernel follow it from its fork. `held`
     /// is called with its pid while it waits before its first instruction: a brief
     /// program's code can be looked at then, and perhaps never again.
-    pub(super) fn spawn(command: &[OsString], held: impl FnOnce(u32)) -> Result<Child, TraceError> {
+    pub(super) fn spawn(
+        command: &[OsString],
+        limits: &[ResourceLimit],
+        held: impl FnOnce(u32),
+    ) -> Result<Child, TraceError> {
         let (program, arguments) = command.split_first().expect("a command has a name");
         let mut command = tokio::process::Command::new(program);
         command.args(arguments);
-        let original = original_descriptor_limit();
+        let has_limits = !limits.is_empty();
+        let limits = limits_at_start(limits);
         let (mut is_traced, traced) = io::pipe()?;
         // SAFETY: between fork and exec only system calls are made.
         unsafe {
             command.pre_exec(move || {
-                restore_descriptor_limit(original);
+                for (resource, limit) in &limits {
+                    if libc::setrlimit(*resource, limit) != 0 {
+                        return Err(io::Error::last_os_error());
+                    }
+                }
                 // It stops at its exec then. Where that is not allowed (in a sandbox, under
                 // a debugger) the command starts at once.
                 if libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) == 0 {
@@ -50,7 +63,13 @@ impl Child {
                 Ok(())
             });
         }
-        let process = command.spawn().map_err(|error| failed(program, &error))?;
+        let process = command.spawn().map_err(|error| {
+            if has_limits && error.kind() == io::ErrorKind::PermissionDenied {
+                let why = format!("{error}; above the hard limit, --limit needs CAP_SYS_RESOURCE");
+                return failed(program, &io::Error::other(why));
+            }
+            failed(program, &error)
+        })?;
         // Our end for writing goes with the command's closure, the child's at its exec.
         drop(command);
         let pid = process.id().and_then(|pid| libc::pid_t::try_from(pid).ok());
@@ -125,18 +144,32 @@ fn stops_at_exec(pid: libc::pid_t) -> bool {
     stopped
 }
 
-/// Gives the command the limit of descriptors that we were started with.
-fn restore_descriptor_limit(soft: u64) {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: one live object.
-    unsafe {
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
-            limit.rlim_cur = soft;
-            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
-        }
+/// The limits that a command gets: that of descriptors which we were started with, then those asked for.
+fn limits_at_start(asked: &[ResourceLimit]) -> Vec<(libc::__rlimit_resource_t, libc::rlimit)> {
+    let mut limits = vec![(libc::RLIMIT_NOFILE, original_descriptor_limits())];
+    limits.extend(asked.iter().map(|limit| {
+        let value = libc::rlimit {
+            rlim_cur: limit.value,
+            rlim_max: limit.value,
+        };
+        (number(limit.resource), value)
+    }));
+    limits
+}
+
+/// The kernel's number of a resource, setrlimit(2).
+fn number(resource: Resource) -> libc::__rlimit_resource_t {
+    match resource {
+        Resource::As => libc::RLIMIT_AS,
+        Resource::Core => libc::RLIMIT_CORE,
+        Resource::Cpu => libc::RLIMIT_CPU,
+        Resource::Data => libc::RLIMIT_DATA,
+        Resource::Fsize => libc::RLIMIT_FSIZE,
+        Resource::Memlock => libc::RLIMIT_MEMLOCK,
+        Resource::Msgqueue => libc::RLIMIT_MSGQUEUE,
+        Resource::Nofile => libc::RLIMIT_NOFILE,
+        Resource::Nproc => libc::RLIMIT_NPROC,
+        Resource::Stack => libc::RLIMIT_STACK,
     }
 }
 

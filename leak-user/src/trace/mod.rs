@@ -24,12 +24,13 @@ mod plan;
 mod progress;
 mod scope;
 mod signals;
+mod start;
 
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::{
     analysis::Wall,
-    kernel::{self, Tracer, monotonic_now},
+    kernel::{self, monotonic_now},
     model::{event_totals::EventTotals, report::Report},
     output::EventOutput,
     proc::Proc,
@@ -92,18 +93,16 @@ pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, 
         record.check()?;
     }
     let mut interrupts = Interrupts::new()?;
-    let mut tracer = Tracer::load(&plan.options())?;
-    if plan.verbose {
-        kernel::forward_logs(&mut tracer)?;
-    }
-    let mut engine = Engine::start(tracer, proc, plan)?;
+    let mut engine = start::start(plan, proc, &mut interrupts).await?;
     let reports = !plan.only_record && events.is_none();
     if let Some(output) = events {
         engine.write_events(output)?;
     }
     let mut child = match plan.command.as_slice() {
         [] => None,
-        command => Some(Child::spawn(command, |pid| engine.learn_command(pid))?),
+        command => Some(Child::spawn(command, &plan.limits, |pid| {
+            engine.learn_command(pid);
+        })?),
     };
     // The command has been started, with a priority of its own.
     kernel::run_before_others();

@@ -6,6 +6,7 @@ use leak_common::KindSet;
 
 use crate::{
     kernel,
+    model::resource_limit::ResourceLimit,
     recording::writer::{self, Trigger},
 };
 
@@ -22,6 +23,8 @@ pub struct Plan {
     pub kinds: KindSet,
     /// Command to start and trace; empty for none.
     pub command: Vec<OsString>,
+    /// Limits that the command is started with.
+    pub limits: Vec<ResourceLimit>,
     /// When to end at the latest; `None` at a signal, or with what was chosen.
     pub duration: Option<Duration>,
     /// Time between the samples that verdicts rest on.

@@ -116,6 +116,74 @@ fn a_run_that_fails_leaves_an_older_report_alone() {
 }
 
 #[test]
+fn an_older_recording_is_not_replaced() {
+    let _turn = beside_others();
+    let directory = TempDir::new().unwrap();
+    let (file, part) = (
+        directory.path().join("web.lkt"),
+        directory.path().join("web-0007.lkt"),
+    );
+    fs::write(&file, "an older recording").unwrap();
+    fs::write(&part, "a part of an older one").unwrap();
+    let path = file.to_str().unwrap();
+    for arguments in [
+        &["record", "-d", "1s", "-o", path][..],
+        &["record", "-d", "1s", "-o", path, "--rotate", "1h"],
+        &["trace", "-d", "1s", "--record", path],
+    ] {
+        assert_refuses(&leaktrace(arguments), 1, "--force");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "an older recording");
+    let own = std::process::id().to_string();
+    let ran = leaktrace(&["record", "-p", &own, "-d", "500ms", "-o", path, "--force"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_ne!(fs::read(&file).unwrap(), b"an older recording");
+}
+
+#[test]
+fn a_report_that_its_place_cannot_hold_is_printed_as_text() {
+    let _turn = beside_others();
+    let ran = run(&mut brief(&["-f", "json", "-o", "/dev/full"]));
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stdout.contains("Nothing was lost"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("/dev/full"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_signal_during_the_start_ends_it_at_once() {
+    let _turn = beside_others();
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("report.json");
+    let mut child = command()
+        .args(["trace", "-f", "json", "-o", file.to_str().unwrap()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Its temporary file shows that it has begun; its first map, that it loads.
+    assert!(eventually(|| !bpf::objects_of(child.id()).is_empty()));
+    signal(child.id() as i32, libc::SIGINT);
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(!says_tracing(&stderr), "{stderr}");
+    let left: Vec<_> = fs::read_dir(directory.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn too_few_descriptors_are_named_before_anything_fails_for_lack_of_them() {
+    let _turn = beside_others();
+    let mut few = Command::new("prlimit");
+    few.args(["--nofile=40:40", "setpriv", "--bounding-set=-sys_resource"])
+        .args(["--inh-caps=-sys_resource"])
+        .arg(binary())
+        .args(["trace", "-d", "1s"]);
+    assert_refuses(&run(&mut few), 1, "may open only 40 files");
+}
+
+#[test]
 fn a_report_is_for_its_owner_alone() {
     let _turn = beside_others();
     let directory = TempDir::new().unwrap();

@@ -55,6 +55,25 @@ fn a_command_that_is_not_there_is_named() {
 }
 
 #[test]
+fn limits_are_those_of_the_command_alone_and_what_runs_into_them_is_told() {
+    let _turn = beside_others();
+    // Without more of it, the command has the limits that leaktrace was started with.
+    let before = shell("ulimit -n; ulimit -Hn").stdout;
+    let ours = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n; ulimit -Hn"])
+        .output()
+        .unwrap();
+    assert_eq!(before, String::from_utf8_lossy(&ours.stdout));
+    let opens = "ulimit -n; for i in 3 4 5 6 7 8 9; do eval \"exec $i</dev/null\" || exit 9; done";
+    let ran = Tracer::run(&["--limit", "nofile=8,core=0"], &["bash", "-c", opens]);
+    assert_eq!(ran.stdout, "8\n", "{}", ran.stderr);
+    let report = ran.report();
+    let failures = &report.failures;
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert!(failures[0].error == "EMFILE", "{failures:?}");
+}
+
+#[test]
 fn a_leak_before_main_of_a_brief_program_is_reported_with_its_stack() {
     let _turn = beside_others();
     let ran = Tracer::run(&[], &[&victim("constructor")]);

@@ -4,7 +4,7 @@ use std::io;
 
 use inferno::flamegraph::{Options, from_lines};
 
-use super::{Format, Writer, folded};
+use super::{Format, Medium, Writer, folded};
 use crate::model::{escape::escape, report::Report};
 
 pub(super) static FORMAT: Format = Format {
@@ -12,6 +12,7 @@ pub(super) static FORMAT: Format = Format {
         help: "A picture of the stacks (SVG), for a browser",
         write: |report, _, out| write(report, out),
     }),
+    medium: Medium::Page,
     ..Format::new("flamegraph")
 };
 

@@ -68,6 +68,9 @@ pub struct Format {
 pub enum Medium {
     /// It is text: it can go to a file, a pipe or a terminal.
     Text,
+    /// It is text that a program shows, such as a browser: on a terminal it is of no use, and goes there only if `-o -`
+    /// says so.
+    Page,
     /// It is binary: it can go to a file or a pipe. A terminal would take some of its bytes for commands.
     Binary,
     /// It is many binary files in a directory, which `-o` must name.

@@ -40,6 +40,7 @@ pub(super) struct Files {
     host: String,
     rotates: bool,
     keep: Option<usize>,
+    force: bool,
     /// Those there are, oldest first.
     made: VecDeque<PathBuf>,
 }
@@ -51,6 +52,7 @@ impl Files {
             host: options.host.clone(),
             rotates: options.rotate.is_some(),
             keep: options.keep.and_then(|keep| usize::try_from(keep).ok()),
+            force: options.force,
             made: VecDeque::new(),
         }
     }
@@ -61,10 +63,33 @@ impl Files {
         if path == Path::new("-") {
             return Ok(());
         }
+        if let Some(older) = self.older(&path) {
+            bail!(
+                "{} exists already: name another file, such as %h-%t.lkt, or replace it with --force",
+                shown(&older)
+            );
+        }
         let directory = directory(&path);
         tempfile::tempfile_in(directory)
             .map(drop)
             .with_context(|| cannot(&path))
+    }
+
+    /// A file with content that this recording would replace.
+    fn older(&self, path: &Path) -> Option<PathBuf> {
+        let has_content = |path: &Path| {
+            std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() > 0)
+        };
+        if self.force {
+            return None;
+        }
+        if !self.rotates {
+            return has_content(path).then(|| path.to_owned());
+        }
+        // Of an older recording any part may be left.
+        let entries = std::fs::read_dir(directory(path)).ok()?;
+        let mut entries = entries.flatten().map(|entry| entry.path());
+        entries.find(|entry| is_part(entry, path) && has_content(entry))
     }
 
     /// The path that the pattern gives at this moment.
@@ -174,6 +199,18 @@ fn numbered(path: &Path, part: u32) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Whether a file has the name of some part of the recording `path`.
+fn is_part(file: &Path, path: &Path) -> bool {
+    let number = |file: &Path| -> Option<u32> {
+        let stem = file.file_stem()?.to_str()?;
+        let digits = stem
+            .strip_prefix(path.file_stem()?.to_str()?)?
+            .strip_prefix('-')?;
+        digits.parse().ok()
+    };
+    number(file).is_some_and(|part| file.file_name() == numbered(path, part).file_name())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,5 +223,25 @@ mod tests {
         );
         assert_eq!(numbered(Path::new("b"), 12345), Path::new("b-12345"));
         assert_eq!(numbered(Path::new("a.b/c"), 0), Path::new("a.b/c-0000"));
+    }
+
+    #[test]
+    fn parts_are_known_by_their_names() {
+        let recording = Path::new("/a/web.lkt");
+        for (name, is) in [
+            ("web-0003.lkt", true),
+            ("web-12345.lkt", true),
+            ("web-3.lkt", false),
+            ("web.lkt", false),
+            ("web-0003.json", false),
+            ("other-0003.lkt", false),
+            ("web-x.lkt", false),
+        ] {
+            assert_eq!(
+                is_part(&Path::new("/a").join(name), recording),
+                is,
+                "{name}"
+            );
+        }
     }
 }

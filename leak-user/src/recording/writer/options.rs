@@ -22,13 +22,15 @@ pub struct Options {
     pub past: Option<u64>,
     /// Command lines are left out.
     pub redact: bool,
+    /// An older recording of that name may be replaced.
+    pub force: bool,
 }
 
 impl Options {
     /// Fails where no file can be made: it is better to know before the trace begins.
     ///
     /// # Errors
-    /// The directory does not exist, or is not writable.
+    /// The directory does not exist, or is not writable; there is an older file of that name, and it may not be replaced.
     pub fn check(&self) -> anyhow::Result<()> {
         Files::new(self).check()
     }

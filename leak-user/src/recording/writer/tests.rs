@@ -23,6 +23,7 @@ fn options(path: &Path) -> Options {
         keep: None,
         past: None,
         redact: false,
+        force: true,
     }
 }
 

@@ -21,7 +21,6 @@ use std::{
     fs::File,
     io,
     sync::{Arc, Condvar, Mutex, PoisonError},
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -108,7 +107,6 @@ impl std::fmt::Display for Figures {
 #[derive(Debug)]
 pub struct Tables {
     shared: Arc<Shared>,
-    workers: Vec<JoinHandle<()>>,
 }
 
 impl Tables {
@@ -125,15 +123,14 @@ impl Tables {
             proc,
         });
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = (0..workers.min(MAX_WORKERS))
-            .map(|_| {
-                let shared = Arc::clone(&shared);
-                std::thread::Builder::new()
-                    .name("leaktrace-tables".to_owned())
-                    .spawn(move || shared.run())
-            })
-            .collect::<Result<_, _>>()?;
-        let tables = Tables { shared, workers };
+        // From here on, dropping it ends the threads there are.
+        let tables = Tables { shared };
+        for _ in 0..workers.min(MAX_WORKERS) {
+            let shared = Arc::clone(&tables.shared);
+            std::thread::Builder::new()
+                .name("leaktrace-tables".to_owned())
+                .spawn(move || shared.run())?;
+        }
         tables.shared.queue(Job {
             source: Source::Vdso,
             key: Some(FileKey::VDSO),
@@ -316,11 +313,8 @@ impl Tables {
 
 impl Drop for Tables {
     fn drop(&mut self) {
+        // A worker ends with the file that it is at. Nobody waits for that: a large file takes a second.
         lock(&self.shared.state).ended = true;
         self.shared.work.notify_all();
-        for worker in self.workers.drain(..) {
-            // It was logged where it panicked.
-            let _ = worker.join();
-        }
     }
 }

@@ -6,6 +6,7 @@ mod health;
 
 use bytes::Bytes;
 use leak_common::ProcessId;
+use tokio::task::spawn_blocking;
 
 use super::{
     Plan, TraceError,
@@ -82,14 +83,24 @@ use parts;
 
 impl Engine {
     /// Attaches everything and takes the baseline.
-    pub(super) fn start(tracer: Tracer, proc: Proc, plan: &Plan) -> Result<Engine, TraceError> {
+    pub(super) async fn start(
+        tracer: Tracer,
+        proc: Proc,
+        plan: &Plan,
+    ) -> Result<Engine, TraceError> {
         let mut tracer = tracer;
         let scope = Scope::of(plan);
         let mut code = Code::start(tracer.take_tables()?, &proc, plan)?;
         for &pid in &plan.pids {
             tracer.add_target(pid, leak_common::config::target::BY_PID)?;
         }
-        let hooks = Hooks::of(tracer.attach()?);
+        // On a thread of its own: the kernel gives the verification up where a signal comes, and it would begin anew.
+        let (mut tracer, hooks) = spawn_blocking(move || -> Result<_, TraceError> {
+            let hooks = Hooks::of(tracer.attach()?);
+            Ok((tracer, hooks))
+        })
+        .await
+        .map_err(|error| TraceError::Other(error.into()))??;
         let started = monotonic_now();
         let started_at = wall_clock();
         let reader = RingReader::start(tracer.take_ring()?, plan.ring_bytes, scope.prompt)?;
@@ -125,7 +136,7 @@ impl Engine {
         if let Some(record) = &plan.record {
             engine.outlet.record(record, &plan.triggers)?;
         }
-        engine.intake.baseline(parts!(engine))?;
+        engine.intake.baseline(parts!(engine)).await?;
         engine.outlet.write_recording();
         Ok(engine)
     }

@@ -15,7 +15,7 @@ use crate::{
 impl Intake {
     /// Reads what every traced process holds. Until that is done, no release
     /// passes in silence: what is listed here and closed meanwhile is told.
-    pub(in crate::trace) fn baseline(&mut self, parts: &mut Parts<'_>) -> anyhow::Result<()> {
+    pub(in crate::trace) async fn baseline(&mut self, parts: &mut Parts<'_>) -> anyhow::Result<()> {
         parts.tracer.set_emit_before(u64::MAX)?;
         let processes = self.proc.processes()?;
         parts.scope.chosen.choose(&processes, parts.tracer)?;
@@ -34,6 +34,8 @@ impl Intake {
                 let baseline = self.read_baseline(stat, parts.scope.kinds);
                 parts.outlet.tell(Input::Baseline(Box::new(baseline)));
                 self.seen_in_proc.insert(stat.id);
+                // A signal may end this at any process: a host may have many, each with much.
+                tokio::task::yield_now().await;
             }
         }
         parts.tracer.set_emit_before(monotonic_now())?;

@@ -14,7 +14,7 @@ mod embed;
 
 use std::io;
 
-use super::{Format, Writer};
+use super::{Format, Medium, Writer};
 use crate::model::report::Report;
 
 /// The page with `{{style}}`, `{{script}}` and `{{report}}` in the places of these.
@@ -44,6 +44,7 @@ pub(super) static FORMAT: Format = Format {
         help: "One self-contained page with charts, for a browser",
         write: |report, _, out| write(report, out),
     }),
+    medium: Medium::Page,
     ..Format::new("html")
 };
 

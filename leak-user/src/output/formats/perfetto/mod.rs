@@ -13,7 +13,7 @@ use std::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Format, Writer, json};
+use super::{Format, Medium, Writer, json};
 use crate::model::{
     report::{Example, Finding, Point, Report},
     time::unix_nanos,
@@ -48,6 +48,7 @@ pub(super) static FORMAT: Format = Format {
         help: "A trace for ui.perfetto.dev: what is outstanding over time",
         write: |report, _, out| write(report, out),
     }),
+    medium: Medium::Page,
     ..Format::new("perfetto")
 };
 
