@@ -154,7 +154,7 @@ fn a_signal_during_the_start_ends_it_at_once() {
     let _turn = beside_others();
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("report.json");
-    let mut child = command()
+    let child = command()
         .args(["trace", "-f", "json", "-o", file.to_str().unwrap()])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
