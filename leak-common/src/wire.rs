@@ -341,6 +341,17 @@ pub struct FailureKey {
     pub reserved: u32,
 }
 
+/// Value of the table of sites, whose key is the site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct SiteCount {
+    /// Acquisitions.
+    pub acquired: u64,
+    /// Of those, how many were released out of the young table: in silence, or, where user space may
+    /// know the resource, with a record that has the time of the acquisition.
+    pub released: u64,
+}
+
 /// Bytes of stack in an [`Unfinished`].
 pub const UNFINISHED_BYTES: usize = 16_384;
 
@@ -463,5 +474,6 @@ const _: () = assert!(size_of::<StackSample>() == 72 + (MAX_FRAMES + 1) * 8 + ST
 const _: () = assert!(size_of::<Unfinished>() == 128 + UNFINISHED_BYTES);
 const _: () = assert!(size_of::<Failed>() == 56);
 const _: () = assert!(size_of::<FailureKey>() == 16);
+const _: () = assert!(size_of::<SiteCount>() == 16);
 const _: () = assert!(size_of::<YoungKey>() == 16);
 const _: () = assert!(size_of::<Young>() == 48);

@@ -23,6 +23,7 @@ mod operations;
 mod probes;
 mod registers;
 mod site;
+mod site_count;
 mod stack;
 mod stack_sample;
 mod task;

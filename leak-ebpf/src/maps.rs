@@ -23,7 +23,7 @@ use leak_common::{
         CHUNK_PAGES, CHUNK_ROWS, FileCode, FileKey, MAX_PYTHON_LAYOUTS, MAX_RULES, Page,
         PythonLayout, Row, Rule,
     },
-    wire::{FailureKey, Young, YoungKey},
+    wire::{FailureKey, SiteCount, Young, YoungKey},
 };
 
 /// Records to user space. Only `emit` writes here.
@@ -34,9 +34,9 @@ pub(crate) static RING: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 #[map]
 pub(crate) static YOUNG: HashMap<YoungKey, Young> = HashMap::with_max_entries(YOUNG_ENTRIES, 0);
 
-/// Acquisitions per site; a site in here has been sent to user space.
+/// Acquisitions and early releases per site; a site in here has been sent to user space.
 #[map]
-pub(crate) static SITES: HashMap<u64, u64> = HashMap::with_max_entries(SITE_ENTRIES, 0);
+pub(crate) static SITES: HashMap<u64, SiteCount> = HashMap::with_max_entries(SITE_ENTRIES, 0);
 
 /// Processes selected by a filter: tgid to `config::target` bits.
 #[map]

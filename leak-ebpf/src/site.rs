@@ -1,6 +1,6 @@
 //! Sites: a stack of one process that acquires one kind of resource.
 //!
-//! Each acquisition is counted at its site. The first one sends the site to user space, with its
+//! Each acquisition is counted at its site (`site_count`). The first one sends the site to user space, with its
 //! frames; later records name it by 8 bytes. How a stack is walked is for `stack`.
 
 use leak_common::{
@@ -8,16 +8,16 @@ use leak_common::{
     config::flags,
     identity,
     limits::BUSY_SITE,
-    wire::{Interpreted, RecordType, Site, StackEnd},
+    wire::{Interpreted, RecordType, Site, SiteCount, StackEnd},
 };
 
 use crate::{
     config::has,
     count::{count_at, current, lost},
     emit::{emit_followed, head},
-    entries::Words,
     maps::SITES,
     registers::Registers,
+    site_count::Counts,
     stack::{self, Scratch, Slot, Stack, Walks},
     stack_sample, unfinished,
     verifier::global,
@@ -88,13 +88,17 @@ fn visit_taken(slot: u64, process: u64, kind: u64, amount: u64) -> u64 {
         hash, end, frames, ..
     } = scratch.stack;
     let site = identity::site(hash, kind as u32);
-    if let Some(total) = SITES.word(site) {
-        total.add(amount);
+    if let Some(counts) = Counts::of(site) {
+        counts.acquired.add(amount);
         // Any recent count will do.
-        let busy = total.get() >= BUSY_SITE;
+        let busy = counts.acquired.get() >= BUSY_SITE;
         return site & !1 | u64::from(busy);
     }
-    if SITES.insert(site, amount, 0).is_err() {
+    let count = SiteCount {
+        acquired: amount,
+        released: 0,
+    };
+    if SITES.insert(site, count, 0).is_err() {
         lost(Counter::SitesFull, process);
         return 0;
     }

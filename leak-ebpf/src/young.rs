@@ -17,6 +17,7 @@ use crate::{
     emit,
     entries::{Entries, Word, Words},
     maps::{EMIT_BEFORE, YOUNG},
+    site_count,
     task::Task,
     verifier::global,
 };
@@ -183,6 +184,7 @@ pub(crate) fn take(process: ProcessId, handle: Handle) -> Found {
     let Young {
         time: since,
         process: acquirer,
+        site,
         flags,
         ..
     } = unsafe { *entry };
@@ -199,6 +201,9 @@ pub(crate) fn take(process: ProcessId, handle: Handle) -> Found {
         move_out(entry, since);
     } else {
         let _ = YOUNG.remove(key);
+    }
+    if site != 0 {
+        site_count::released(site);
     }
     if is_silent(since) {
         count(Counter::DiedYoung);

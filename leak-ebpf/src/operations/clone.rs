@@ -18,7 +18,7 @@ use crate::{
     maps::YOUNG,
     memory::user,
     site::{self, Taken},
-    young,
+    site_count, young,
 };
 
 /// `CLONE_PIDFD`, include/uapi/linux/sched.h.
@@ -131,5 +131,8 @@ pub(crate) fn returned(call: Call, taken: Taken) {
             ..Young::new(call.process, site, kind, 0, 0)
         };
         emit::acquired(key.handle, &young);
+    } else {
+        // Its release did not know the site yet.
+        site_count::released(site);
     }
 }

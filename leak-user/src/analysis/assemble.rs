@@ -171,6 +171,8 @@ impl Assembly<'_> {
             comm: self.analysis.comm(process),
             acquired: judged.acquired,
             released: judged.released,
+            young: judged.young,
+            unaccounted: judged.unaccounted,
             outstanding: judged.outstanding,
             bytes: judged.bytes,
             growth_per_second: judged.growth_per_second,

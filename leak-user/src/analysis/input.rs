@@ -8,7 +8,7 @@ use super::FirstFailure;
 use crate::{
     event::{Event, Failed, Notice, row::EventRow},
     judge::{Observation, SavedJudge},
-    ledger::{BaselineProcess, SavedLedger, Shown},
+    ledger::{BaselineProcess, SavedLedger, Shown, SiteCounts},
     model::{
         facts::{Description, Facts},
         report::{Frame, Health, Holder, Host, Limit, SharedLimit},
@@ -116,8 +116,8 @@ pub enum Input {
     Lost(Option<ProcessId>),
     /// All that was acquired until then has been told.
     Horizon(Nanos),
-    /// The kernel's count of all acquisitions at a site.
-    Counted { site: SiteId, total: u64 },
+    /// What the kernel counts at a site.
+    Counted { site: SiteId, counts: SiteCounts },
     /// An interval ends: what is outstanding now is noted.
     Sample(Nanos),
     /// Name, program and place of a process; the latest counts.

@@ -111,7 +111,7 @@ impl Analysis {
             Input::Gone(process) => self.ledger.forget(*process),
             Input::Lost(process) => self.ledger.lost(*process),
             Input::Horizon(time) => self.ledger.horizon(*time),
-            Input::Counted { site, total } => self.ledger.site_acquired(*site, *total),
+            Input::Counted { site, counts } => self.ledger.site_counted(*site, *counts),
             Input::Sample(time) => self.sample(*time),
             Input::Facts(process, facts) => self.knowledge.facts(*process, facts, self.latest),
             Input::Stack { site, frames } => self.knowledge.stack(*site, frames, self.latest),

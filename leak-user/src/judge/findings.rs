@@ -12,7 +12,7 @@ use super::evidence::{
 use super::judged::order;
 use super::rules::{Gathered, Subject};
 use super::{Judge, Judged, confidence};
-use crate::ledger::{Ledger, Resource, SiteKey};
+use crate::ledger::{Balance, Ledger, Resource, SiteKey};
 use crate::model::report::Verdict;
 use crate::model::time::{Nanos, seconds};
 
@@ -63,9 +63,11 @@ fn judge(round: &Round<'_>, rules: &Gathered, key: SiteKey) -> Option<Judged> {
         kind: figures.kind,
         verdict: opinion.verdict,
         confidence: confidence::of(&opinion, round.trust(figures.process), is_known),
-        acquired: figures.acquired,
-        released: figures.released,
-        outstanding: figures.outstanding,
+        acquired: figures.balance.acquired,
+        released: figures.balance.released,
+        young: figures.balance.young,
+        outstanding: figures.balance.outstanding,
+        unaccounted: figures.balance.unaccounted,
         bytes: figures.bytes,
         growth_per_second: opinion.growth_per_second,
         oldest_age: seconds(end.saturating_sub(oldest.unwrap_or(end))),
@@ -84,9 +86,7 @@ fn judge(round: &Round<'_>, rules: &Gathered, key: SiteKey) -> Option<Judged> {
 struct Figures {
     process: ProcessId,
     kind: Kind,
-    acquired: u64,
-    released: u64,
-    outstanding: u64,
+    balance: Balance,
     bytes: u64,
     /// Examples, where no rule has better ones.
     shown: Vec<Resource>,
@@ -98,17 +98,15 @@ impl Figures {
     fn of_known(site: &Site<'_>, known: &Known<'_>) -> Figures {
         let record = known.record;
         let held = site.held();
-        let (outstanding, bytes, shown) = match (held, known.detail) {
-            (Some(held), _) => (held.count, held.bytes, held.examples()),
-            (None, Some(detail)) => (record.outstanding, record.bytes, detail.samples.clone()),
-            (None, None) => (record.outstanding, record.bytes, Vec::new()),
+        let (bytes, shown) = match (held, known.detail) {
+            (Some(held), _) => (held.bytes, held.examples()),
+            (None, Some(detail)) => (record.bytes, detail.samples.clone()),
+            (None, None) => (record.bytes, Vec::new()),
         };
         Figures {
             process: record.process,
             kind: record.kind,
-            acquired: record.acquired(),
-            released: record.released(),
-            outstanding,
+            balance: known.balance,
             bytes,
             shown,
             history: known.series.map_or_else(Vec::new, Series::history),
@@ -120,9 +118,10 @@ impl Figures {
         Figures {
             process: subject.process,
             kind: subject.kind,
-            acquired: 0,
-            released: 0,
-            outstanding: subject.outstanding,
+            balance: Balance {
+                outstanding: subject.outstanding,
+                ..Balance::default()
+            },
             bytes: 0,
             shown: Vec::new(),
             history: Vec::new(),

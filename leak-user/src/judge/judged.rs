@@ -19,8 +19,12 @@ pub struct Judged {
     /// All acquisitions here, those that died young included.
     pub acquired: u64,
     pub released: u64,
+    /// Younger than the nursery's age.
+    pub young: u64,
     /// Outstanding and old, or held at exit.
     pub outstanding: u64,
+    /// Neither released nor young nor outstanding, as far as is known: records were lost.
+    pub unaccounted: u64,
     pub bytes: u64,
     /// Resources a second; watches a second where the rule that decided counts watches;
     /// 0 where nothing grows.

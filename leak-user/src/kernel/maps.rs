@@ -9,7 +9,7 @@ use aya::{
 };
 use leak_common::{
     Counter, Kind, ProcessId,
-    wire::{FailureKey, Young, YoungKey, acquired},
+    wire::{FailureKey, SiteCount, Young, YoungKey, acquired},
 };
 
 use super::{LoadError, Tracer, sys};
@@ -56,6 +56,12 @@ unsafe impl aya::Pod for PodProcessId {}
 struct PodFailureKey(FailureKey);
 // SAFETY: integers without padding (its size is asserted beside the type).
 unsafe impl aya::Pod for PodFailureKey {}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct PodSiteCount(SiteCount);
+// SAFETY: two words.
+unsafe impl aya::Pod for PodSiteCount {}
 
 impl Tracer {
     fn map(&self, name: &str) -> &Map {
@@ -153,15 +159,16 @@ impl Tracer {
         Ok(())
     }
 
-    /// How often each site has acquired, counted by the kernel side.
+    /// How often each site has acquired, and how much of that was released out of the young table,
+    /// counted by the kernel side.
     ///
     /// # Errors
     /// The kernel refused the read.
-    pub fn site_totals(&self) -> anyhow::Result<Vec<(SiteId, u64)>> {
+    pub fn site_totals(&self) -> anyhow::Result<Vec<(SiteId, SiteCount)>> {
         let mut totals = Vec::new();
         sys::read_map(
             self.hash_map_data("SITES").fd().as_fd(),
-            |site: u64, total: u64| {
+            |site: u64, total: SiteCount| {
                 totals.push((SiteId(site), total));
             },
         )
@@ -204,7 +211,7 @@ impl Tracer {
 
     /// Forgets a site: its next acquisition sends it again.
     pub fn forget_site(&mut self, site: SiteId) {
-        if let Ok(mut sites) = HashMap::<_, u64, u64>::try_from(self.map_mut("SITES")) {
+        if let Ok(mut sites) = HashMap::<_, u64, PodSiteCount>::try_from(self.map_mut("SITES")) {
             // It may be gone already.
             let _ = sites.remove(&site.0);
         }

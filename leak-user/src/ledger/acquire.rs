@@ -223,7 +223,7 @@ impl Ledger {
                 process.threads.insert(handle, entry);
             }
             Fate::Held(exit) => books.hold(handle, &entry, exit),
-            Fate::Gone => books.totals.ended_before_promotion += 1,
+            Fate::Gone => books.promoted_late(&entry),
         }
     }
 
@@ -263,6 +263,8 @@ impl Ledger {
             // The child has another parent now.
             if keep {
                 books.hold(handle, &entry, exit);
+            } else {
+                books.promoted_late(&entry);
             }
             return;
         }

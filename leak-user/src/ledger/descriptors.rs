@@ -125,7 +125,7 @@ impl Slots {
         }
         books.promoted(&entry);
         match relation {
-            Some(Relation::Later) => return,
+            Some(Relation::Later) => return books.promoted_late(&entry),
             Some(Relation::Found) if fate == Fate::Outstanding => {
                 if self.get(slot).is_some_and(|e| e.origin == Origin::Adopted) {
                     books.totals.adopted = books.totals.adopted.saturating_sub(1);
@@ -141,7 +141,7 @@ impl Slots {
         match fate {
             Fate::Outstanding => self.insert(books, slot, entry),
             Fate::Held(exit) => books.hold(Handle::new(self.class, slot), &entry, exit),
-            Fate::Gone => books.totals.ended_before_promotion += 1,
+            Fate::Gone => books.promoted_late(&entry),
         }
     }
 
@@ -176,7 +176,8 @@ impl Slots {
         if !entry.ends_by(time, acquired) {
             return false;
         }
-        self.take_out(books, slot, &entry, Outcome::Released);
+        let outcome = Outcome::of_release(entry.acquired, acquired);
+        self.take_out(books, slot, &entry, outcome);
         true
     }
 

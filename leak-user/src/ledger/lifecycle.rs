@@ -35,6 +35,7 @@ impl Ledger {
             Some((needs_reconcile, lossy, uncertain)) => {
                 child.needs_reconcile = needs_reconcile;
                 child.lossy = lossy;
+                child.lost_any = lossy;
                 child.uncertain = uncertain;
             }
             None => child.doubt(forked.time),

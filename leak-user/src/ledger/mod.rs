@@ -36,7 +36,7 @@ pub use lifetimes::Lifetimes;
 pub use process::Comm;
 pub use query::{Holding, Inherited, ProcessView, Zombie};
 pub use reconcile::{BaselineProcess, Reconciled, Shown};
-pub use sites::{Held, Resource, SiteKey, SiteRecord};
+pub use sites::{Balance, Held, Resource, SiteCounts, SiteKey, SiteRecord};
 pub use state::SavedLedger;
 
 use crate::model::hash::Map;
@@ -172,10 +172,10 @@ impl Ledger {
         }
     }
 
-    /// Takes the kernel's count of all acquisitions at a site, those that died young
-    /// included. A count that is lower than the last one started again from 0.
-    pub fn site_acquired(&mut self, site: SiteId, total: u64) {
-        self.sites.counted(site, total);
+    /// Takes the kernel's counts at a site. A number of acquisitions that is lower than the last one
+    /// started again from 0, with the other counts.
+    pub fn site_counted(&mut self, site: SiteId, counts: SiteCounts) {
+        self.sites.counted(site, counts);
     }
 
     /// Learns that everything acquired at or before `time` has been promoted:
@@ -200,6 +200,7 @@ impl Ledger {
         let mark = |process: &mut Process| {
             process.doubt(latest);
             process.lossy = true;
+            process.lost_any = true;
         };
         match process {
             Some(id) => self.processes.get_mut(&id).into_iter().for_each(mark),

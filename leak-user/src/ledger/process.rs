@@ -58,6 +58,8 @@ pub(super) struct Process {
     pub(super) sites: Vec<SiteKey>,
     pub(super) needs_reconcile: bool,
     pub(super) lossy: bool,
+    /// Events of it were lost at some time, whatever came after.
+    pub(super) lost_any: bool,
     /// Acquisitions up to this time are not certain until reconciled after it.
     pub(super) uncertain: Nanos,
     pub(super) uncovered: BTreeSet<Uncovered>,
@@ -84,6 +86,7 @@ impl Process {
             sites: Vec::new(),
             needs_reconcile: false,
             lossy: false,
+            lost_any: false,
             uncertain: 0,
             uncovered: BTreeSet::new(),
         }

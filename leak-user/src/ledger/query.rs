@@ -35,6 +35,8 @@ pub struct ProcessView {
     pub uncertain: Nanos,
     /// Events of it were lost, and it was not reconciled since.
     pub lossy: bool,
+    /// Events of it were lost at some time.
+    pub lost_any: bool,
     pub uncovered: BTreeSet<Uncovered>,
     /// Outstanding and not from before the trace. For an exited process: what it
     /// held at its exit, if that is kept, and segments it left.
@@ -181,6 +183,7 @@ impl Ledger {
             needs_reconcile: process.needs_reconcile,
             uncertain: process.uncertain,
             lossy: process.lossy,
+            lost_any: process.lost_any,
             uncovered: process.uncovered.clone(),
             outstanding,
             inherited,

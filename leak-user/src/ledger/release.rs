@@ -24,15 +24,17 @@ impl Ledger {
         match released.handle.class() {
             Some(Class::Descriptor) => self.released_descriptor(released, value),
             Some(Class::Heap) => self.released_block(released, value),
-            Some(Class::Mapping) => self.detached(released.process, released.time, value),
+            Some(Class::Mapping) => {
+                self.detached(released.process, (released.time, released.acquired), value);
+            }
             Some(Class::Thread) => self.released_thread(released),
             Some(Class::Process | Class::Shm) => {
-                let ends = self
-                    .loose
-                    .get(&released.handle)
-                    .is_some_and(|loose| loose.entry.ends_by(released.time, released.acquired));
-                if ends {
-                    self.end_loose(released.handle, Outcome::Released);
+                let Some(loose) = self.loose.get(&released.handle) else {
+                    return;
+                };
+                if loose.entry.ends_by(released.time, released.acquired) {
+                    let outcome = Outcome::of_release(loose.entry.acquired, released.acquired);
+                    self.end_loose(released.handle, outcome);
                 }
             }
             None => {}
@@ -93,7 +95,8 @@ impl Ledger {
             return;
         };
         let handle = released.handle;
-        books.leave(&mut process.tally, handle, &entry, Outcome::Released);
+        let outcome = Outcome::of_release(entry.acquired, released.acquired);
+        books.leave(&mut process.tally, handle, &entry, outcome);
         if keep {
             let ended = &mut process.ended_threads;
             ended.retain(|&(time, ..)| time.saturating_add(ENDING) >= released.time);
@@ -132,7 +135,7 @@ impl Ledger {
         }
         match released.class {
             Class::Descriptor => self.released_descriptors(released),
-            Class::Mapping if released.attachment => self.detached(process, time, first),
+            Class::Mapping if released.attachment => self.detached(process, (time, None), first),
             Class::Mapping => self.unmapped(process, time, first, last),
             Class::Shm | Class::Heap | Class::Thread | Class::Process => {}
         }
@@ -179,12 +182,14 @@ impl Ledger {
         self.log_memory(id, time, Change::Released { first, last });
     }
 
-    fn detached(&mut self, process: ProcessId, time: Nanos, first: u64) {
+    /// `when`: the time, and when what is released was acquired, if the young table held it.
+    fn detached(&mut self, process: ProcessId, when: (Nanos, Option<Nanos>), first: u64) {
+        let time = when.0;
         let Some(id) = self.processes.get(&process).map(|p| p.memory_at(time)) else {
             return;
         };
         if let Some((memory, mut books)) = self.memory_books(id) {
-            memory.regions.detach(&mut books, first, time);
+            memory.regions.detach(&mut books, first, when);
         }
         self.log_memory(id, time, Change::Detached { first });
     }

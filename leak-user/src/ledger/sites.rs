@@ -127,9 +127,40 @@ pub struct SiteRecord {
     pub lifetimes: Lifetimes,
     /// What the process held at its exit.
     pub held: Option<Box<Held>>,
-    /// The kernel's count, and what it was when it last began anew.
-    counted: u64,
-    counted_before: u64,
+    /// Promoted acquisitions that had ended by then.
+    pub(super) promoted_late: u64,
+    /// Of `old_released`, those that the kernel counts as well: the release found them in the young
+    /// table, although they were old.
+    pub(super) counted_twice: u64,
+    /// The kernel's counts, and what they were when they last began anew.
+    pub(super) counted: SiteCounts,
+    pub(super) counted_before: SiteCounts,
+}
+
+/// What the kernel counts at a site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SiteCounts {
+    /// Acquisitions.
+    pub acquired: u64,
+    /// Of those, releases out of the young table; `None` in recordings by versions that did not
+    /// count them.
+    pub released: Option<u64>,
+    /// What was in the young table when this was read.
+    pub young: u64,
+}
+
+/// Where everything is that a site has acquired: the parts add up to `acquired`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    pub acquired: u64,
+    /// Seen to be released, young or old.
+    pub released: u64,
+    /// Younger than the nursery's age: what becomes of it is not known yet.
+    pub young: u64,
+    /// Outstanding and old, or held at exit.
+    pub outstanding: u64,
+    /// Neither of these: records of it were lost.
+    pub unaccounted: u64,
 }
 
 impl SiteRecord {
@@ -148,40 +179,53 @@ impl SiteRecord {
             bytes: 0,
             lifetimes: Lifetimes::default(),
             held: None,
-            counted: 0,
-            counted_before: 0,
+            promoted_late: 0,
+            counted_twice: 0,
+            counted: SiteCounts::default(),
+            counted_before: SiteCounts::default(),
         }
     }
 
-    /// The kernel's count, and what it was when it last began anew.
-    pub(super) fn counts(&self) -> (u64, u64) {
-        (self.counted, self.counted_before)
-    }
-
-    pub(super) fn set_counts(&mut self, counted: u64, before: u64) {
-        self.counted = counted;
-        self.counted_before = before;
-    }
-
-    /// The kernel's last count of all acquisitions here.
+    /// The kernel's last counts.
     #[must_use]
-    pub fn counted(&self) -> u64 {
+    pub fn counted(&self) -> SiteCounts {
         self.counted
     }
 
-    /// All acquisitions here, those that died young included.
+    /// Where everything is that was acquired here. `lossy`: records of the process were lost at some
+    /// time. Where none were, whatever is neither released nor outstanding is on its way from the
+    /// kernel, or was acquired while the young table was read, and so is young.
     #[must_use]
-    pub fn acquired(&self) -> u64 {
-        let counted = self.counted.saturating_add(self.counted_before);
-        counted.max(self.promoted).max(self.outstanding)
-    }
-
-    /// All acquisitions here less what is outstanding or was held at exit.
-    #[must_use]
-    pub fn released(&self) -> u64 {
-        self.acquired()
-            .saturating_sub(self.outstanding)
-            .saturating_sub(self.held.as_ref().map_or(0, |held| held.count))
+    pub fn balance(&self, lossy: bool) -> Balance {
+        let kernel = self
+            .counted
+            .acquired
+            .saturating_add(self.counted_before.acquired);
+        let outstanding = self
+            .outstanding
+            .saturating_add(self.held.as_ref().map_or(0, |held| held.count));
+        let told = (self.old_released.saturating_add(self.promoted_late))
+            .saturating_sub(self.counted_twice);
+        let early = match self.counted.released {
+            Some(early) => early.saturating_add(self.counted_before.released.unwrap_or(0)),
+            // Older recordings: what was never promoted is taken to be released.
+            None => kernel.saturating_sub(self.promoted),
+        };
+        let released = told.saturating_add(early);
+        let known = released.saturating_add(outstanding);
+        let rest = kernel.saturating_sub(known);
+        let young = if lossy {
+            self.counted.young.min(rest)
+        } else {
+            rest
+        };
+        Balance {
+            acquired: kernel.max(known),
+            released,
+            young,
+            outstanding,
+            unaccounted: rest - young,
+        }
     }
 
     /// The share of old resources that were released, 0 to 1.
@@ -197,11 +241,25 @@ impl SiteRecord {
     }
 }
 
+impl Outcome {
+    /// A release of what was acquired at a time, where the kernel says when it was that it found in
+    /// the young table.
+    pub(super) fn of_release(entry: Nanos, young: Option<Nanos>) -> Outcome {
+        if young == Some(entry) {
+            Outcome::Counted
+        } else {
+            Outcome::Released
+        }
+    }
+}
+
 /// How an entry's time in the ledger ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It was released.
     Released,
+    /// The same, and the kernel has counted that.
+    Counted,
     /// Its holder exited at this time, and that is to be remembered.
     Held(Nanos),
     /// It was known as something else.
@@ -282,13 +340,16 @@ impl Sites {
         }
     }
 
-    /// Takes the kernel's count of a site's acquisitions.
-    pub(super) fn counted(&mut self, site: SiteId, total: u64) {
+    /// Takes the kernel's counts at a site.
+    pub(super) fn counted(&mut self, site: SiteId, counts: SiteCounts) {
         if let Some(record) = self.records.get_mut(&SiteKey::Site(site)) {
-            if total < record.counted {
-                record.counted_before = record.counted_before.saturating_add(record.counted);
+            let (last, before) = (record.counted, &mut record.counted_before);
+            if counts.acquired < last.acquired {
+                before.acquired = before.acquired.saturating_add(last.acquired);
+                let released = before.released.unwrap_or(0);
+                before.released = Some(released.saturating_add(last.released.unwrap_or(0)));
             }
-            record.counted = total;
+            record.counted = counts;
         }
     }
 }
@@ -341,8 +402,9 @@ impl Books<'_> {
             if entry.origin == Origin::Adopted {
                 record.adopted = record.adopted.saturating_sub(1);
             }
-            if outcome == Outcome::Released {
+            if matches!(outcome, Outcome::Released | Outcome::Counted) {
                 record.old_released += 1;
+                record.counted_twice += u64::from(outcome == Outcome::Counted);
                 if !entry.was_found() {
                     record.lifetimes.add(lifetime);
                 }
@@ -372,6 +434,16 @@ impl Books<'_> {
         };
         if let Some(record) = self.record(entry) {
             record.held.get_or_insert_default().add(exit, sample);
+        }
+    }
+
+    /// A promoted acquisition had ended already.
+    pub(super) fn promoted_late(&mut self, entry: &Entry) {
+        self.totals.ended_before_promotion += 1;
+        if entry.origin == Origin::Traced
+            && let Some(record) = self.record(entry)
+        {
+            record.promoted_late += 1;
         }
     }
 

@@ -208,9 +208,17 @@ pub struct Finding {
     pub start_time: u64,
     pub comm: String,
     /// Counted from this site during the trace.
+    /// It is the sum of the four numbers that follow.
     pub acquired: u64,
+    /// Seen to be released.
     pub released: u64,
+    /// Acquired less than the nursery's age ago: not outstanding yet.
+    #[serde(default)]
+    pub young: u64,
     pub outstanding: u64,
+    /// Neither of these, as far as is known: records of it were lost.
+    #[serde(default)]
+    pub unaccounted: u64,
     /// Of what is outstanding, where the kind has a size, else 0.
     pub bytes: u64,
     pub growth_per_second: f64,

@@ -16,6 +16,8 @@ pub(in crate::judge) struct Account<'a> {
     pub(in crate::judge) outstanding: u64,
     /// Releases of what had outlived the nursery.
     pub(in crate::judge) old_released: u64,
+    /// All releases, young ones included.
+    pub(in crate::judge) released: u64,
     /// Found in `/proc` only: their times are not known.
     pub(in crate::judge) adopted: u64,
     /// The first acquisition, or the window's start if that is later.

@@ -35,6 +35,7 @@ pub(in crate::judge) struct Round<'a> {
 #[derive(Clone, Copy)]
 struct Process {
     trust: Trust,
+    lost_any: bool,
     preexisting: Counts,
     executed: Option<Nanos>,
 }
@@ -94,6 +95,7 @@ impl<'a> Round<'a> {
         let process = self.process(record.process);
         Some(Known {
             record,
+            balance: record.balance(process.lost_any),
             detail: self.details.get(&key),
             series: self.series.get(&key),
             totals: self.totals.get(&(record.process, record.kind)),
@@ -109,6 +111,7 @@ impl<'a> Round<'a> {
             let view = self.ledger.process(id);
             Process {
                 trust: Trust::of(view.as_ref()),
+                lost_any: view.as_ref().is_some_and(|view| view.lost_any),
                 preexisting: view.as_ref().map_or(Counts::default(), |v| v.preexisting),
                 executed: view.as_ref().and_then(|view| view.executed),
             }

@@ -17,7 +17,9 @@ struct Point {
 /// What a series did since a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::judge) struct Change {
-    /// From the point that is compared with to the last one.
+    /// When the point was that is compared with.
+    pub(in crate::judge) from: Nanos,
+    /// From that point to the last one.
     pub(in crate::judge) time: Nanos,
     /// How much the last point is above it.
     pub(in crate::judge) by: f64,
@@ -128,6 +130,7 @@ impl Series {
             .collect();
         steps.sort_unstable();
         Some(Change {
+            from: first.time,
             time: last.time.saturating_sub(first.time),
             by: last.most as f64 - first.most as f64,
             noise: 2.0 * *steps.get(steps.len() / 2)? as f64,

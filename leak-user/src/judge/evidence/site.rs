@@ -3,7 +3,7 @@
 use super::account::Account;
 use super::series::Series;
 use crate::judge::Config;
-use crate::ledger::{Held, SiteDetail, SiteKey, SiteRecord};
+use crate::ledger::{Balance, Held, SiteDetail, SiteKey, SiteRecord};
 use crate::model::time::Nanos;
 
 /// A site at a time.
@@ -22,6 +22,8 @@ pub(in crate::judge) struct Site<'a> {
 /// What the ledger knows of a site and its process.
 pub(in crate::judge) struct Known<'a> {
     pub(in crate::judge) record: &'a SiteRecord,
+    /// Where everything is that it has acquired.
+    pub(in crate::judge) balance: Balance,
     /// `None` where nothing is outstanding.
     pub(in crate::judge) detail: Option<&'a SiteDetail>,
     /// What was outstanding here over time.
@@ -66,6 +68,7 @@ impl Site<'_> {
             lifetimes: record.lifetimes,
             outstanding: record.outstanding,
             old_released: record.old_released,
+            released: known.balance.released,
             adopted: record.adopted,
             start: self.start,
             now: self.now.min(until.unwrap_or(self.now)),

@@ -93,7 +93,7 @@ pub(super) fn judge(config: &Config, account: &Account<'_>) -> Opinion {
             false => best,
         });
     match best {
-        Some(trial) => trial.opinion(account, age),
+        Some(trial) => trial.opinion(config, account, age),
         None => account.too_soon(),
     }
 }
@@ -186,6 +186,28 @@ impl Account<'_> {
         change.by + change.noise >= 0.5 * expected
     }
 
+    /// How the process can hold hardly more of the kind although this was acquired; `None` where
+    /// too little was acquired since for others to have been released.
+    fn released_meanwhile(&self, config: &Config, pattern: &Pattern) -> Option<String> {
+        let from = pattern.start.saturating_add(config.lag());
+        let change = self.totals?.change(from, self.series_end)?;
+        // What was young at the point that is compared with is not counted there.
+        let young = change.from.saturating_sub(config.nursery);
+        let known = self.times.partition_point(|&time| time <= young);
+        // Where a time stands for several, one of them may be of before.
+        let times = (self.times.len() - known).saturating_sub(usize::from(self.weight > 1.0));
+        let acquired = (times as f64 * self.weight).floor();
+        match change.by {
+            by if by >= acquired => None,
+            by if by <= 0.0 => Some(
+                "as many were released meanwhile: the process holds no more than before".to_owned(),
+            ),
+            by => Some(format!(
+                "others were released meanwhile: the process holds only {by} more than before"
+            )),
+        }
+    }
+
     fn turnover(&self) -> Opinion {
         let mut evidence = vec![self.balance()];
         evidence.push("they are released at every age they reach".to_owned());
@@ -212,8 +234,9 @@ impl Account<'_> {
         }
         let all = old + gone;
         let over = seconds(self.now.saturating_sub(self.start));
-        match gone {
-            0 => format!("{all} acquired over {over:.1} s and none released"),
+        match (gone, self.released) {
+            (0, 0) => format!("{all} acquired over {over:.1} s and none released"),
+            (0, _) => format!("{all} outlived the nursery over {over:.1} s, none of them released"),
             _ => {
                 format!("{all} that outlived the nursery over {over:.1} s, {gone} of them released")
             }
@@ -236,7 +259,7 @@ impl Account<'_> {
 }
 
 impl Trial {
-    fn opinion(&self, of: &Account<'_>, age: Nanos) -> Opinion {
+    fn opinion(&self, config: &Config, of: &Account<'_>, age: Nanos) -> Opinion {
         let mut opinion = of.steady(vec![of.balance()]);
         opinion.verdict = self.verdict;
         opinion.strength = self.strength;
@@ -247,18 +270,18 @@ impl Trial {
         if of.old_released > 0 && self.verdict != Verdict::Steady {
             opinion.evidence.push(self.released_sooner(of, age));
         }
-        opinion.evidence.push(self.spread());
+        opinion.evidence.push(self.spread(of, age));
         if self.past == Past::Persistent && self.verdict != Verdict::Steady {
             opinion.evidence.push(format!(
-                "{} were there before the trace: as many as this pace makes since the process began",
+                "{} were there before the trace: no less than half of what this pace makes since the \
+                 process began",
                 of.preexisting
             ));
         }
         if !self.net && self.pattern.grows() {
-            opinion.evidence.push(
-                "as many were released elsewhere in the process: it holds no more than before"
-                    .to_owned(),
-            );
+            opinion
+                .evidence
+                .extend(of.released_meanwhile(config, &self.pattern));
         }
         if self.verdict == Verdict::Suspect {
             opinion.waits_for = Some(self.waits_for());
@@ -267,21 +290,37 @@ impl Trial {
     }
 
     fn released_sooner(&self, of: &Account<'_>, age: Nanos) -> String {
-        let most = of.lifetimes.most_ended_by().map_or(0.0, seconds);
+        let most = of.lifetimes.most_ended_by().unwrap_or(0);
+        let how_many = match of.lifetimes.released_after(most) {
+            0 => "is released",
+            _ => "is nearly all released",
+        };
+        let most = seconds(most);
         format!(
-            "what it releases is released within {most:.1} s; {:.0} have been held for longer than {:.1} s",
+            "what it releases {how_many} within {most:.1} s; {:.0} have been held for longer than {:.1} s",
             self.pattern.number,
             seconds(age)
         )
     }
 
-    fn spread(&self) -> String {
+    fn spread(&self, of: &Account<'_>, age: Nanos) -> String {
         let Pattern { counts, .. } = self.pattern;
         let span = seconds(self.pattern.span());
+        let counted: u64 = counts.iter().sum();
         match self.pattern.filled() {
-            0 => "none was acquired lately".to_owned(),
-            1 if counts[0] > 0 => format!(
+            0 => format!("none has been held for longer than {:.1} s", seconds(age)),
+            // Few times of many are kept: each stands for several.
+            _ if of.weight > 1.0 => format!(
+                "outstanding by the quarter of {span:.1} s they were acquired in, about: {}",
+                list(&counts.map(|count| (count as f64 * of.weight).round() as u64))
+            ),
+            1 if counts[0] > 0 && counted == of.times.len() as u64 => format!(
                 "all outstanding were acquired in the first {:.1} s, none since",
+                span / 4.0
+            ),
+            1 if counts[0] > 0 => format!(
+                "those held for longer than {:.1} s were acquired in the first {:.1} s",
+                seconds(age),
                 span / 4.0
             ),
             _ => format!(

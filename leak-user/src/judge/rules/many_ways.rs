@@ -117,16 +117,20 @@ fn judge(round: &Round<'_>, meeting: WaysMeet, ways: &[SiteKey]) -> Option<Opini
     let mut times: Vec<Nanos> = Vec::new();
     let mut lifetimes = Lifetimes::default();
     let (mut outstanding, mut old_released, mut adopted, mut timed) = (0, 0, 0, 0);
+    let mut released = 0;
     let mut start = account.start;
     for key in ways {
-        let (Some(record), Some(detail)) = (round.ledger.site(*key), round.details.get(key)) else {
+        let site = round.site(*key);
+        let (Some(known), Some(detail)) = (site.known, round.details.get(key)) else {
             continue;
         };
+        let record = known.record;
         times.extend_from_slice(&detail.times);
         timed += detail.count.saturating_sub(record.adopted);
         lifetimes.merge(&record.lifetimes);
         outstanding += record.outstanding;
         old_released += record.old_released;
+        released += known.balance.released;
         adopted += record.adopted;
         start = start.min(record.first_seen);
     }
@@ -141,6 +145,7 @@ fn judge(round: &Round<'_>, meeting: WaysMeet, ways: &[SiteKey]) -> Option<Opini
         lifetimes,
         outstanding,
         old_released,
+        released,
         adopted,
         start: start.max(account.window_start),
         series: None,

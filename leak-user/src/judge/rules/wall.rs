@@ -73,7 +73,7 @@ impl Rule for Wall {
             *opinion = then;
             opinion.rule = Wall::name();
             opinion.evidence.push(format!(
-                "it went on until the kernel refused more: {} {:.1} s ago, when {} were held here",
+                "it went on until the kernel refused more: {} {:.1} s ago; {} of what is held now were held then",
                 refused.error.name(),
                 seconds(site.now.saturating_sub(refused.time)),
                 before.outstanding

@@ -222,7 +222,7 @@ fn a_loss_lowers_confidence() {
     assert!(after.confidence < before.confidence);
 }
 
-fn at_exit(lives: &[Life], exit: u64) -> Judged {
+pub(super) fn at_exit(lives: &[Life], exit: u64) -> Judged {
     let mut ledger = ledger(true);
     let (before, after): (Vec<_>, Vec<_>) = told(lives)
         .into_iter()

@@ -6,6 +6,7 @@ mod facts;
 mod named;
 mod order;
 mod properties;
+mod sentences;
 mod wall;
 
 use std::ops::Range;

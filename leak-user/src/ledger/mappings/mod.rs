@@ -29,7 +29,14 @@ impl Regions {
     }
 
     /// Ends the whole mapping whose first piece begins at `start`.
-    pub(in crate::ledger) fn detach(&mut self, books: &mut Books<'_>, start: u64, time: Nanos) {
+    /// `when`: the time, and when it was acquired, if the young table held it.
+    pub(in crate::ledger) fn detach(
+        &mut self,
+        books: &mut Books<'_>,
+        start: u64,
+        when: (Nanos, Option<Nanos>),
+    ) {
+        let (time, acquired) = when;
         let Some(first) = self.pieces.get(&start).copied() else {
             return;
         };
@@ -44,8 +51,9 @@ impl Regions {
         } else {
             vec![(start..first.end).into()]
         };
+        let outcome = Outcome::of_release(first.entry.acquired, acquired);
         for range in ranges {
-            self.cut(books, range, Outcome::Released, |_| true);
+            self.cut(books, range, outcome, |_| true);
         }
     }
 
@@ -77,7 +85,7 @@ impl Regions {
         books.promoted(&entry);
         match fate {
             Fate::Held(exit) => books.hold(handle(start), &entry, exit),
-            Fate::Gone => books.totals.ended_before_promotion += 1,
+            Fate::Gone => books.promoted_late(&entry),
             Fate::Outstanding => {
                 // Only where it is now: another mapping may have moved to where it was
                 // before.
@@ -91,6 +99,10 @@ impl Regions {
                     });
                 }
                 let gaps = self.gaps(left);
+                if gaps.iter().all(|gap| gap.is_empty()) {
+                    // What is there now was mapped later.
+                    return books.promoted_late(&entry);
+                }
                 self.add(books, &gaps, entry);
             }
         }

@@ -10,7 +10,7 @@ use super::{
         entry::{Entry, Origin},
         process::{Loose, Memory, Process},
         releases::Change,
-        sites::{Held, Resource},
+        sites::{Held, Resource, SiteCounts},
         spaces::SpaceId,
     },
     Row, SavedChange, SavedHeld, SavedLedger, SavedProcess, SavedSite, SavedSpace, SpaceRef,
@@ -86,6 +86,7 @@ impl Ledger {
         process.children = saved.children.iter().copied().map(Handle).collect();
         process.needs_reconcile = saved.needs_reconcile;
         process.lossy = saved.lossy;
+        process.lost_any = saved.lost_any || saved.lossy;
         process.uncertain = saved.uncertain;
         for (is, cause) in [
             (saved.compat, Uncovered::Compat),
@@ -224,7 +225,18 @@ impl Ledger {
             record.bytes = saved.bytes;
             record.lifetimes = Lifetimes::from_counts(&saved.lifetimes);
             record.held = saved.held.as_ref().map(|held| Box::new(restore_held(held)));
-            record.set_counts(bounded(saved.counted), bounded(saved.counted_before));
+            record.promoted_late = bounded(saved.promoted_late);
+            record.counted_twice = bounded(saved.counted_twice);
+            record.counted = SiteCounts {
+                acquired: bounded(saved.counted),
+                released: saved.counted_released.map(bounded),
+                young: bounded(saved.counted_young),
+            };
+            record.counted_before = SiteCounts {
+                acquired: bounded(saved.counted_before),
+                released: saved.counted_released_before.map(bounded),
+                young: 0,
+            };
         }
     }
 }

@@ -110,6 +110,7 @@ fn save_process(id: ProcessId, process: &Process) -> SavedProcess {
         children,
         needs_reconcile: process.needs_reconcile,
         lossy: process.lossy,
+        lost_any: process.lost_any,
         uncertain: process.uncertain,
         compat: process.uncovered.contains(&Uncovered::Compat),
         uring_close: process.uncovered.contains(&Uncovered::UringClose),
@@ -192,7 +193,7 @@ fn save_site(key: SiteKey, record: &SiteRecord) -> SavedSite {
         SiteKey::Site(site) => (site.0, record.process, record.kind),
         SiteKey::Unknown(process, kind) => (0, process, kind),
     };
-    let (counted, counted_before) = record.counts();
+    let (counted, before) = (record.counted, record.counted_before);
     SavedSite {
         site,
         process: process.0,
@@ -207,8 +208,13 @@ fn save_site(key: SiteKey, record: &SiteRecord) -> SavedSite {
         outstanding: record.outstanding,
         adopted: record.adopted,
         bytes: record.bytes,
-        counted,
-        counted_before,
+        promoted_late: record.promoted_late,
+        counted_twice: record.counted_twice,
+        counted: counted.acquired,
+        counted_before: before.acquired,
+        counted_released: counted.released,
+        counted_released_before: before.released,
+        counted_young: counted.young,
         lifetimes: record.lifetimes.counts().to_vec(),
         held: record.held.as_deref().map(save_held),
     }

@@ -7,7 +7,7 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 use proptest::prelude::*;
 
 use super::{kernel::Kernel, process};
-use crate::ledger::{BaselineProcess, Config, Shown};
+use crate::ledger::{BaselineProcess, Config, Shown, SiteKey, SiteRecord};
 use crate::{
     event::{Event, Executed, Forked, RangeReleased},
     model::time::Nanos,
@@ -94,6 +94,26 @@ struct Running {
     table: usize,
     /// Children with the times of their forks; whether they exited.
     children: BTreeMap<ProcessId, (Nanos, bool)>,
+}
+
+/// Asserts that everything that was acquired at a site is somewhere.
+fn check_balance(kernel: &Kernel, key: SiteKey, record: &SiteRecord) {
+    for lossy in [false, true] {
+        let balance = record.balance(lossy);
+        let parts = balance.released + balance.young + balance.outstanding;
+        assert_eq!(balance.acquired, parts + balance.unaccounted);
+    }
+    if let SiteKey::Site(site) = key
+        && kernel.is_lossless()
+    {
+        let (balance, counted) = (record.balance(true), kernel.counted(site));
+        assert_eq!(balance.unaccounted, 0, "{record:?}");
+        assert_eq!(
+            (balance.acquired, balance.young),
+            (counted.acquired, counted.young),
+            "{record:?}"
+        );
+    }
 }
 
 struct World {
@@ -314,7 +334,7 @@ impl World {
     }
 
     /// Asserts that every process holds what the model says, as far as it was told.
-    fn check(&self) {
+    fn check(&mut self) {
         for running in &self.running {
             let expected: BTreeMap<u32, Nanos> = self.tables[running.table]
                 .iter()
@@ -350,7 +370,8 @@ impl World {
     }
 
     /// Asserts that counters kept on the way equal what is there.
-    fn check_counts(&self) {
+    fn check_counts(&mut self) {
+        self.kernel.count_sites();
         let ledger = &self.kernel.ledger;
         for view in ledger.processes() {
             if view.exited.is_none() {
@@ -362,7 +383,7 @@ impl World {
         for (key, record) in ledger.sites() {
             let counted = details.get(&key).map_or(0, |detail| detail.count);
             assert_eq!(record.outstanding, counted, "{key:?}");
-            assert!(record.acquired() >= record.outstanding);
+            check_balance(&self.kernel, key, record);
         }
     }
 
@@ -400,7 +421,7 @@ impl World {
         }
     }
 
-    fn check_shown(&self) {
+    fn check_shown(&mut self) {
         for running in &self.running {
             let found: Vec<u32> = self.descriptors(running.id).into_keys().collect();
             let shown: Vec<u32> = self.tables[running.table].keys().copied().collect();

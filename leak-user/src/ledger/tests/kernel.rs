@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use leak_common::{Handle, Kind, ProcessId};
 
-use crate::ledger::{Config, Ledger, ProcessView, SavedLedger};
+use crate::ledger::{Config, Ledger, ProcessView, SavedLedger, SiteCounts};
 use crate::{
     event::{Acquired, Event, Released},
     model::{site::SiteId, time::Nanos},
@@ -27,6 +27,8 @@ pub(super) struct Kernel {
     pub(super) told: HashSet<Nanos>,
     /// A silent cancellation hit another resource than the one in the young table.
     pub(super) blind: bool,
+    /// What it counts at each site.
+    counts: BTreeMap<SiteId, SiteCounts>,
     /// Which of the next events are lost, used in a circle.
     losses: Vec<bool>,
     sent: usize,
@@ -41,6 +43,7 @@ impl Kernel {
             young: BTreeMap::new(),
             told: HashSet::from([0]),
             blind: false,
+            counts: BTreeMap::new(),
             losses,
             sent: 0,
         }
@@ -54,7 +57,7 @@ impl Kernel {
         }
     }
 
-    /// An acquisition enters the young table, in the place of an older one.
+    /// An acquisition enters the young table; an older one in its place is promoted.
     pub(super) fn acquire(
         &mut self,
         owner: ProcessId,
@@ -75,12 +78,39 @@ impl Kernel {
             kind_guessed: false,
             maybe_existed: false,
         };
-        self.young.insert((owner, handle), Young { acquired });
+        let counts = self.counts.entry(acquired.site).or_default();
+        counts.acquired += 1;
+        counts.released.get_or_insert(0);
+        if let Some(older) = self.young.insert((owner, handle), Young { acquired }) {
+            self.told.insert(older.acquired.time);
+            self.send(Event::Acquired(older.acquired));
+        }
+    }
+
+    /// Tells the ledger what is counted.
+    pub(super) fn count_sites(&mut self) {
+        for (&site, counts) in &mut self.counts {
+            let here = |young: &&Young| young.acquired.site == site;
+            counts.young = self.young.values().filter(here).count() as u64;
+            self.ledger.site_counted(site, *counts);
+        }
+    }
+
+    /// Whether no event can have been lost.
+    pub(super) fn is_lossless(&self) -> bool {
+        !self.losses.contains(&true)
+    }
+
+    /// What is counted at a site.
+    pub(super) fn counted(&self, site: SiteId) -> SiteCounts {
+        self.counts.get(&site).copied().unwrap_or_default()
     }
 
     /// The entry of the young table for a release, with its age.
     pub(super) fn take_young(&mut self, owner: ProcessId, handle: Handle) -> Option<(Young, bool)> {
         let young = self.young.remove(&(owner, handle))?;
+        let counts = self.counts.entry(young.acquired.site).or_default();
+        *counts.released.get_or_insert(0) += 1;
         let silent = self.now - young.acquired.time < NURSERY;
         Some((young, silent))
     }

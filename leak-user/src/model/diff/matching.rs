@@ -82,6 +82,8 @@ impl<'a> Side<'a> {
             let add = |sum: &mut u64, more| *sum = sum.saturating_add(more);
             add(&mut amounts.acquired, finding.acquired);
             add(&mut amounts.released, finding.released);
+            add(&mut amounts.young, finding.young);
+            add(&mut amounts.unaccounted, finding.unaccounted);
             add(&mut amounts.outstanding, finding.outstanding);
             add(&mut amounts.bytes, finding.bytes);
             amounts.growth_per_second += finding.growth_per_second;

@@ -84,7 +84,11 @@ pub struct Amounts {
     pub findings: u64,
     pub acquired: u64,
     pub released: u64,
+    #[serde(default)]
+    pub young: u64,
     pub outstanding: u64,
+    #[serde(default)]
+    pub unaccounted: u64,
     pub bytes: u64,
     /// Over the window: what can be compared between windows of any length.
     pub acquired_per_second: f64,

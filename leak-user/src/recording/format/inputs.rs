@@ -13,7 +13,7 @@ use super::{
 use crate::{
     analysis::{FirstFailure, Input},
     judge::Observation,
-    ledger::{BaselineProcess, Shown},
+    ledger::{BaselineProcess, Shown, SiteCounts},
     model::time::Nanos,
 };
 
@@ -63,9 +63,19 @@ pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>
             time.put(out);
             (kinds::HORIZON, None)
         }
-        Input::Counted { site, total } => {
+        Input::Counted { site, counts } => {
+            let SiteCounts {
+                acquired,
+                released,
+                young,
+            } = counts;
             site.put(out);
-            total.put(out);
+            acquired.put(out);
+            // As version 1.0 wrote it, where there is no more to say.
+            if (*released, *young) != (None, 0) {
+                released.put(out);
+                young.put(out);
+            }
             (kinds::COUNTED, None)
         }
         Input::Sample(time) => {
@@ -160,7 +170,12 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
         kinds::HORIZON => Input::Horizon(Field::get(from)?),
         kinds::COUNTED => Input::Counted {
             site: Field::get(from)?,
-            total: Field::get(from)?,
+            counts: SiteCounts {
+                acquired: Field::get(from)?,
+                // Not told by versions that did not count it.
+                released: added(from)?,
+                young: added(from)?,
+            },
         },
         kinds::SAMPLE => Input::Sample(Field::get(from)?),
         kinds::FACTS => Input::Facts(Field::get(from)?, json(from)?),
@@ -198,6 +213,14 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
         kinds::RESTORED => Input::Restored(json(from)?),
         _ => events::get(kind, payload)?,
     })
+}
+
+/// A field that later versions added at a record's end; `None` where it is damaged.
+fn added<T: Field + Default>(from: &mut Cursor<'_>) -> Option<T> {
+    match from.len() {
+        0 => Some(T::default()),
+        _ => Field::get(from),
+    }
 }
 
 fn put_json(out: &mut Vec<u8>, value: &impl Serialize) -> Option<()> {

@@ -13,7 +13,7 @@ use crate::{
     analysis::Input,
     event::{Event, Executed, Site},
     kernel::{Tracer, monotonic_now},
-    ledger::SiteKey,
+    ledger::{SiteCounts, SiteKey},
     model::{
         hash::{Map, Set},
         site::SiteId,
@@ -37,8 +37,11 @@ pub(super) struct Intake {
     let_go: Option<(ProcessId, Nanos)>,
     /// Processes that exited lately: what the young table holds of them is promoted at once.
     exited: Map<ProcessId, Nanos>,
-    /// Promoted resources that the kernel counted at another site, of another kind.
+    /// Resources that the kernel counted at a site and that are not of it: they are of another kind
+    /// and site, or not to be followed.
     moved: Map<SiteId, u64>,
+    /// What stayed in the young table at the last look, by site.
+    young: Map<SiteId, u64>,
     /// Sites in the kernel's table, by process, to be taken out after its exit.
     kernel_sites: Map<ProcessId, Vec<SiteId>>,
     /// Processes whose descriptors were read from /proc at least once.
@@ -54,6 +57,7 @@ impl Intake {
             let_go: None,
             exited: Map::default(),
             moved: Map::default(),
+            young: Map::default(),
             kernel_sites: Map::default(),
             seen_in_proc: Set::default(),
             of_others: 0,
@@ -120,17 +124,25 @@ impl Intake {
         }
     }
 
-    /// Takes over how often each site has acquired.
+    /// Takes over what the kernel counts at each site.
     pub(super) fn count_sites(&self, parts: &mut Parts<'_>) -> anyhow::Result<()> {
-        let mut totals: Map<SiteId, u64> = Map::default();
-        for (site, total) in parts.tracer.site_totals()? {
-            let moved = self.moved.get(&site).copied().unwrap_or(0);
-            *totals.entry(parts.code.resolve(site)).or_default() += total.saturating_sub(moved);
+        let mut totals: Map<SiteId, SiteCounts> = Map::default();
+        for (site, count) in parts.tracer.site_totals()? {
+            let total = totals.entry(parts.code.resolve(site)).or_default();
+            total.acquired += count.acquired;
+            total.released = Some(total.released.unwrap_or(0) + count.released);
         }
-        for (site, total) in totals {
+        for (&site, &count) in &self.young {
+            if let Some(total) = totals.get_mut(&parts.code.resolve(site)) {
+                total.young += count;
+            }
+        }
+        for (site, mut counts) in totals {
+            let elsewhere = self.moved.get(&site).copied().unwrap_or(0);
+            counts.acquired = counts.acquired.saturating_sub(elsewhere);
             let known = parts.outlet.ledger().site(SiteKey::Site(site));
-            if known.is_some_and(|known| known.counted() != total) {
-                parts.outlet.tell(Input::Counted { site, total });
+            if known.is_some_and(|known| known.counted() != counts) {
+                parts.outlet.tell(Input::Counted { site, counts });
             }
         }
         Ok(())

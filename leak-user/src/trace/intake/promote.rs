@@ -30,10 +30,13 @@ impl Intake {
         // Those in use are taken again at once.
         vacant.retain(|entry| entry.last.saturating_add(VACANT) <= old);
         parts.tracer.clear_out(&vacant)?;
-        let promoted: Vec<YoungEntry> = entries
+        let (promoted, young): (Vec<YoungEntry>, Vec<YoungEntry>) = entries
             .into_iter()
-            .filter(|entry| entry.acquired.time <= old || self.ended_with_its_process(entry))
-            .collect();
+            .partition(|entry| entry.acquired.time <= old || self.ended_with_its_process(entry));
+        self.young.clear();
+        for entry in &young {
+            *self.young.entry(entry.acquired.site).or_default() += 1;
+        }
         for entry in &promoted {
             self.acquired(entry.acquired, parts);
         }
@@ -56,11 +59,11 @@ impl Intake {
     pub(super) fn acquired(&mut self, acquired: Acquired, parts: &mut Parts<'_>) {
         // Some hooks are in place before others: what was acquired meanwhile may have
         // no stack, and is in the baseline, which is read after the beginning.
-        if acquired.time < parts.outlet.analysis().beginning().started {
-            return;
-        }
         let mut acquired = acquired;
         acquired.site = parts.code.resolve(acquired.site);
+        if acquired.time < parts.outlet.analysis().beginning().started {
+            return self.not_of_its_site(&acquired);
+        }
         if acquired.kind_guessed && !self.exited.contains_key(&acquired.process) {
             self.find_kind(&mut acquired, parts);
         }
@@ -70,7 +73,7 @@ impl Intake {
         if !parts.scope.kinds.contains(acquired.kind)
             || acquired.maybe_existed && !self.made(&acquired)
         {
-            return;
+            return self.not_of_its_site(&acquired);
         }
         acquired.site = self.site_of_kind(&acquired, parts);
         parts.tell(Event::Acquired(acquired));
@@ -146,8 +149,13 @@ impl Intake {
             parts.code.derived(id, acquired.site);
             parts.tell(Event::Site(site));
         }
-        *self.moved.entry(acquired.site).or_default() += 1;
+        self.not_of_its_site(acquired);
         id
+    }
+
+    /// The kernel's count of a site is one too high.
+    fn not_of_its_site(&mut self, acquired: &Acquired) {
+        *self.moved.entry(acquired.site).or_default() += 1;
     }
 
     /// Size of a shared memory attachment: shmat(2) does not say it.

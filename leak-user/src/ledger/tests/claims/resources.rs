@@ -31,11 +31,66 @@ fn a_site_learnt_late_replaces_the_unknown_one() {
 fn the_kernel_counts_what_died_young_even_when_it_begins_anew() {
     let mut ledger = ledger();
     opened(&mut ledger, 10, 3);
-    for total in [100, 150, 20] {
-        ledger.site_acquired(SITE, total);
+    for (acquired, released) in [(100, 90), (150, 147), (20, 15)] {
+        let counts = SiteCounts {
+            acquired,
+            released: Some(released),
+            young: 3,
+        };
+        ledger.site_counted(SITE, counts);
     }
-    let record = ledger.site(KEY).unwrap();
-    assert_eq!((record.acquired(), record.released()), (170, 169));
+    let balance = ledger.site(KEY).unwrap().balance(true);
+    let expected = Balance {
+        acquired: 170,
+        released: 162,
+        young: 3,
+        outstanding: 1,
+        unaccounted: 4,
+    };
+    assert_eq!(balance, expected);
+}
+
+#[test]
+fn what_is_younger_than_the_nursery_is_not_released() {
+    let mut ledger = ledger();
+    opened(&mut ledger, 10, 3);
+    let counts = |released| SiteCounts {
+        acquired: 9,
+        released,
+        young: 8,
+    };
+    ledger.site_counted(SITE, counts(Some(0)));
+    let balance = ledger.site(KEY).unwrap().balance(false);
+    assert_eq!((balance.released, balance.young), (0, 8));
+    // Nobody counted it in an older recording.
+    ledger.site_counted(SITE, counts(None));
+    let balance = ledger.site(KEY).unwrap().balance(false);
+    assert_eq!((balance.released, balance.young), (8, 0));
+}
+
+#[test]
+fn a_release_that_the_kernel_counts_too_counts_once() {
+    let mut ledger = ledger();
+    opened(&mut ledger, 10, 3);
+    opened(&mut ledger, 11, 4);
+    for (time, slot, acquired) in [(20, 3, Some(10)), (21, 4, None)] {
+        ledger.apply(&Event::Released(Released {
+            time,
+            process: process(0),
+            handle: descriptor(slot),
+            acquired,
+        }));
+    }
+    ledger.site_counted(
+        SITE,
+        SiteCounts {
+            acquired: 2,
+            released: Some(1),
+            young: 0,
+        },
+    );
+    let balance = ledger.site(KEY).unwrap().balance(true);
+    assert_eq!((balance.acquired, balance.released), (2, 2));
 }
 
 #[test]

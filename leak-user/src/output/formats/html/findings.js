@@ -36,6 +36,8 @@ function facts(finding) {
   return make("dl.facts",
     fact("acquired", number(finding.acquired)),
     fact("released", number(finding.released)),
+    finding.young > 0 && fact("young", number(finding.young)),
+    finding.unaccounted > 0 && fact("unaccounted for", number(finding.unaccounted)),
     finding.bytes > 0 && fact("size", bytes(finding.bytes)),
     fact("oldest", duration(finding.oldest_age_seconds)),
     fact("confidence", `${Math.round(finding.confidence * 100)} %`),

@@ -29,7 +29,9 @@ pub(super) const SCHEMA: &str = "message outstanding {
     optional binary container_id (STRING);
     required int64 acquired;
     required int64 released;
+    required int64 young;
     required int64 outstanding;
+    required int64 unaccounted;
     required int64 bytes;
     required double growth_per_second;
     required double oldest_age_seconds;
@@ -73,7 +75,9 @@ pub(super) fn write<W: io::Write + Send>(
     let rows = || report.findings.iter();
     columns.numbers(rows().map(|row| number(row.acquired)))?;
     columns.numbers(rows().map(|row| number(row.released)))?;
+    columns.numbers(rows().map(|row| number(row.young)))?;
     columns.numbers(rows().map(|row| number(row.outstanding)))?;
+    columns.numbers(rows().map(|row| number(row.unaccounted)))?;
     columns.numbers(rows().map(|row| number(row.bytes)))?;
     columns.reals(rows().map(|row| row.growth_per_second))?;
     columns.reals(rows().map(|row| row.oldest_age_seconds))?;

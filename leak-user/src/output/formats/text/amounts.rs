@@ -61,6 +61,19 @@ pub(super) fn growth(per_second: f64) -> Option<String> {
     }
 }
 
+/// What is neither held nor released: how much of it is too young to count, and how much is not
+/// known.
+pub(super) fn rest(young: u64, unaccounted: u64) -> String {
+    let mut text = String::new();
+    if young > 0 {
+        text += &format!(", {young} too young to count");
+    }
+    if unaccounted > 0 {
+        text += &format!(", {unaccounted} unaccounted for");
+    }
+    text
+}
+
 /// A number with its noun.
 pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
     match count {

@@ -16,7 +16,7 @@ use crate::{
         RangeReleased, Registers, Released, Remapped, Site, StackSample, Uncovered, Unfinished,
     },
     judge::Observation,
-    ledger::{BaselineProcess, SavedLedger, Shown},
+    ledger::{BaselineProcess, SavedLedger, Shown, SiteCounts},
     model::{
         facts::{Description, Facts},
         hex::Hex,
@@ -267,7 +267,10 @@ fn others() -> Vec<Input> {
         Input::Horizon(time),
         Input::Counted {
             site: SITE,
-            total: 1_000_000,
+            counts: SiteCounts {
+                acquired: 1_000_000,
+                ..SiteCounts::default()
+            },
         },
         Input::Sample(time),
         Input::Facts(

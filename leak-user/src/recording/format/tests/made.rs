@@ -14,7 +14,7 @@ use crate::{
         RangeReleased, Registers, Released, Remapped, Site, StackSample, Uncovered, Unfinished,
     },
     judge::Observation,
-    ledger::{BaselineProcess, Shown},
+    ledger::{BaselineProcess, Shown, SiteCounts},
     model::{
         address::AddressRange,
         facts::{Description, Facts},
@@ -330,7 +330,7 @@ prop_compose! {
             0 => Input::Gone(process),
             1 => Input::Lost(lost),
             2 => Input::Horizon(time),
-            3 => Input::Counted { site, total },
+            3 => Input::Counted { site, counts: SiteCounts { acquired: total, released: lost.map(|lost| lost.0), young: time } },
             4 => Input::Sample(time),
             5 => Input::Ended { time, wall: total },
             7 => Input::Restored(Box::new(SavedAnalysis::Latest(time))),

@@ -4,7 +4,7 @@ use std::io;
 
 use super::{
     TextOptions,
-    amounts::{bytes, counted, duration, growth},
+    amounts::{bytes, counted, duration, growth, rest},
     frames,
     page::{Ink, Page},
 };
@@ -199,6 +199,7 @@ fn numbers(amounts: &Amounts) -> String {
     if amounts.bytes > 0 {
         text += &format!(" ({})", bytes(amounts.bytes));
     }
+    text += &rest(amounts.young, amounts.unaccounted);
     text += ", ";
     text += growth(amounts.growth_per_second)
         .as_deref()

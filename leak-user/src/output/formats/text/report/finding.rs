@@ -11,7 +11,7 @@ use crate::{
         report::{Example, Finding, Holder, Limit, Process, Socket, Verdict},
     },
     output::formats::text::{
-        amounts::{bytes, duration, growth},
+        amounts::{bytes, duration, growth, rest},
         frames,
         page::{Ink, Page},
     },
@@ -71,6 +71,7 @@ fn numbers(finding: &Finding, process: Option<&Process>) -> String {
     if finding.bytes > 0 {
         text += &format!(" ({})", bytes(finding.bytes));
     }
+    text += &rest(finding.young, finding.unaccounted);
     text += ", ";
     text += &match growth(finding.growth_per_second) {
         Some(pace) if finding.rule == "watches" => format!("{pace} watches"),
