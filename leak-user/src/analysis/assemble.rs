@@ -174,6 +174,7 @@ impl Assembly<'_> {
             young: judged.young,
             unaccounted: judged.unaccounted,
             outstanding: judged.outstanding,
+            preexisting: judged.preexisting,
             bytes: judged.bytes,
             growth_per_second: judged.growth_per_second,
             oldest_age_seconds: judged.oldest_age,

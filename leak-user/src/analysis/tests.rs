@@ -96,6 +96,7 @@ fn a_life() -> Vec<Input> {
             mappings: Vec::new(),
             threads: Vec::new(),
             children: Vec::new(),
+            zombies: Vec::new(),
         })),
         Input::Event(Event::Forked(Forked {
             time: 2 * SECOND,

@@ -53,6 +53,7 @@ fn judge(round: &Round<'_>, rules: &Gathered, key: SiteKey) -> Option<Judged> {
         None if opinion.verdict == Verdict::Steady => return None,
         None => Figures::of_subject(&rules.subject(key)?),
     };
+    let preexisting = rules.from_before(key);
     let samples = rules.examples(key, figures.shown);
     let oldest = samples.iter().map(|sample| sample.acquired).min();
     let end = figures.exited.unwrap_or(site.now);
@@ -66,7 +67,8 @@ fn judge(round: &Round<'_>, rules: &Gathered, key: SiteKey) -> Option<Judged> {
         acquired: figures.balance.acquired,
         released: figures.balance.released,
         young: figures.balance.young,
-        outstanding: figures.balance.outstanding,
+        outstanding: figures.balance.outstanding.saturating_add(preexisting),
+        preexisting,
         unaccounted: figures.balance.unaccounted,
         bytes: figures.bytes,
         growth_per_second: opinion.growth_per_second,

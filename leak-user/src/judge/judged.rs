@@ -23,6 +23,8 @@ pub struct Judged {
     pub young: u64,
     /// Outstanding and old, or held at exit.
     pub outstanding: u64,
+    /// Of those, what is from before the trace: it is not among what was acquired.
+    pub preexisting: u64,
     /// Neither released nor young nor outstanding, as far as is known: records were lost.
     pub unaccounted: u64,
     pub bytes: u64,

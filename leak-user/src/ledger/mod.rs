@@ -34,7 +34,7 @@ pub use details::SiteDetail;
 pub use entry::{Counts, Origin};
 pub use lifetimes::Lifetimes;
 pub use process::Comm;
-pub use query::{Holding, Inherited, ProcessView, Zombie};
+pub use query::{HeldOn, Holding, Inherited, ProcessView, Zombie};
 pub use reconcile::{BaselineProcess, Reconciled, Shown};
 pub use sites::{Balance, Held, Resource, SiteCounts, SiteKey, SiteRecord};
 pub use state::SavedLedger;

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use leak_common::{Handle, ProcessId};
 
-use super::entry::{Entry, Tally};
+use super::entry::{Entry, Origin, Tally};
 use super::spaces::SpaceId;
 use super::{SiteKey, descriptors::Slots, mappings::Regions};
 use crate::model::hash::{Map, Set};
-use crate::{event::Uncovered, model::time::Nanos};
+use crate::{
+    event::Uncovered,
+    model::time::{Nanos, born},
+};
 
 /// A name as the kernel keeps it, zero-padded.
 pub type Comm = [u8; 16];
@@ -23,13 +26,46 @@ pub(super) struct Memory {
     pub(super) heap: Slots,
 }
 
+/// A parent that reaps within this time does not wait with it.
+const AT_ONCE: Nanos = 1_000_000_000;
+
+/// No child that had died before the trace is taken to have been dead for longer when it was
+/// reaped: most of the time since its start it may have lived.
+const LATE: Nanos = 600_000_000_000;
+
 /// A child process or a segment: known by its handle alone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Loose {
     pub(super) owner: ProcessId,
     pub(super) entry: Entry,
-    /// Since when a child is dead.
+    /// Since when a child is dead, as far as that is known.
     pub(super) zombie_since: Option<Nanos>,
+}
+
+impl Loose {
+    /// Whether it is a child that had ended when it was found.
+    pub(super) fn was_found_dead(&self) -> bool {
+        let found = self.entry.acquired;
+        self.entry.origin == Origin::Preexisting
+            && self.zombie_since.is_some_and(|since| since <= found)
+    }
+
+    /// For how long it has been dead at a time, if it is: see [`Ledger::reaped_after`].
+    ///
+    /// [`Ledger::reaped_after`]: super::Ledger::reaped_after
+    pub(super) fn dead_for(&self, handle: Handle, now: Nanos) -> Option<Nanos> {
+        let seen = now.saturating_sub(self.zombie_since?);
+        match handle.as_task() {
+            Some(child) if self.was_found_dead() => {
+                let can_be = now.saturating_sub(born(child)).min(LATE);
+                Some(match seen < AT_ONCE {
+                    true => can_be.min(seen.saturating_mul(10)),
+                    false => can_be.max(seen),
+                })
+            }
+            _ => Some(seen),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -53,6 +89,8 @@ pub(super) struct Process {
     /// they were held at its exit.
     pub(super) ended_threads: Vec<(Nanos, Handle, Entry)>,
     pub(super) children: Set<Handle>,
+    /// The longest that a child had been dead when it was reaped.
+    pub(super) reaped_after: Nanos,
     /// Counts threads, children and segments.
     pub(super) tally: Tally,
     pub(super) sites: Vec<SiteKey>,
@@ -82,6 +120,7 @@ impl Process {
             fork_told: false,
             ended_threads: Vec::new(),
             children: Set::default(),
+            reaped_after: 0,
             tally: Tally::default(),
             sites: Vec::new(),
             needs_reconcile: false,

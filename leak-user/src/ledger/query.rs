@@ -58,8 +58,12 @@ pub struct Zombie {
     pub key: SiteKey,
     /// When it was forked, or found.
     pub acquired: Nanos,
-    /// When it exited.
+    /// When it exited; of one that was found dead, when that was.
     pub since: Nanos,
+    /// It is from before the trace.
+    pub preexisting: bool,
+    /// It had ended before the trace began: when is not known.
+    pub found_dead: bool,
 }
 
 /// A descriptor that a program inherited when it was started.
@@ -73,6 +77,16 @@ pub struct Inherited {
     /// Where its ancestor acquired it.
     pub site: SiteKey,
     pub acquired: Nanos,
+}
+
+/// What a descriptor of a process is, as far as it matters to rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldOn {
+    pub site: SiteKey,
+    /// When it was acquired, or found.
+    pub acquired: Nanos,
+    /// It is from before the trace.
+    pub preexisting: bool,
 }
 
 /// One outstanding resource of a process.
@@ -209,8 +223,20 @@ impl Ledger {
                 key: loose.entry.key(loose.owner),
                 acquired: loose.entry.acquired,
                 since: loose.zombie_since?,
+                preexisting: loose.entry.origin == Origin::Preexisting,
+                found_dead: loose.was_found_dead(),
             })
         })
+    }
+
+    /// The longest that a child of a process had been dead when it was reaped; 0 where none
+    /// was seen to be. Of one that had died before the trace it is as long as it can have been
+    /// dead, up to ten minutes, unless it was reaped at once when the trace began.
+    #[must_use]
+    pub fn reaped_after(&self, id: ProcessId) -> Nanos {
+        self.processes
+            .get(&id)
+            .map_or(0, |process| process.reaped_after)
     }
 
     /// The parent that a child process is outstanding of.
@@ -287,14 +313,17 @@ impl Ledger {
         holdings
     }
 
-    /// The site of what a process holds on `handle`, and when it was acquired; a
-    /// found one counts for the unknown site.
+    /// What a process holds on `handle`; what was found counts for the unknown site.
     #[must_use]
-    pub fn site_on(&self, id: ProcessId, handle: Handle) -> Option<(SiteKey, Nanos)> {
+    pub fn held_on(&self, id: ProcessId, handle: Handle) -> Option<HeldOn> {
         let process = self.processes.get(&id)?;
         let table = self.tables.get(process.table)?;
         let entry = table.content.get(handle.value())?;
-        Some((entry.key(table.owner), entry.acquired))
+        Some(HeldOn {
+            site: entry.key(table.owner),
+            acquired: entry.acquired,
+            preexisting: entry.origin == Origin::Preexisting,
+        })
     }
 
     /// Descriptors that programs hold because the process that started them had them open,

@@ -24,6 +24,8 @@ pub struct BaselineProcess {
     pub mappings: Vec<AddressRange>,
     pub threads: Vec<Handle>,
     pub children: Vec<Handle>,
+    /// Of those, the ones that had ended and were not reaped.
+    pub zombies: Vec<Handle>,
 }
 
 /// What `/proc` shows of a process. What was not read is `None`.
@@ -86,6 +88,11 @@ impl Ledger {
         }
         for &handle in &baseline.children {
             self.found_child(id, handle, time);
+        }
+        for &handle in &baseline.zombies {
+            if let Some(child) = self.loose.get_mut(&handle) {
+                child.zombie_since.get_or_insert(time);
+            }
         }
     }
 

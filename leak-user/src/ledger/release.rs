@@ -3,6 +3,7 @@
 use leak_common::{Class, Handle, Kind, ProcessId};
 
 use super::addresses::Move;
+use super::process::Loose;
 use super::releases::Change;
 use super::sites::Outcome;
 use super::{Ledger, SpaceId};
@@ -29,15 +30,25 @@ impl Ledger {
             }
             Some(Class::Thread) => self.released_thread(released),
             Some(Class::Process | Class::Shm) => {
-                let Some(loose) = self.loose.get(&released.handle) else {
+                let Some(loose) = self.loose.get(&released.handle).copied() else {
                     return;
                 };
                 if loose.entry.ends_by(released.time, released.acquired) {
+                    self.reaped(&loose, released);
                     let outcome = Outcome::of_release(loose.entry.acquired, released.acquired);
                     self.end_loose(released.handle, outcome);
                 }
             }
             None => {}
+        }
+    }
+
+    /// Takes note of how long a child had been dead when its parent reaped it.
+    fn reaped(&mut self, child: &Loose, released: &Released) {
+        if let Some(dead) = child.dead_for(released.handle, released.time)
+            && let Some(parent) = self.processes.get_mut(&child.owner)
+        {
+            parent.reaped_after = parent.reaped_after.max(dead);
         }
     }
 

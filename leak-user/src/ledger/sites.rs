@@ -21,6 +21,14 @@ pub enum SiteKey {
     Unknown(ProcessId, Kind),
 }
 
+impl SiteKey {
+    /// Whether it has a stack.
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        matches!(self, SiteKey::Site(_))
+    }
+}
+
 /// One resource, as an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resource {

@@ -208,7 +208,8 @@ pub struct Finding {
     pub start_time: u64,
     pub comm: String,
     /// Counted from this site during the trace.
-    /// It is the sum of the four numbers that follow.
+    /// It is the sum of `released`, `young`, `outstanding` without `preexisting`, and
+    /// `unaccounted`.
     pub acquired: u64,
     /// Seen to be released.
     pub released: u64,
@@ -216,6 +217,9 @@ pub struct Finding {
     #[serde(default)]
     pub young: u64,
     pub outstanding: u64,
+    /// Of what is outstanding, what is from before the trace: it is not in `acquired`.
+    #[serde(default)]
+    pub preexisting: u64,
     /// Neither of these, as far as is known: records of it were lost.
     #[serde(default)]
     pub unaccounted: u64,

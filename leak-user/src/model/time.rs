@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use leak_common::ProcessId;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Nanoseconds of `CLOCK_MONOTONIC`.
@@ -12,6 +13,13 @@ pub type Nanos = u64;
 #[must_use]
 pub fn seconds(nanos: Nanos) -> f64 {
     nanos as f64 / 1e9
+}
+
+/// When a process began, in nanoseconds since boot. Ticks are hundredths of a second
+/// (`USER_HZ`); time that the machine slept makes a process seem younger.
+#[must_use]
+pub fn born(process: ProcessId) -> Nanos {
+    u64::from(process.start_ticks()).saturating_mul(10_000_000)
 }
 
 /// A time in a recording.

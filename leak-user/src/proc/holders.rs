@@ -97,7 +97,7 @@ impl Proc {
         let own: BTreeSet<u32> = asked.iter().map(|asked| asked.pid).collect();
         let mut pids: Vec<u32> = own.iter().copied().collect();
         for &pid in &own {
-            pids.extend(self.children(pid).iter().map(|child| child.pid()));
+            pids.extend(self.children(pid).iter().map(|child| child.id.pid()));
             pids.extend(self.stat(pid).map(|stat| stat.parent));
         }
         pids.extend(numbers_in(self.root()).into_iter().flatten());

@@ -152,7 +152,7 @@ impl Proc {
 
     /// The children of a process, zombies too.
     #[must_use]
-    pub fn children(&self, pid: u32) -> Vec<ProcessId> {
+    pub fn children(&self, pid: u32) -> Vec<Stat> {
         let listed = numbers_in(&self.of(pid, "task")).ok().and_then(|tids| {
             // A child belongs to the thread that made it.
             tids.map(|tid| read_text(&self.of(pid, &format!("task/{tid}/children")), 1 << 20))
@@ -164,16 +164,16 @@ impl Proc {
         lists
             .iter()
             .flat_map(|list| list.split_ascii_whitespace())
-            .filter_map(|child| self.identity(child.parse().ok()?))
+            .filter_map(|child| self.stat(child.parse().ok()?))
             .collect()
     }
 
     /// For kernels without `CONFIG_PROC_CHILDREN`, or when a thread ended while
     /// they were listed.
-    fn children_by_parent(&self, pid: u32) -> Vec<ProcessId> {
+    fn children_by_parent(&self, pid: u32) -> Vec<Stat> {
         let processes = self.processes().unwrap_or_default();
-        let children = processes.iter().filter(|stat| stat.parent == pid);
-        children.map(|stat| stat.id).collect()
+        let children = processes.into_iter().filter(|stat| stat.parent == pid);
+        children.collect()
     }
 }
 
@@ -225,13 +225,15 @@ mod tests {
             std::thread::yield_now();
         }
         let identity = proc.identity(child.id()).unwrap();
-        assert!(proc.children(std::process::id()).contains(&identity));
-        assert!(
-            proc.children_by_parent(std::process::id())
-                .contains(&identity)
-        );
+        let is_listed = |children: &[Stat]| {
+            let found = children.iter().find(|stat| stat.id == identity);
+            found.is_some_and(Stat::is_zombie)
+        };
+        let own = std::process::id();
+        assert!(is_listed(&proc.children(own)));
+        assert!(is_listed(&proc.children_by_parent(own)));
         child.wait().unwrap();
-        assert!(!proc.children(std::process::id()).contains(&identity));
+        assert!(!is_listed(&proc.children(own)));
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Chosen {
     pub(super) fn left_out(&self, proc: &Proc, tracer: &Tracer) -> Option<String> {
         let children = self.pids.iter().flat_map(|&pid| proc.children(pid));
         let mut children: Vec<u32> = children
-            .map(|child| child.pid())
+            .map(|child| child.id.pid())
             .filter(|child| !tracer.is_target(*child))
             .filter(|&child| lives(proc, child))
             .collect();

@@ -145,12 +145,16 @@ static inline int dispatch(const program *programs, size_t count, int argc, char
 typedef struct {
     const char *name;
     void (*run)(void);
+    /* What it does before it is ready, if anything. */
+    void (*prepare)(void);
 } pattern;
 
 static inline int begin_pattern(const pattern *patterns, size_t count, int argc, char **argv)
 {
     for (size_t i = 0; argc >= 2 && i < count; i++)
         if (!strcmp(argv[1], patterns[i].name)) {
+            if (patterns[i].prepare)
+                patterns[i].prepare();
             if (argc == 2)
                 begin();
             patterns[i].run();

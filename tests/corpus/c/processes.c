@@ -35,6 +35,35 @@ static void zombies(void)
         start_job();
 }
 
+/* The same, and some were there before. */
+static void earlier_jobs(void)
+{
+    beat at = {0};
+    for (unsigned n = 0; n < 20; n++, pace(&at, 5))
+        start_job();
+}
+
+/* Each child is waited for, but only 12 seconds after it was started. */
+enum { JOBS_AT_A_TIME = 60 };
+static pid_t jobs[JOBS_AT_A_TIME];
+
+static void first_jobs(void)
+{
+    beat at = {0};
+    for (unsigned n = 0; n < 20; n++, pace(&at, 5))
+        jobs[n] = start_job();
+}
+
+static void late_waits(void)
+{
+    beat at = {0};
+    for (unsigned n = 20;; n++, pace(&at, 5)) {
+        if (n >= JOBS_AT_A_TIME)
+            waitpid(jobs[n % JOBS_AT_A_TIME], NULL, 0);
+        jobs[n % JOBS_AT_A_TIME] = start_job();
+    }
+}
+
 /* The same, but one child in ten only: the others are waited for. */
 static void some_zombies(void)
 {
@@ -347,6 +376,8 @@ static void joined_threads(void)
 static const pattern programs[] = {
     {"leak-in-child", leak_in_child},
     {"zombies", zombies},
+    {"more-zombies", zombies, earlier_jobs},
+    {"late-waits", late_waits, first_jobs},
     {"some-zombies", some_zombies},
     {"hanging-children", hanging_children},
     {"exec-inherits", exec_inherits},

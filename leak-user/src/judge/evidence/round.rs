@@ -9,9 +9,9 @@ use super::observed::AllSeen;
 use super::refused::AllRefused;
 use super::series::Series;
 use super::site::{Known, Site};
-use crate::judge::{Config, Judge, SECOND, confidence::Trust};
+use crate::judge::{Config, Judge, confidence::Trust};
 use crate::ledger::{Counts, Ledger, SiteDetail, SiteKey};
-use crate::model::time::Nanos;
+use crate::model::time::{Nanos, born};
 
 /// One round of judging.
 pub(in crate::judge) struct Round<'a> {
@@ -117,10 +117,4 @@ impl<'a> Round<'a> {
             }
         })
     }
-}
-
-/// When a process began, in nanoseconds since boot. Ticks are hundredths of a second
-/// (`USER_HZ`); time that the machine slept makes a process seem younger.
-fn born(process: ProcessId) -> Nanos {
-    u64::from(process.start_ticks()).saturating_mul(SECOND / 100)
 }

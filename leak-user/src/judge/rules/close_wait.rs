@@ -1,6 +1,9 @@
 //! Sockets whose peer has closed and whose owner has not (CLOSE_WAIT): nothing but a
 //! close in the owner ends them. A pool of clients' connections may hold some until it
 //! looks at them again, so it takes many, or ever more.
+//!
+//! Those from before the trace count once, with those that the same process came to hold
+//! during it.
 
 use std::collections::HashMap;
 
@@ -10,7 +13,7 @@ use super::{EXAMPLES, Rule, Subject, example};
 use crate::judge::evidence::{observed::Waiting, round::Round, site::Site};
 use crate::judge::opinion::Opinion;
 use crate::judge::{Config, SECOND};
-use crate::ledger::{Resource, SiteKey};
+use crate::ledger::{Ledger, Resource, SiteKey};
 use crate::model::report::Verdict;
 use crate::model::time::{Nanos, seconds};
 
@@ -20,9 +23,19 @@ const SEVERAL: usize = 3;
 /// No pool forgets this many: they are a leak however they came.
 const MANY: usize = 100;
 
-/// The sockets by site: those that have waited for long enough to count, the longest first.
+/// The sockets by site.
 #[derive(Default)]
-pub(super) struct CloseWait(HashMap<SiteKey, Vec<Closed>>);
+pub(super) struct CloseWait(HashMap<SiteKey, AllClosed>);
+
+/// Those of a site.
+#[derive(Default)]
+struct AllClosed {
+    /// Those that have waited for long enough to count, the longest first.
+    old: Vec<Closed>,
+    /// All that wait, and of those what is from before the trace.
+    all: usize,
+    preexisting: usize,
+}
 
 /// One of them.
 struct Closed {
@@ -39,23 +52,30 @@ impl Rule for CloseWait {
 
     fn gather(round: &Round<'_>) -> CloseWait {
         let age = age(round.config, round.window());
-        let mut sites: HashMap<SiteKey, Vec<Closed>> = HashMap::new();
+        let mut sites: HashMap<SiteKey, AllClosed> = HashMap::new();
         for (process, seen) in round.seen.iter() {
             for (&handle, waiting) in &seen.close_wait {
-                if round.now.saturating_sub(waiting.since) >= age
-                    && let Some((key, acquired)) = round.ledger.site_on(process, handle)
-                {
-                    sites.entry(key).or_default().push(Closed {
+                let Some(held) = round.ledger.held_on(process, handle) else {
+                    continue;
+                };
+                let closed = sites.entry(held.site).or_default();
+                closed.all += 1;
+                closed.preexisting += usize::from(held.preexisting);
+                if round.now.saturating_sub(waiting.since) >= age {
+                    closed.old.push(Closed {
                         process,
                         handle,
-                        acquired,
+                        acquired: held.acquired,
                         waiting: waiting.clone(),
                     });
                 }
             }
         }
+        count_once(&mut sites, round.ledger);
+        sites.retain(|_, closed| !closed.old.is_empty());
         for closed in sites.values_mut() {
-            closed.sort_unstable_by_key(|one| (one.waiting.since, one.handle));
+            let order = |one: &Closed| (one.waiting.since, one.handle);
+            closed.old.sort_unstable_by_key(order);
         }
         CloseWait(sites)
     }
@@ -78,18 +98,11 @@ impl Rule for CloseWait {
         };
         let waits_for = "more of them, or their owner's close";
         opinion.worsen(Self::name(), verdict, waits_for);
-        let waits = match closed.len() {
-            1 => "1 waits".to_owned(),
-            many => format!("{many} wait"),
-        };
         let longest = seconds(site.now.saturating_sub(first.waiting.since));
         opinion.support(
             closed.len() as f64 / SEVERAL as f64,
             longest,
-            format!(
-                "{waits} in CLOSE_WAIT for up to {longest:.1} s: the peer{} has closed, this process has not",
-                most_often(closed)
-            ),
+            self.sentence(site, longest),
         );
     }
 
@@ -100,12 +113,16 @@ impl Rule for CloseWait {
             .collect()
     }
 
+    fn from_before(&self, site: SiteKey) -> u64 {
+        self.0.get(&site).map_or(0, |all| all.preexisting as u64)
+    }
+
     fn subject(&self, site: SiteKey) -> Option<Subject> {
-        let closed = self.of(site);
+        let closed = self.0.get(&site)?;
         Some(Subject {
-            process: closed.first()?.process,
+            process: closed.old.first()?.process,
             kind: Kind::Socket,
-            outstanding: closed.len() as u64,
+            outstanding: (closed.all - closed.preexisting) as u64,
             samples: Vec::new(),
         })
     }
@@ -113,7 +130,62 @@ impl Rule for CloseWait {
 
 impl CloseWait {
     fn of(&self, site: SiteKey) -> &[Closed] {
-        self.0.get(&site).map_or(&[], Vec::as_slice)
+        self.0.get(&site).map_or(&[], |all| all.old.as_slice())
+    }
+
+    fn sentence(&self, site: &Site<'_>, longest: f64) -> String {
+        let closed = self.of(site.key);
+        let (all, before) = self
+            .0
+            .get(&site.key)
+            .map_or((0, 0), |closed| (closed.all, closed.preexisting));
+        let waits = match all {
+            1 => "1 waits".to_owned(),
+            many => format!("{many} wait"),
+        };
+        let before = match before {
+            0 => String::new(),
+            some if some == all => ", all from before the trace".to_owned(),
+            some => format!(", {some} of them from before the trace"),
+        };
+        let age = seconds(age(site.config, site.window()));
+        let since = match closed.len() {
+            old if old == all && before.is_empty() => format!(" for up to {longest:.1} s"),
+            old if old == all => format!(", for up to {longest:.1} s"),
+            old => format!(", {old} of them for {age:.0} s or more, up to {longest:.1} s"),
+        };
+        format!(
+            "{waits} in CLOSE_WAIT{before}{since}: the peer{} has closed, this process has not",
+            most_often(closed)
+        )
+    }
+}
+
+/// Has what a process holds from before the trace count at the one of its sites where most
+/// wait: the stack of it is not known, and it is the same process that does not close.
+fn count_once(sites: &mut HashMap<SiteKey, AllClosed>, ledger: &Ledger) {
+    let mut most: HashMap<ProcessId, (usize, SiteKey)> = HashMap::new();
+    for (&key, closed) in sites.iter().filter(|(key, _)| key.is_known()) {
+        if let Some(record) = ledger.site(key) {
+            let best = most.entry(record.process).or_insert((0, key));
+            *best = (*best).max((closed.old.len(), key));
+        }
+    }
+    let unknown = sites.keys().copied().filter(|key| !key.is_known());
+    for key in unknown.collect::<Vec<SiteKey>>() {
+        let SiteKey::Unknown(process, _) = key else {
+            continue;
+        };
+        // What was only found later has a record of its own.
+        if let Some(&(_, site)) = most.get(&process)
+            && ledger.site(key).is_none()
+            && let Some(before) = sites.remove(&key)
+        {
+            let closed = sites.entry(site).or_default();
+            closed.old.extend(before.old);
+            closed.all += before.all;
+            closed.preexisting += before.preexisting;
+        }
     }
 }
 

@@ -103,6 +103,12 @@ pub(super) trait Rule {
         Vec::new()
     }
 
+    /// How many resources from before the trace it counts at a site, beside those that the
+    /// ledger counts there.
+    fn from_before(&self, _site: SiteKey) -> u64 {
+        0
+    }
+
     /// Whom and what it speaks of, where the ledger does not know the site.
     fn subject(&self, _site: SiteKey) -> Option<Subject> {
         None
@@ -123,6 +129,7 @@ pub(super) trait Rule {
 pub(super) struct Subject {
     pub(super) process: ProcessId,
     pub(super) kind: Kind,
+    /// Beside what is from before the trace.
     pub(super) outstanding: u64,
     /// Examples, where there are no others.
     pub(super) samples: Vec<Resource>,
@@ -200,6 +207,13 @@ impl Gathered {
         }
         let subject = self.subject(site);
         subject.map_or_else(Vec::new, |subject| subject.samples)
+    }
+
+    /// How many resources from before the trace count at a site, beside those that the
+    /// ledger counts there.
+    pub(super) fn from_before(&self, site: SiteKey) -> u64 {
+        let all = self.0.iter().map(|rule| rule.from_before(site));
+        all.max().unwrap_or(0)
     }
 
     /// Whom and what a site is about that the ledger does not know.

@@ -47,11 +47,11 @@ impl Rule for Watches {
         let mut sites: HashMap<SiteKey, Vec<Watching>> = HashMap::new();
         for (process, seen) in round.seen.iter() {
             for (&handle, watches) in &seen.watches {
-                if let Some((key, acquired)) = round.ledger.site_on(process, handle) {
-                    sites.entry(key).or_default().push(Watching {
+                if let Some(held) = round.ledger.held_on(process, handle) {
+                    sites.entry(held.site).or_default().push(Watching {
                         process,
                         handle,
-                        acquired,
+                        acquired: held.acquired,
                         watches: watches.clone(),
                     });
                 }

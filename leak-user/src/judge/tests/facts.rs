@@ -57,6 +57,49 @@ fn sockets_from_before_the_trace_that_nobody_closes_have_a_finding() {
 }
 
 #[test]
+fn sockets_from_before_count_once_with_those_that_come_and_the_total_is_told() {
+    let mut ledger = ledger(false);
+    let mut judge = Judge::new(Config::default());
+    before(&mut ledger, 5, 10..104, Kind::Socket);
+    for n in 0..66 {
+        ledger.apply(&acquired(
+            n * 250 * MILLI,
+            Kind::Socket,
+            descriptor(200 + n as usize),
+        ));
+    }
+    for second in 1..=20 {
+        let came = (200..266).filter(|fd| fd - 200 < second * 4);
+        let closed = (10..104).chain(came);
+        judge.observe(&Observation {
+            time: second * SECOND,
+            process: PROCESS,
+            close_wait: closed
+                .map(|fd| (descriptor(fd as usize), "192.0.2.1:80".to_owned()))
+                .collect(),
+            watches: Vec::new(),
+        });
+    }
+    let found = check(&judge.findings(20 * SECOND, 0, &ledger));
+    assert_eq!(found.len(), 1, "{found:?}");
+    let found = &found[0];
+    assert_eq!(
+        (
+            found.verdict,
+            found.acquired,
+            found.outstanding,
+            found.preexisting
+        ),
+        (Verdict::Leak, 66, 160, 94),
+    );
+    let told = "160 wait in CLOSE_WAIT, 94 of them from before the trace, ";
+    assert!(
+        found.evidence.iter().any(|line| line.starts_with(told)),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn an_inotify_descriptor_that_gets_ever_more_watches_is_a_leak() {
     for (per_second, verdict) in [(0, Verdict::Steady), (5, Verdict::Leak)] {
         let mut ledger = ledger(false);
@@ -182,6 +225,13 @@ fn ever_more_zombies_are_a_leak_one_is_a_suspicion_a_young_one_is_nothing() {
     // A batch that nobody has come to wait for yet.
     assert_eq!(zombies(&[1, 1, 1, 1], 20).verdict, Verdict::Suspect);
     assert_eq!(zombies(&[1, 1], 90).verdict, Verdict::Leak);
-    let found = zombies(&[1, 2, 3, 4], 20);
+    let found = zombies(&[1, 2, 3, 4], 15);
     assert_eq!((found.verdict, found.rule), (Verdict::Leak, "zombies"));
+    assert!((found.growth_per_second - 1.0).abs() < 1e-9, "{found:?}");
+    let found = zombies(&[1, 2, 3, 4], 20);
+    // Nobody has died for long: there is no pace any more.
+    assert_eq!(
+        (found.verdict, found.growth_per_second),
+        (Verdict::Leak, 0.0)
+    );
 }

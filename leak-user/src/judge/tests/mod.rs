@@ -8,6 +8,7 @@ mod order;
 mod properties;
 mod sentences;
 mod wall;
+mod zombies;
 
 use std::ops::Range;
 
@@ -55,6 +56,7 @@ fn before(ledger: &mut Ledger, time: Nanos, descriptors: Range<u32>, kind: Kind)
         mappings: Vec::new(),
         threads: Vec::new(),
         children: Vec::new(),
+        zombies: Vec::new(),
     });
 }
 

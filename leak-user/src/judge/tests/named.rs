@@ -14,6 +14,7 @@ fn judged(kind: Kind, observed: f64) -> Judged {
         released: 0,
         young: 0,
         outstanding: 90,
+        preexisting: 0,
         unaccounted: 0,
         bytes: 0,
         growth_per_second: 5.0,

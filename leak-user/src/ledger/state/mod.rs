@@ -115,6 +115,7 @@ pub struct SavedProcess {
     pub former_memories: Vec<(Nanos, u64)>,
     pub fork_told: bool,
     pub children: Vec<u64>,
+    pub reaped_after: Nanos,
     pub needs_reconcile: bool,
     pub lossy: bool,
     pub lost_any: bool,

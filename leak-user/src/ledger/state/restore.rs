@@ -83,6 +83,7 @@ impl Ledger {
         process.former_tables = spaces(&saved.former_tables);
         process.former_memories = spaces(&saved.former_memories);
         process.fork_told = saved.fork_told;
+        process.reaped_after = saved.reaped_after;
         process.children = saved.children.iter().copied().map(Handle).collect();
         process.needs_reconcile = saved.needs_reconcile;
         process.lossy = saved.lossy;

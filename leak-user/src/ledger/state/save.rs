@@ -108,6 +108,7 @@ fn save_process(id: ProcessId, process: &Process) -> SavedProcess {
         former_memories: numbers(&process.former_memories),
         fork_told: process.fork_told,
         children,
+        reaped_after: process.reaped_after,
         needs_reconcile: process.needs_reconcile,
         lossy: process.lossy,
         lost_any: process.lost_any,

@@ -140,6 +140,7 @@ impl World {
             mappings: Vec::new(),
             threads: Vec::new(),
             children: Vec::new(),
+            zombies: Vec::new(),
         });
         World {
             kernel,
@@ -415,6 +416,7 @@ impl World {
                     mappings: Vec::new(),
                     threads: Vec::new(),
                     children: Vec::new(),
+                    zombies: Vec::new(),
                 });
             }
             self.kernel.ledger.reconcile(running.id, &shown);

@@ -24,23 +24,44 @@ pub(super) trait Field: Sized {
     fn get(from: &mut Cursor<'_>) -> Option<Self>;
 }
 
-/// Implements [`Field`] for structs whose fields stand one behind the other.
+/// Implements [`Field`] for structs whose fields stand one behind the other. Behind a
+/// semicolon is a field that a later version added, of structs that end their record: one
+/// that is empty is not written, and one that is not there is empty.
 macro_rules! field_by_field {
-    ($($name:ident { $($field:ident),+ $(,)? })+) => {
+    ($($name:ident { $($field:ident),+ $(,)? $(; $last:ident)? })+) => {
         $(impl $crate::recording::format::fields::Field for $name {
             fn put(&self, out: &mut Vec<u8>) {
                 // Destructured: an added field that is not written does not compile.
-                let $name { $($field),+ } = self;
+                let $name { $($field,)+ $($last)? } = self;
                 $($crate::recording::format::fields::Field::put($field, out);)+
+                $($crate::recording::format::fields::put_last($last, out);)?
             }
 
             fn get(from: &mut $crate::recording::format::wire::Cursor<'_>) -> Option<Self> {
-                Some($name { $($field: $crate::recording::format::fields::Field::get(from)?),+ })
+                Some($name {
+                    $($field: $crate::recording::format::fields::Field::get(from)?,)+
+                    $($last: $crate::recording::format::fields::get_last(from)?)?
+                })
             }
         })+
     };
 }
 pub(super) use field_by_field;
+
+/// Appends a record's last field, unless it is empty.
+pub(super) fn put_last<T: Field + Default + PartialEq>(field: &T, out: &mut Vec<u8>) {
+    if *field != T::default() {
+        field.put(out);
+    }
+}
+
+/// Reads a record's last field; empty where the record ends before it.
+pub(super) fn get_last<T: Field + Default>(from: &mut Cursor<'_>) -> Option<T> {
+    match from.len() {
+        0 => Some(T::default()),
+        _ => T::get(from),
+    }
+}
 
 field_by_field! {
     AddressRange { start, end }

@@ -21,7 +21,7 @@ use crate::{
 const MAX_JSON: usize = 1 << 20;
 
 field_by_field! {
-    BaselineProcess { id, parent, comm, time, descriptors, mappings, threads, children }
+    BaselineProcess { id, parent, comm, time, descriptors, mappings, threads, children; zombies }
     Observation { time, process, close_wait, watches }
     Shown { time, descriptors, mappings, threads, young, adopt_as_preexisting }
 }

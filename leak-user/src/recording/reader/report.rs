@@ -246,6 +246,7 @@ mod tests {
             mappings: Vec::new(),
             threads: Vec::new(),
             children: Vec::new(),
+            zombies: Vec::new(),
         }));
         let end = Input::Ended {
             time: 100 * SECOND,

@@ -61,6 +61,8 @@ impl Intake {
             true => self.proc.children(pid),
             false => Vec::new(),
         };
+        let dead = children.iter().filter(|child| child.is_zombie());
+        let zombies = dead.map(|child| child.id).map(task(Class::Process));
         BaselineProcess {
             id: stat.id,
             parent: self.proc.identity(stat.parent),
@@ -73,7 +75,12 @@ impl Intake {
                 .filter(|thread| thread.pid() != pid)
                 .map(task(Class::Thread))
                 .collect(),
-            children: children.into_iter().map(task(Class::Process)).collect(),
+            zombies: zombies.collect(),
+            children: children
+                .iter()
+                .map(|child| child.id)
+                .map(task(Class::Process))
+                .collect(),
         }
     }
 }

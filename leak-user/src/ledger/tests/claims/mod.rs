@@ -32,6 +32,7 @@ fn baseline(descriptors: Vec<(u32, Kind)>) -> BaselineProcess {
         mappings: Vec::new(),
         threads: Vec::new(),
         children: Vec::new(),
+        zombies: Vec::new(),
     }
 }
 

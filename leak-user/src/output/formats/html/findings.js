@@ -37,6 +37,7 @@ function facts(finding) {
     fact("acquired", number(finding.acquired)),
     fact("released", number(finding.released)),
     finding.young > 0 && fact("young", number(finding.young)),
+    finding.preexisting > 0 && fact("from before the trace", number(finding.preexisting)),
     finding.unaccounted > 0 && fact("unaccounted for", number(finding.unaccounted)),
     finding.bytes > 0 && fact("size", bytes(finding.bytes)),
     fact("oldest", duration(finding.oldest_age_seconds)),

@@ -120,6 +120,7 @@ mod tests {
             "released",
             "young",
             "outstanding",
+            "preexisting",
             "unaccounted",
             "bytes",
             "growth_per_second",

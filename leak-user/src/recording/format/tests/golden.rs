@@ -249,6 +249,7 @@ fn others() -> Vec<Input> {
             mappings: vec![(4096..8192).into()],
             threads: vec![Handle::task(Class::Thread, ProcessId::new(45, 1))],
             children: vec![Handle::task(Class::Process, CHILD)],
+            zombies: Vec::new(),
         })),
         Input::Compared {
             process,

@@ -300,10 +300,10 @@ prop_compose! {
     fn baseline()(
         id in process(), parent in of(process()), comm: [u8; 16], time in time(),
         descriptors in descriptors(), mappings in mappings(), threads in handles(),
-        children in handles(),
+        children in handles(), zombies in handles(),
     ) -> Input {
         Input::Baseline(Box::new(BaselineProcess {
-            id, parent, comm, time, descriptors, mappings, threads, children,
+            id, parent, comm, time, descriptors, mappings, threads, children, zombies,
         }))
     }
 }

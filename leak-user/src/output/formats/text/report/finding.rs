@@ -63,10 +63,14 @@ pub(super) fn write(
 fn numbers(finding: &Finding, process: Option<&Process>) -> String {
     let exited = process.is_some_and(|process| process.exited);
     let held = if exited { "held at exit" } else { "held" };
-    let mut text = match finding.acquired {
+    let mut text = match (finding.acquired, finding.preexisting) {
         // Acquired before the trace, or out of its sight.
-        0 => format!("{} {held}", finding.outstanding),
-        acquired => format!("{} of {acquired} {held}", finding.outstanding),
+        (0, _) => format!("{} {held}", finding.outstanding),
+        (acquired, 0) => format!("{} of {acquired} {held}", finding.outstanding),
+        (_, before) => format!(
+            "{} {held} ({before} from before the trace)",
+            finding.outstanding
+        ),
     };
     if finding.bytes > 0 {
         text += &format!(" ({})", bytes(finding.bytes));

@@ -21,11 +21,17 @@ const REASONS: usize = 10;
 /// What weakens the result so much that it belongs beside it.
 pub(super) fn doubt(health: &Health, nothing_found: bool, page: &mut Page) -> io::Result<()> {
     if health.events == 0 {
-        page.headline(
-            Ink::Suspect,
-            "Nothing was seen:",
-            " not one acquisition or release, so this says nothing about leaks.",
-        )?;
+        let (label, rest) = match nothing_found {
+            true => (
+                "Nothing was seen:",
+                " not one acquisition or release, so this says nothing about leaks.",
+            ),
+            false => (
+                "Nothing happened:",
+                " not one acquisition or release, so what is found is from before the trace.",
+            ),
+        };
+        page.headline(Ink::Suspect, label, rest)?;
     }
     if health.lost > 0 {
         let records = counted(health.lost, "record was", "records were");
