@@ -1,7 +1,10 @@
 //! When what is used will reach its limit, from samples of it: a robust slope, and
 //! no forecast where use does not clearly go up.
 
-use crate::{judge::Slopes, model::time::Nanos};
+use crate::{
+    judge::{Slopes, ends_level},
+    model::time::Nanos,
+};
 
 /// Fewer samples than this tell nothing.
 pub(super) const LEAST_SAMPLES: usize = 5;
@@ -20,7 +23,7 @@ pub(super) struct Forecast {
 ///
 /// The slope is the median of those between all pairs of samples (Theil and Sen). It
 /// grows where three quarters of the pairs go up: neither one jump nor a start that
-/// then stays flat does that, nor what comes down again.
+/// then stays flat does that, nor what comes down again. What was level lately does not grow.
 pub(super) fn forecast(samples: &[(Nanos, u64)], used: u64, limit: u64) -> Forecast {
     let growth = growth(samples);
     let left = limit.saturating_sub(used) as f64;
@@ -48,7 +51,7 @@ fn growth(samples: &[(Nanos, u64)]) -> f64 {
     }
     let points: Vec<(Nanos, f64)> = samples.iter().map(|&(t, used)| (t, used as f64)).collect();
     let slopes = Slopes::of(&points);
-    if slopes.lower_quartile() > 0.0 {
+    if slopes.lower_quartile() > 0.0 && !ends_level(samples) {
         slopes.median()
     } else {
         0.0
@@ -96,6 +99,16 @@ mod tests {
                 Forecast::default(),
                 "{samples:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_pool_that_is_full_since_a_third_of_the_time_brings_no_limit_nearer() {
+        for (size, sessions) in [(120, 0), (120, 5), (60, 1)] {
+            let full = |n: u64| (n * size / 40).min(size) + n * 7 % (sessions + 1);
+            let samples = every_second((0..64).map(full));
+            assert!(forecast(&samples[..40], size, 1024).growth_per_second > 0.0);
+            assert_eq!(forecast(&samples, size, 1024), Forecast::default());
         }
     }
 

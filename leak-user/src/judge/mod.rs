@@ -32,7 +32,7 @@ use evidence::series::Series;
 
 pub use evidence::named::Named;
 pub use evidence::observed::Observation;
-pub(crate) use evidence::slope::Slopes;
+pub(crate) use evidence::{level::ends_level, slope::Slopes};
 pub use judged::Judged;
 pub use rules::weigh;
 pub use state::SavedJudge;

@@ -43,6 +43,36 @@ static void pool_fast(void)
     pool(8, 24);
 }
 
+/* A pool that is full after half a minute, and sessions of eight seconds beside it, from one
+ * place: from then on as many end as begin. */
+static void pool_beside_sessions(void)
+{
+    enum { POOL = 120, SECONDS = 30, LIFE = 8 };
+    static struct {
+        int file;
+        double end;
+    } sessions[MANY];
+    unsigned begun = 0, ended = 0;
+    double start = now();
+    for (int pooled = 0;;) {
+        double passed = now() - start;
+        int due = pooled < POOL && pooled < passed * POOL / SECONDS;
+        int session = begun < passed * 2.5;
+        for (int n = 0; n < due + session; n++) {
+            int file = open_entry();
+            if (n < due) {
+                pooled++;
+            } else {
+                sessions[begun % MANY].file = file;
+                sessions[begun++ % MANY].end = passed + LIFE;
+            }
+        }
+        while (ended < begun && sessions[ended % MANY].end < passed)
+            close(sessions[ended++ % MANY].file);
+        rest(0.02);
+    }
+}
+
 /* Fills within half of a short window, then is only used. */
 static void fills_then_flat(void)
 {
@@ -352,6 +382,7 @@ static const pattern programs[] = {
     {"start-up-burst", start_up_burst},
     {"pool-slow", pool_slow},
     {"pool-fast", pool_fast},
+    {"pool-beside-sessions", pool_beside_sessions},
     {"fills-then-flat", fills_then_flat},
     {"warm-up", warm_up},
     {"lru", lru},

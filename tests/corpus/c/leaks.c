@@ -254,6 +254,28 @@ static void slowing(int argc, char **argv)
     }
 }
 
+/* One a second, in the place of a pool that is full after ten seconds, and of sessions of three
+ * seconds. */
+static void beside_pool(int argc, char **argv)
+{
+    double rate = rate_of(argc, argv, 1);
+    enum { POOL = 60, BEATS = 12, LIFE = 3 * BEATS };
+    int sessions[LIFE];
+    memset(sessions, -1, sizeof sessions);
+    begin();
+    beat at = {0};
+    double leaked = 0;
+    for (unsigned n = 0;; n++, pace(&at, BEATS)) {
+        if (n % 2 == 0 && n / 2 < POOL)
+            open_session();
+        if (sessions[n % LIFE] >= 0)
+            close(sessions[n % LIFE]);
+        sessions[n % LIFE] = n % 6 == 0 ? open_session() : -1;
+        for (leaked += rate / BEATS; leaked >= 1; leaked--)
+            open_session();
+    }
+}
+
 static void accelerating(int argc, char **argv)
 {
     (void)argc, (void)argv;
@@ -303,6 +325,7 @@ static const program programs[] = {
     {"among-cached", among_cached},
     {"drifting-batches", drifting_batches},
     {"slowing", slowing},
+    {"beside-pool", beside_pool},
     {"accelerating", accelerating},
     {"random-arrivals", random_arrivals},
     {"wall", wall},

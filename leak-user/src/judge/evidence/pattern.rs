@@ -15,7 +15,7 @@ pub(in crate::judge) struct Pattern {
     /// Time since the last one.
     silence: Nanos,
     /// The longest time between two.
-    longest_gap: Nanos,
+    pub(in crate::judge) longest_gap: Nanos,
 }
 
 impl Pattern {

@@ -137,6 +137,15 @@ impl Series {
         })
     }
 
+    /// What was outstanding at the points from a time to another.
+    pub(in crate::judge) fn between(&self, start: Nanos, end: Nanos) -> Vec<(Nanos, u64)> {
+        let points = self.0.iter();
+        points
+            .filter(|point| (start..=end).contains(&point.time))
+            .map(|point| (point.time, point.most))
+            .collect()
+    }
+
     /// `None` where a quarter has no point.
     pub(in crate::judge) fn minima(&self, start: Nanos, end: Nanos) -> Option<Minima> {
         let span = u128::from(end.checked_sub(start)?).max(1);

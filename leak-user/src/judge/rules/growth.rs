@@ -12,6 +12,7 @@
 use super::Rule;
 use crate::judge::evidence::{
     account::Account,
+    level::{is_level, stretch},
     needed::{Past, needed, share, wait},
     pattern::Pattern,
     series::Minima,
@@ -64,6 +65,8 @@ impl Rule for Growth {
 /// One period, judged.
 struct Trial {
     pattern: Pattern,
+    /// The age from which on resources count.
+    age: Nanos,
     past: Past,
     verdict: Verdict,
     /// Its growth as a share of what is needed: 1 or more for a leak.
@@ -72,6 +75,8 @@ struct Trial {
     factor: f64,
     /// Whether the process as a whole holds more of the kind than before.
     net: bool,
+    /// Whether it has ended since, although that is not yet seen in what is old enough to count.
+    full: bool,
 }
 
 /// Judges one site, or several that belong together.
@@ -80,35 +85,43 @@ pub(super) fn judge(config: &Config, account: &Account<'_>) -> Opinion {
     if untimed {
         return by_minima(config, account);
     }
-    let Some(age) = account.counting_age(config) else {
+    if account.counting_age(config, 1.0).is_none() {
         return account.turnover();
-    };
-    let end = account.now.saturating_sub(age);
+    }
     let best = PARTS
         .iter()
-        .filter_map(|&part| account.trial(config, end, part))
+        .filter_map(|&part| account.trial(config, part))
         // The whole time decides, unless a part of it is worse.
         .reduce(|best, trial| match trial.verdict < best.verdict {
             true => trial,
             false => best,
         });
     match best {
-        Some(trial) => trial.opinion(config, account, age),
+        Some(trial) => trial.opinion(config, account),
         None => account.too_soon(),
     }
 }
 
 impl Account<'_> {
-    /// The age from which on resources count: few of those that reached it were
-    /// released. `None` where too many are, at any age.
-    fn counting_age(&self, config: &Config) -> Option<Nanos> {
+    /// The age from which on resources count, in the last part of the time: few of those
+    /// that reached it were released. `None` where too many are, at any age.
+    ///
+    /// What was acquired before that part does not count: beside a large pool from the start,
+    /// any releases are few.
+    fn counting_age(&self, config: &Config, part: f64) -> Option<Nanos> {
         let lag = config.lag();
         if self.lifetimes.released_after(0) == 0 {
             return Some(lag);
         }
         let older = |age: Nanos| {
             let until = self.now.saturating_sub(age);
-            self.times.partition_point(|&time| time <= until) as f64 * self.weight
+            let from = match part < 1.0 {
+                true => until - (until.saturating_sub(self.start) as f64 * part) as Nanos,
+                false => 0,
+            };
+            let before = self.times.partition_point(|&time| time < from);
+            let reached = self.times.partition_point(|&time| time <= until);
+            reached.saturating_sub(before) as f64 * self.weight
         };
         // Those held that are twice as old had the time to be released at that age.
         Lifetimes::ages()
@@ -116,14 +129,16 @@ impl Account<'_> {
             .skip_while(|&(_, twice)| twice < lag)
             .find(|&(age, twice)| {
                 let held = older(twice);
-                let released = self.lifetimes.released_after(age) as f64;
+                let released = self.lifetimes.released_after(age) as f64 * part;
                 held > 0.0 && released <= RELEASED_AFTER_ALL * (held + released)
             })
             .map(|(_, twice)| twice)
     }
 
     /// The period that is this part of the time observed; `None` where that is too short.
-    fn trial(&self, config: &Config, end: Nanos, part: f64) -> Option<Trial> {
+    fn trial(&self, config: &Config, part: f64) -> Option<Trial> {
+        let age = self.counting_age(config, part)?;
+        let end = self.now.saturating_sub(age);
         let whole = end.checked_sub(self.start)?;
         let span = (whole as f64 * part) as Nanos;
         let shortest = if part < 1.0 { 5 * SECOND } else { 0 };
@@ -134,9 +149,10 @@ impl Account<'_> {
         let past = self.past(&pattern);
         let factor = factor(part) * self.factor;
         let net = self.net(config, &pattern);
+        let full = self.is_full(config, &pattern);
         let strength = share(seconds(span), pattern.number, past, factor);
         let long_enough = part >= 1.0 || needed(seconds(span), past).is_some();
-        let verdict = if !net {
+        let verdict = if !net || full {
             Verdict::Steady
         } else if pattern.goes_on() && strength >= 1.0 {
             Verdict::Leak
@@ -147,11 +163,13 @@ impl Account<'_> {
         };
         Some(Trial {
             pattern,
+            age,
             past,
             verdict,
             strength,
             factor,
             net,
+            full,
         })
     }
 
@@ -208,6 +226,35 @@ impl Account<'_> {
         }
     }
 
+    /// Whether the growth of a period has ended since. The period ends long before now where
+    /// what the site releases gets old; what came later shows whether more and more stays:
+    ///
+    /// * of what has reached half of the counting age, few are released later. So those that were
+    ///   acquired up to then go on as those of the period do, if it is a leak;
+    /// * the site and the process hold ever more.
+    fn is_full(&self, config: &Config, pattern: &Pattern) -> bool {
+        let age = self.now.saturating_sub(pattern.end);
+        if age > config.lag() {
+            let later = Pattern::of(self.times, self.weight, pattern.start, self.now - age / 2);
+            if later.stopped() || later.slows() {
+                return true;
+            }
+        }
+        self.is_level(pattern.start, pattern.rate(), pattern.longest_gap)
+    }
+
+    /// Whether what the site or the process holds is level at the end of the time since `start`,
+    /// beside this pace: in the last third of it, or as long as it takes to see two of the pauses
+    /// that there are.
+    fn is_level(&self, start: Nanos, pace: f64, pause: Nanos) -> bool {
+        let from = self.now.saturating_sub(stretch(start, self.now, pause));
+        let histories = [self.series, self.totals];
+        histories
+            .into_iter()
+            .flatten()
+            .any(|series| is_level(&series.between(from, self.now), pace))
+    }
+
     fn turnover(&self) -> Opinion {
         let mut evidence = vec![self.balance()];
         evidence.push("they are released at every age they reach".to_owned());
@@ -259,7 +306,7 @@ impl Account<'_> {
 }
 
 impl Trial {
-    fn opinion(&self, config: &Config, of: &Account<'_>, age: Nanos) -> Opinion {
+    fn opinion(&self, config: &Config, of: &Account<'_>) -> Opinion {
         let mut opinion = of.steady(vec![of.balance()]);
         opinion.verdict = self.verdict;
         opinion.strength = self.strength;
@@ -268,9 +315,9 @@ impl Trial {
             opinion.growth_per_second = of.pace(&self.pattern);
         }
         if of.old_released > 0 && self.verdict != Verdict::Steady {
-            opinion.evidence.push(self.released_sooner(of, age));
+            opinion.evidence.push(self.released_sooner(of));
         }
-        opinion.evidence.push(self.spread(of, age));
+        opinion.evidence.push(self.spread(of));
         if self.past == Past::Persistent && self.verdict != Verdict::Steady {
             opinion.evidence.push(format!(
                 "{} were there before the trace: no less than half of what this pace makes since the \
@@ -283,13 +330,18 @@ impl Trial {
                 .evidence
                 .extend(of.released_meanwhile(config, &self.pattern));
         }
+        if self.net && self.full && self.pattern.grows() {
+            opinion
+                .evidence
+                .push("what is held goes up no more at that pace: it looks full".to_owned());
+        }
         if self.verdict == Verdict::Suspect {
             opinion.waits_for = Some(self.waits_for());
         }
         opinion
     }
 
-    fn released_sooner(&self, of: &Account<'_>, age: Nanos) -> String {
+    fn released_sooner(&self, of: &Account<'_>) -> String {
         let most = of.lifetimes.most_ended_by().unwrap_or(0);
         let how_many = match of.lifetimes.released_after(most) {
             0 => "is released",
@@ -299,16 +351,19 @@ impl Trial {
         format!(
             "what it releases {how_many} within {most:.1} s; {:.0} have been held for longer than {:.1} s",
             self.pattern.number,
-            seconds(age)
+            seconds(self.age)
         )
     }
 
-    fn spread(&self, of: &Account<'_>, age: Nanos) -> String {
+    fn spread(&self, of: &Account<'_>) -> String {
         let Pattern { counts, .. } = self.pattern;
         let span = seconds(self.pattern.span());
         let counted: u64 = counts.iter().sum();
         match self.pattern.filled() {
-            0 => format!("none has been held for longer than {:.1} s", seconds(age)),
+            0 => format!(
+                "none has been held for longer than {:.1} s",
+                seconds(self.age)
+            ),
             // Few times of many are kept: each stands for several.
             _ if of.weight > 1.0 => format!(
                 "outstanding by the quarter of {span:.1} s they were acquired in, about: {}",
@@ -320,7 +375,7 @@ impl Trial {
             ),
             1 if counts[0] > 0 => format!(
                 "those held for longer than {:.1} s were acquired in the first {:.1} s",
-                seconds(age),
+                seconds(self.age),
                 span / 4.0
             ),
             _ => format!(
@@ -375,6 +430,8 @@ fn by_minima(config: &Config, of: &Account<'_>) -> Opinion {
     let span = of.now.saturating_sub(from);
     opinion.strength = share(seconds(span), risen as f64, Past::Young, 2.0);
     opinion.observed = seconds(span);
+    let pace = risen as f64 / (seconds(span) * 0.75).max(1e-3);
+    let rises = rises && !of.is_level(from, pace, 0);
     let numbers = list(&least);
     opinion.evidence.push(match rises {
         true => format!("the minimum held rose in each quarter of the window: {numbers}"),
@@ -385,7 +442,7 @@ fn by_minima(config: &Config, of: &Account<'_>) -> Opinion {
             true => Verdict::Leak,
             false => Verdict::Suspect,
         };
-        opinion.growth_per_second = risen as f64 / (seconds(span) * 0.75).max(1e-3);
+        opinion.growth_per_second = pace;
         if opinion.verdict == Verdict::Suspect {
             let rate = opinion.growth_per_second;
             let wait = wait(seconds(span), risen as f64, rate, 2.0, Past::Young);

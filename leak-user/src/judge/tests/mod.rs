@@ -3,6 +3,7 @@
 
 mod claims;
 mod facts;
+mod full_pools;
 mod named;
 mod order;
 mod properties;
