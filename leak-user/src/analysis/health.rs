@@ -5,15 +5,26 @@ use std::collections::BTreeMap;
 
 use crate::{event::Uncovered, ledger::Ledger, model::report::Health};
 
-/// Adds the ledger's figures, and the failures that were not kept, to those of the kernel side.
-pub(super) fn complete(told: &Health, ledger: &Ledger, failures_dropped: u64) -> Health {
+/// What was not kept because there was no room, outside of the ledger.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Dropped {
+    /// First failures of processes.
+    pub(super) failures: u64,
+    /// Refused calls that the judge would look at.
+    pub(super) refusals: u64,
+}
+
+/// Adds the ledger's figures, and what was not kept, to those of the kernel side.
+pub(super) fn complete(told: &Health, ledger: &Ledger, dropped: Dropped) -> Health {
     let totals = ledger.totals();
     let mut lost_by_cause: BTreeMap<String, u64> = told.lost_by_cause.clone();
     for (cause, count) in [
         ("log_overflow", totals.log_overflows),
         ("sites_refused", totals.sites_refused),
         ("processes_refused", totals.processes_refused),
-        ("failures_dropped", failures_dropped),
+        ("failures_dropped", dropped.failures),
+        ("refusals_dropped", dropped.refusals),
+        ("endings_refused", totals.endings_refused),
     ] {
         if count > 0 {
             *lost_by_cause.entry(cause.to_owned()).or_default() += count;

@@ -272,7 +272,11 @@ impl Analysis {
     /// has to add.
     #[must_use]
     pub fn health(&self, told: &Health) -> Health {
-        health::complete(told, &self.ledger, self.failures.dropped)
+        let dropped = health::Dropped {
+            failures: self.failures.dropped,
+            refusals: self.judge.refusals_dropped(),
+        };
+        health::complete(told, &self.ledger, dropped)
     }
 
     /// The report on a time.

@@ -6,7 +6,6 @@ use leak_common::{Kind, ProcessId};
 
 use super::evidence::{
     round::Round,
-    series::Series,
     site::{Known, Site},
 };
 use super::judged::order;
@@ -30,7 +29,7 @@ impl Judge {
         let mut sites = rules.sites();
         let holds = ledger
             .sites()
-            .filter(|(_, record)| record.outstanding > 0 || record.held.is_some());
+            .filter(|(_, record)| record.outstanding > 0 || record.ended_with_its_process());
         sites.extend(holds.map(|(key, _)| key));
         let mut findings: Findings = sites
             .into_iter()
@@ -48,6 +47,11 @@ impl Judge {
 fn judge(round: &Round<'_>, rules: &Gathered, key: SiteKey) -> Option<Judged> {
     let site = round.site(key);
     let opinion = rules.opinion(&site);
+    // What a process closed at its end, and what did not grow until then, is nothing to speak of.
+    let held = site.held();
+    if opinion.verdict == Verdict::Steady && held.is_some_and(|held| held.closed == held.count) {
+        return None;
+    }
     let figures = match &site.known {
         Some(known) => Figures::of_known(&site, known),
         None if opinion.verdict == Verdict::Steady => return None,
@@ -111,7 +115,7 @@ impl Figures {
             balance: known.balance,
             bytes,
             shown,
-            history: known.series.map_or_else(Vec::new, Series::history),
+            history: known.history(),
             exited: held.map(|held| held.exit),
         }
     }

@@ -122,12 +122,12 @@ impl Judge {
                 self.series.insert(key, series);
             }
         }
-        self.sample_totals(now, running);
+        self.sample_totals(now, ledger, running);
         self.seen.forget(ledger);
         self.refused.forget(ledger);
     }
 
-    fn sample_totals(&mut self, now: Nanos, running: &[ProcessView]) {
+    fn sample_totals(&mut self, now: Nanos, ledger: &Ledger, running: &[ProcessView]) {
         let mut all = std::mem::take(&mut self.totals);
         for view in running {
             for kind in Kind::ALL {
@@ -141,6 +141,14 @@ impl Judge {
                 self.totals.insert((view.id, kind), series);
             }
         }
+        // Of those that have exited, as long as it is remembered what they held.
+        let mut exited: Vec<_> = all
+            .into_iter()
+            .filter(|(of, _)| ledger.knows(of.0))
+            .collect();
+        exited.sort_unstable_by_key(|((process, kind), _)| (*process, *kind as u32));
+        let room = self.config.max_sites.saturating_sub(self.totals.len());
+        self.totals.extend(exited.into_iter().take(room));
     }
 
     /// Takes note of what a look at a process showed.
@@ -151,6 +159,12 @@ impl Judge {
     /// Takes note of a call that the kernel refused.
     pub fn refused(&mut self, failed: &Failed) {
         self.refused.take(failed);
+    }
+
+    /// Refused calls that are not remembered because there was no room.
+    #[must_use]
+    pub fn refusals_dropped(&self) -> u64 {
+        self.refused.dropped()
     }
 
     /// How often a site was not followed because there was no room for it.

@@ -223,7 +223,7 @@ impl Ledger {
                 process.threads.insert(handle, entry);
             }
             Fate::Held(exit) => books.hold(handle, &entry, exit),
-            Fate::Gone => books.promoted_late(&entry),
+            Fate::Gone | Fate::Released(_) => books.promoted_late(&entry),
         }
     }
 
@@ -336,7 +336,10 @@ fn lead(
             }
             change => {
                 if let Effect::Ends = effect(&change, slot, &mut entry) {
-                    journey.fate = Fate::Gone;
+                    journey.fate = match change {
+                        Change::Executed => Fate::Gone,
+                        _ => Fate::Released(time),
+                    };
                     break;
                 }
             }

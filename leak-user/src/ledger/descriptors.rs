@@ -27,7 +27,9 @@ pub(super) struct Slots {
 pub(super) enum Fate {
     /// It is still there.
     Outstanding,
-    /// It was released.
+    /// It was released at this time.
+    Released(Nanos),
+    /// It is not there any more.
     Gone,
     /// Its process exited at this time and still held it, which is to be remembered.
     Held(Nanos),
@@ -141,6 +143,10 @@ impl Slots {
         match fate {
             Fate::Outstanding => self.insert(books, slot, entry),
             Fate::Held(exit) => books.hold(Handle::new(self.class, slot), &entry, exit),
+            Fate::Released(time) => {
+                books.promoted_late(&entry);
+                books.ended(Handle::new(self.class, slot), &entry, time, false);
+            }
             Fate::Gone => books.promoted_late(&entry),
         }
     }

@@ -195,6 +195,7 @@ impl Ledger {
             self.close_on_exec(id, time);
         }
         self.replace_memory(id, time);
+        self.forget_endings(id);
         let Some((process, mut books)) = self.own_books(id) else {
             return;
         };
@@ -291,7 +292,39 @@ impl Ledger {
         }
         self.leave_table(table, id, time, true);
         self.leave_memory(memory, id, time, true);
+        self.close_endings(id, table, time);
         self.exited.push_back((time, id));
+    }
+
+    /// What a process gave back last was its end, unless somebody else still has its
+    /// descriptors.
+    fn close_endings(&mut self, id: ProcessId, table: SpaceId, exit: Nanos) {
+        let shared = self
+            .tables
+            .get(table)
+            .is_some_and(|s| !s.holders.is_empty());
+        let Some(process) = self.processes.get(&id).filter(|_| !shared) else {
+            return;
+        };
+        for key in &process.sites {
+            if let Some(record) = self.sites.get_mut(*key) {
+                record.exited(exit);
+            }
+        }
+    }
+
+    /// What a process gave back before its exec, or by it, is not its end.
+    fn forget_endings(&mut self, id: ProcessId) {
+        for key in self
+            .processes
+            .get(&id)
+            .into_iter()
+            .flat_map(|process| &process.sites)
+        {
+            if let Some(record) = self.sites.get_mut(*key) {
+                record.ending = None;
+            }
+        }
     }
 
     /// Forgets exited processes whose last acquisitions have arrived. Those stay of
@@ -329,7 +362,7 @@ impl Ledger {
         let keeps = |key: &SiteKey| {
             self.sites
                 .get(*key)
-                .is_some_and(|record| record.outstanding > 0 || record.held.is_some())
+                .is_some_and(|record| record.outstanding > 0 || record.ended_with_its_process())
         };
         self.processes
             .get(&id)

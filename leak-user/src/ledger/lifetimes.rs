@@ -18,9 +18,14 @@ pub struct Lifetimes([u32; OCTAVES]);
 impl Lifetimes {
     /// Notes a release after `lifetime`.
     pub fn add(&mut self, lifetime: Nanos) {
-        let octave = (lifetime / FIRST).checked_ilog2().unwrap_or(0) as usize;
-        let count = &mut self.0[octave.min(OCTAVES - 1)];
+        let count = &mut self.0[octave_of(lifetime)];
         *count = count.saturating_add(1);
+    }
+
+    /// Takes back a number of releases after `lifetime`.
+    pub fn remove(&mut self, lifetime: Nanos, number: u64) {
+        let count = &mut self.0[octave_of(lifetime)];
+        *count = count.saturating_sub(u32::try_from(number).unwrap_or(u32::MAX));
     }
 
     /// The numbers, shortest lifetimes first.
@@ -55,8 +60,7 @@ impl Lifetimes {
     /// another age, at the next lower one or later.
     #[must_use]
     pub fn released_after(&self, age: Nanos) -> u64 {
-        let octave = (age / FIRST).checked_ilog2().unwrap_or(0) as usize;
-        let later = self.0.iter().skip(octave.min(OCTAVES - 1));
+        let later = self.0.iter().skip(octave_of(age));
         later.map(|&count| u64::from(count)).sum()
     }
 
@@ -77,6 +81,12 @@ impl Lifetimes {
                 .unwrap_or(FIRST << (OCTAVES - 1))
         })
     }
+}
+
+/// The octave that a lifetime falls in.
+fn octave_of(lifetime: Nanos) -> usize {
+    let octave = (lifetime / FIRST).checked_ilog2().unwrap_or(0) as usize;
+    octave.min(OCTAVES - 1)
 }
 
 #[cfg(test)]

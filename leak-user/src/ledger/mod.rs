@@ -11,6 +11,7 @@ mod acquire;
 mod addresses;
 mod descriptors;
 mod details;
+mod endings;
 mod entry;
 mod lifecycle;
 mod lifetimes;
@@ -103,6 +104,9 @@ pub struct Totals {
     pub processes_refused: u64,
     /// Exited processes forgotten to make room.
     pub exited_forgotten: u64,
+    /// Releases of which nobody can tell whether they were the end of their process,
+    /// because there was no room.
+    pub endings_refused: u64,
 }
 
 /// What is outstanding, by process and by site.
@@ -135,7 +139,7 @@ impl Ledger {
             tables: Spaces::default(),
             memories: Spaces::default(),
             loose: Map::default(),
-            sites: Sites::new(config.max_sites),
+            sites: Sites::new(config.max_sites, config.keep_exited),
             totals: Totals::default(),
             horizon: 0,
             latest: 0,
@@ -190,6 +194,7 @@ impl Ledger {
         for process in self.processes.values_mut() {
             process.prune(time);
         }
+        self.sites.prune_endings(time);
         self.forget_exited();
     }
 

@@ -259,7 +259,10 @@ impl Ledger {
     /// What happened in the ledger as a whole.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.totals
+        Totals {
+            endings_refused: self.totals.endings_refused + self.sites.endings.refused,
+            ..self.totals
+        }
     }
 
     /// Everything a process holds, in no order. A mapping in pieces appears once

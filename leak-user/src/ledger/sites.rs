@@ -1,7 +1,8 @@
 //! Sites and their counters, kept in step with every entry.
 
-use leak_common::{Handle, Kind, ProcessId, wire::StackEnd};
+use leak_common::{Class, Handle, Kind, ProcessId, wire::StackEnd};
 
+use super::endings::{Ending, Endings, Row};
 use super::entry::{Entry, Origin, Tally};
 use super::{Lifetimes, Totals, spaces::SpaceId};
 use crate::model::hash::Map;
@@ -43,6 +44,10 @@ pub struct Resource {
 pub struct Held {
     /// When it exited.
     pub exit: Nanos,
+    /// When it began to give back what it held, if it did so at its end.
+    pub closing: Option<Nanos>,
+    /// How many of `count` it gave back then.
+    pub closed: u64,
     pub count: u64,
     pub bytes: u64,
     /// At most 256 of them, every n-th of those that came.
@@ -63,11 +68,34 @@ impl Held {
         samples.truncate(HELD_SAMPLES);
         Held {
             exit,
+            closing: None,
+            closed: 0,
             count,
             bytes,
             samples,
             skipped,
         }
+    }
+
+    /// Adds `count` more, of which every n-th is a sample, with n - 1 in `skipped`.
+    pub(super) fn join(&mut self, samples: Vec<Resource>, skipped: u64, count: u64) {
+        // Both are one less than a power of two. One has to stand for as many as the other.
+        let all = self.skipped.max(skipped);
+        let thinned = |samples: Vec<Resource>, skipped: u64| {
+            let step = usize::try_from((all + 1) / (skipped + 1)).unwrap_or(usize::MAX);
+            samples.into_iter().step_by(step.max(1))
+        };
+        let own = std::mem::take(&mut self.samples);
+        let own = thinned(own, self.skipped);
+        self.samples = own.chain(thinned(samples, skipped)).collect();
+        self.skipped = all;
+        self.count = self.count.saturating_add(count);
+    }
+
+    /// Until when it held all of it.
+    #[must_use]
+    pub fn until(&self) -> Nanos {
+        self.closing.unwrap_or(self.exit)
     }
 
     /// Every how many is kept, less one.
@@ -135,6 +163,8 @@ pub struct SiteRecord {
     pub lifetimes: Lifetimes,
     /// What the process held at its exit.
     pub held: Option<Box<Held>>,
+    /// What was given back since the last acquisition, where that is remembered.
+    pub(super) ending: Option<Box<Ending>>,
     /// Promoted acquisitions that had ended by then.
     pub(super) promoted_late: u64,
     /// Of `old_released`, those that the kernel counts as well: the release found them in the young
@@ -187,6 +217,7 @@ impl SiteRecord {
             bytes: 0,
             lifetimes: Lifetimes::default(),
             held: None,
+            ending: None,
             promoted_late: 0,
             counted_twice: 0,
             counted: SiteCounts::default(),
@@ -209,9 +240,9 @@ impl SiteRecord {
             .counted
             .acquired
             .saturating_add(self.counted_before.acquired);
-        let outstanding = self
-            .outstanding
-            .saturating_add(self.held.as_ref().map_or(0, |held| held.count));
+        // What was given back at the end of the process counts as held until then.
+        let closed = self.closed_at_the_end();
+        let outstanding = self.outstanding.saturating_add(self.held_at_exit());
         let told = (self.old_released.saturating_add(self.promoted_late))
             .saturating_sub(self.counted_twice);
         let early = match self.counted.released {
@@ -219,7 +250,7 @@ impl SiteRecord {
             // Older recordings: what was never promoted is taken to be released.
             None => kernel.saturating_sub(self.promoted),
         };
-        let released = told.saturating_add(early);
+        let released = told.saturating_add(early).saturating_sub(closed);
         let known = released.saturating_add(outstanding);
         let rest = kernel.saturating_sub(known);
         let young = if lossy {
@@ -236,15 +267,27 @@ impl SiteRecord {
         }
     }
 
+    /// How many its process held at its exit, or until its end.
+    #[must_use]
+    pub fn held_at_exit(&self) -> u64 {
+        let held = self.held.as_ref().map_or(0, |held| held.count);
+        held.saturating_add(self.closed_at_the_end())
+    }
+
+    fn closed_at_the_end(&self) -> u64 {
+        let ending = self.ending.as_ref().filter(|ending| ending.exit.is_some());
+        ending.map_or(0, |ending| ending.count)
+    }
+
     /// The share of old resources that were released, 0 to 1.
     #[must_use]
     pub fn release_ratio(&self) -> f64 {
-        let held = self.held.as_ref().map_or(0, |held| held.count);
-        let all = self.old_released + self.outstanding + held;
+        let (released, _) = self.released_before_end();
+        let all = released + self.outstanding + self.held_at_exit();
         if all == 0 {
             0.0
         } else {
-            self.old_released as f64 / all as f64
+            released as f64 / all as f64
         }
     }
 }
@@ -279,14 +322,32 @@ pub(super) enum Outcome {
 pub(super) struct Sites {
     records: Map<SiteKey, SiteRecord>,
     limit: usize,
+    pub(super) endings: Endings,
 }
 
 impl Sites {
-    pub(super) fn new(limit: usize) -> Sites {
+    /// No sites yet. `keep_endings`: what is given back is remembered for a while.
+    pub(super) fn new(limit: usize, keep_endings: bool) -> Sites {
         Sites {
             records: Map::default(),
             limit,
+            endings: Endings::new(keep_endings),
         }
+    }
+
+    /// Notes that something of a site went.
+    fn ended(&mut self, key: SiteKey, row: Row) {
+        if let Some(record) = self.records.get_mut(&key) {
+            self.endings.released(key, record, row);
+        }
+    }
+
+    /// Forgets what no exit after `horizon` can make an end.
+    pub(super) fn prune_endings(&mut self, horizon: Nanos) {
+        let Sites {
+            records, endings, ..
+        } = self;
+        endings.prune(horizon, records);
     }
 
     pub(super) fn get(&self, key: SiteKey) -> Option<&SiteRecord> {
@@ -403,6 +464,9 @@ impl Books<'_> {
         outcome: Outcome,
     ) {
         tally.remove(entry.origin_in(self.space), entry.kind);
+        if matches!(outcome, Outcome::Released | Outcome::Counted) {
+            self.ended(handle, entry, self.time, true);
+        }
         let lifetime = self.time.saturating_sub(entry.acquired);
         if let Some(record) = self.record(entry) {
             record.outstanding = record.outstanding.saturating_sub(1);
@@ -455,12 +519,34 @@ impl Books<'_> {
         }
     }
 
+    /// An entry was released at a time. `counted`: its site's record counts the release.
+    pub(super) fn ended(&mut self, handle: Handle, entry: &Entry, time: Nanos, counted: bool) {
+        let own = entry.origin_in(self.space) == Origin::Traced;
+        if !own || handle.class() != Some(Class::Descriptor) {
+            return;
+        }
+        let resource = Resource {
+            acquired: entry.acquired,
+            handle,
+            size: entry.size,
+        };
+        let row = Row {
+            released: time,
+            resource,
+            counted,
+        };
+        self.sites.ended(entry.key(self.owner), row);
+    }
+
     /// A promoted acquisition was taken note of, in the space it was made in.
     pub(super) fn promoted(&mut self, entry: &Entry) {
         if entry.origin == Origin::Traced
             && let Some(record) = self.record(entry)
         {
             record.promoted += 1;
+            if let Some(ending) = &mut record.ending {
+                ending.acquired(entry.acquired);
+            }
         }
     }
 }

@@ -19,6 +19,15 @@ pub fn meaning_of_loss(cause: &str) -> Option<&'static str> {
         "undecodable" => "records of the kernel side made no sense; please report this",
         "program_busy" => "the kernel skipped a program that was running on that CPU already",
         "log_overflow" => "more was released at once than is remembered for late acquisitions",
+        "endings_refused" => {
+            "more was closed at once than is remembered; what processes closed at their end may be missing"
+        }
+        "refusals_dropped" => {
+            "more processes were refused calls than are remembered; growth that ended by it may be missing"
+        }
+        "late_facts_dropped" => {
+            "there were more processes than the reader of the recording keeps names of"
+        }
         "sites_refused" => "there were more sites than are kept; later ones have no stack",
         "processes_refused" => "there were more processes than are kept; some were not followed",
         "capture_damaged" => "a part of the recording is damaged; where, is told below",
@@ -56,6 +65,10 @@ mod tests {
             "capture_unknown",
             "recording",
             "not_read",
+            "failures_dropped",
+            "endings_refused",
+            "refusals_dropped",
+            "late_facts_dropped",
         ];
         for cause in Counter::ALL
             .into_iter()

@@ -39,6 +39,8 @@ pub(in crate::judge) struct AllRefused {
     processes: HashMap<ProcessId, Vec<Refused>>,
     /// The first time that the host had no room for another open file: nobody gets one then.
     host: Option<Refused>,
+    /// Refusals of further processes.
+    dropped: u64,
 }
 
 impl AllRefused {
@@ -57,6 +59,7 @@ impl AllRefused {
             self.host.get_or_insert(refused);
         }
         if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&process) {
+            self.dropped += 1;
             return;
         }
         let known = self.processes.entry(process).or_default();
@@ -74,6 +77,11 @@ impl AllRefused {
             .copied()
     }
 
+    /// Refusals that are not remembered because there was no room.
+    pub(in crate::judge) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     /// Forgets processes that the ledger does not know any more.
     pub(in crate::judge) fn forget(&mut self, ledger: &Ledger) {
         self.processes
@@ -83,5 +91,28 @@ impl AllRefused {
     pub(in crate::judge) fn iter(&self) -> impl Iterator<Item = (ProcessId, &Refused)> {
         let all = self.processes.iter();
         all.flat_map(|(&process, refused)| refused.iter().map(move |one| (process, one)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_further_processes_are_counted() {
+        let refused = |time| Refused {
+            time,
+            kind: Kind::File,
+            error: Refusal::Files,
+        };
+        let mut all = AllRefused::default();
+        for pid in 0..MAX_PROCESSES as u32 + 3 {
+            all.add(ProcessId::new(pid, 1), refused(1));
+        }
+        // Those that are known have their room.
+        all.add(ProcessId::new(0, 1), refused(2));
+        assert_eq!(all.dropped(), 3);
+        let wall = all.wall(ProcessId::new(0, 1), Kind::File);
+        assert_eq!(wall, Some(refused(1)));
     }
 }

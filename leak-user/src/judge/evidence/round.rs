@@ -8,7 +8,7 @@ use leak_common::{Kind, ProcessId};
 use super::observed::AllSeen;
 use super::refused::AllRefused;
 use super::series::Series;
-use super::site::{Known, Site};
+use super::site::{Ended, Known, Site};
 use crate::judge::{Config, Judge, confidence::Trust};
 use crate::ledger::{Counts, Ledger, SiteDetail, SiteKey};
 use crate::model::time::{Nanos, born};
@@ -97,6 +97,7 @@ impl<'a> Round<'a> {
             record,
             balance: record.balance(process.lost_any),
             detail: self.details.get(&key),
+            ended: Ended::of(record),
             series: self.series.get(&key),
             totals: self.totals.get(&(record.process, record.kind)),
             born: process.executed.unwrap_or_else(|| born(record.process)),

@@ -101,11 +101,12 @@ impl Series {
         Some(self.0[..until].last()?.most)
     }
 
-    /// The least that was outstanding since a time; `None` where no point tells.
-    pub(in crate::judge) fn least_since(&self, start: Nanos) -> Option<u64> {
-        let after = self.0.partition_point(|point| point.time <= start);
+    /// The least that was outstanding between two times; `None` where no point tells.
+    pub(in crate::judge) fn least_between(&self, start: Nanos, end: Nanos) -> Option<u64> {
+        let known = &self.0[..self.0.partition_point(|point| point.time <= end)];
+        let after = known.partition_point(|point| point.time <= start);
         // The first point after it may speak of the time before, too.
-        let later = self.0.get(after + 1..)?;
+        let later = known.get(after + 1..)?;
         later.iter().map(|point| point.least).min()
     }
 

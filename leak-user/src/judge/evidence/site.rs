@@ -26,6 +26,8 @@ pub(in crate::judge) struct Known<'a> {
     pub(in crate::judge) balance: Balance,
     /// `None` where nothing is outstanding.
     pub(in crate::judge) detail: Option<&'a SiteDetail>,
+    /// What the process held at its exit, if that is all there is.
+    pub(in crate::judge) ended: Option<Ended>,
     /// What was outstanding here over time.
     pub(in crate::judge) series: Option<&'a Series>,
     /// What the process held of the kind over time.
@@ -39,6 +41,37 @@ pub(in crate::judge) struct Known<'a> {
     pub(in crate::judge) until: Option<Nanos>,
 }
 
+/// What a process held at its exit.
+pub(in crate::judge) struct Ended {
+    held: Held,
+    /// When that was acquired, ascending.
+    times: Vec<Nanos>,
+}
+
+impl Ended {
+    pub(in crate::judge) fn of(record: &SiteRecord) -> Option<Ended> {
+        let held = record.at_exit().filter(|_| record.outstanding == 0)?;
+        let mut times: Vec<Nanos> = held.samples.iter().map(|sample| sample.acquired).collect();
+        times.sort_unstable();
+        Some(Ended { held, times })
+    }
+}
+
+impl Known<'_> {
+    /// What was outstanding at times, until the process's exit.
+    pub(in crate::judge) fn history(&self) -> Vec<(Nanos, u64)> {
+        let exit = self
+            .ended
+            .as_ref()
+            .map_or(Nanos::MAX, |ended| ended.held.exit);
+        let history = self.series.map_or_else(Vec::new, Series::history);
+        history
+            .into_iter()
+            .filter(|&(time, _)| time <= exit)
+            .collect()
+    }
+}
+
 impl Site<'_> {
     /// The time observed.
     pub(in crate::judge) fn window(&self) -> Nanos {
@@ -47,14 +80,30 @@ impl Site<'_> {
 
     /// What the process held at its exit, if that is all there is.
     pub(in crate::judge) fn held(&self) -> Option<&Held> {
-        let record = self.known.as_ref()?.record;
-        record.held.as_deref().filter(|_| record.outstanding == 0)
+        let ended = self.known.as_ref()?.ended.as_ref()?;
+        Some(&ended.held)
     }
 
-    /// What there is to say on its growth; `None` where the ledger does not know it.
+    /// What there is to say on its growth, up to its process's end where that is past; `None`
+    /// where the ledger does not know it.
     pub(in crate::judge) fn account(&self) -> Option<Account<'_>> {
         let known = self.known.as_ref()?;
         let record = known.record;
+        if let Some(ended) = &known.ended {
+            let (old_released, lifetimes) = record.released_before_end();
+            let until = ended.held.until();
+            return Some(Account {
+                weight: (ended.held.count as f64 / ended.times.len().max(1) as f64).max(1.0),
+                times: &ended.times,
+                lifetimes,
+                outstanding: ended.held.count,
+                old_released,
+                adopted: 0,
+                now: until,
+                series_end: until,
+                ..self.account_of(known, &[])
+            });
+        }
         let until = known
             .until
             .map(|until| until.saturating_add(self.config.lag()));
@@ -64,6 +113,15 @@ impl Site<'_> {
             .map_or(0, |detail| detail.count.saturating_sub(record.adopted));
         Some(Account {
             weight: (timed as f64 / times.len().max(1) as f64).max(1.0),
+            now: self.now.min(until.unwrap_or(self.now)),
+            ..self.account_of(known, times)
+        })
+    }
+
+    fn account_of<'a>(&'a self, known: &'a Known<'_>, times: &'a [Nanos]) -> Account<'a> {
+        let record = known.record;
+        Account {
+            weight: 1.0,
             times,
             lifetimes: record.lifetimes,
             outstanding: record.outstanding,
@@ -71,7 +129,7 @@ impl Site<'_> {
             released: known.balance.released,
             adopted: record.adopted,
             start: self.start,
-            now: self.now.min(until.unwrap_or(self.now)),
+            now: self.now,
             // Who acquires out of sight is not known: it may be several.
             factor: match self.key {
                 SiteKey::Site(_) => 1.0,
@@ -83,6 +141,6 @@ impl Site<'_> {
             preexisting: known.preexisting,
             window_start: self.window_start,
             series_end: Nanos::MAX,
-        })
+        }
     }
 }

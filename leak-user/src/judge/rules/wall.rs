@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use leak_common::{Kind, ProcessId};
 
-use super::{Rule, growth};
+use super::{Rule, exit, growth};
 use crate::judge::Config;
 use crate::judge::evidence::{account::Account, refused::Refused, round::Round, site::Site};
 use crate::judge::opinion::Opinion;
@@ -45,14 +45,18 @@ impl Rule for Wall {
     }
 
     fn weigh(&self, site: &Site<'_>, opinion: &mut Opinion) {
-        let (Some(account), None, Some(known)) = (site.account(), site.held(), &site.known) else {
+        let (Some(account), Some(known)) = (site.account(), &site.known) else {
             return;
         };
         let of = (known.record.process, known.record.kind);
         let Some(refused) = self.refused.get(&of) else {
             return;
         };
-        if !(site.start..site.now).contains(&refused.time) {
+        let held = site.held();
+        let end = held.map_or(site.now, |held| held.exit);
+        if !(site.start..=end).contains(&refused.time)
+            || known.record.kind == Kind::Mapping && held.is_some()
+        {
             return;
         }
         let before = Account {
@@ -62,9 +66,13 @@ impl Rule for Wall {
         if !is_kept(&account, &before, refused.time) {
             return;
         }
-        // All that was acquired up to then is known by now, and none of it was released young.
+        // All that was acquired up to then is known by now. What was young when the process
+        // began to close all it had went unseen.
+        let closing = held.and_then(|held| held.closing);
+        let unseen = closing
+            .is_some_and(|closing| closing < refused.time.saturating_add(site.config.nursery));
         let config = Config {
-            nursery: 0,
+            nursery: if unseen { site.config.nursery } else { 0 },
             promotion: 0,
             ..*site.config
         };
@@ -72,12 +80,19 @@ impl Rule for Wall {
         if then.verdict < opinion.verdict {
             *opinion = then;
             opinion.rule = Wall::name();
+            let since = seconds(end.saturating_sub(refused.time));
+            let when = match held {
+                Some(_) => format!("{since:.1} s before the process exited"),
+                None => format!("{since:.1} s ago"),
+            };
             opinion.evidence.push(format!(
-                "it went on until the kernel refused more: {} {:.1} s ago; {} of what is held now were held then",
+                "it went on until the kernel refused more: {} {when}; {} of what is held now were held then",
                 refused.error.name(),
-                seconds(site.now.saturating_sub(refused.time)),
                 before.outstanding
             ));
+            if let Some(sentence) = held.and_then(exit::closed_at_the_end) {
+                opinion.evidence.push(sentence);
+            }
         }
     }
 }
@@ -85,7 +100,10 @@ impl Rule for Wall {
 /// Whether most of what a site holds is from before a time, and it has held as much since.
 fn is_kept(account: &Account<'_>, then: &Account<'_>, time: Nanos) -> bool {
     let level = account.series.and_then(|series| series.level_at(time));
-    let least = account.series.and_then(|series| series.least_since(time));
+    let end = account.series_end;
+    let least = account
+        .series
+        .and_then(|series| series.least_between(time, end));
     let level = level.unwrap_or(0).max(then.outstanding) as f64;
     let least = least.unwrap_or(u64::MAX).min(account.outstanding) as f64;
     least >= KEPT * level && then.outstanding as f64 >= KEPT * account.outstanding as f64

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod claims;
+mod end;
 mod facts;
 mod full_pools;
 mod named;

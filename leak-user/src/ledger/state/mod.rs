@@ -59,6 +59,12 @@ pub struct Clock {
     pub next_memory: u64,
     /// In the order of the fields of [`Totals`].
     pub totals: [u64; 8],
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub endings_refused: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Which space is meant.
@@ -153,6 +159,19 @@ pub struct SavedSite {
     /// Numbers of releases by lifetime, the shortest first.
     pub lifetimes: Vec<u32>,
     pub held: Option<SavedHeld>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<SavedEnding>,
+}
+
+/// What was given back since the last acquisition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedEnding {
+    pub exit: Option<Nanos>,
+    pub count: u64,
+    pub skipped: u64,
+    /// Time of the release, of the acquisition, handle, size, whether the site counts it.
+    pub rows: Vec<(Nanos, Nanos, u64, u64, bool)>,
 }
 
 /// What was held at an exit.
@@ -179,6 +198,7 @@ impl Totals {
             sites_refused,
             processes_refused,
             exited_forgotten,
+            endings_refused: _,
         } = self;
         [
             implied_releases,

@@ -7,13 +7,15 @@ use super::{
         Ledger, Lifetimes, SiteKey, Totals,
         addresses::Move,
         descriptors::Slots,
+        endings::{self, Ending},
         entry::{Entry, Origin},
         process::{Loose, Memory, Process},
         releases::Change,
         sites::{Held, Resource, SiteCounts},
         spaces::SpaceId,
     },
-    Row, SavedChange, SavedHeld, SavedLedger, SavedProcess, SavedSite, SavedSpace, SpaceRef,
+    Row, SavedChange, SavedEnding, SavedHeld, SavedLedger, SavedProcess, SavedSite, SavedSpace,
+    SpaceRef,
 };
 use crate::{
     event::Uncovered,
@@ -31,6 +33,7 @@ impl Ledger {
                 self.tables.set_next(clock.next_table);
                 self.memories.set_next(clock.next_memory);
                 self.totals = Totals::from_row(clock.totals);
+                self.totals.endings_refused = bounded(clock.endings_refused);
             }
             SavedLedger::Process(saved) => self.restore_process(saved),
             SavedLedger::Space(saved) => self.restore_space(saved),
@@ -238,7 +241,10 @@ impl Ledger {
                 released: saved.counted_released_before.map(bounded),
                 young: 0,
             };
+            let ending = saved.ending.as_ref().filter(|_| self.config.keep_exited);
+            record.ending = ending.map(|ending| Box::new(restore_ending(ending)));
         }
+        self.sites.endings.restore(key);
     }
 }
 
@@ -270,6 +276,22 @@ fn restore_held(saved: &SavedHeld) -> Held {
         samples.collect(),
         bounded(saved.skipped),
     )
+}
+
+fn restore_ending(saved: &SavedEnding) -> Ending {
+    let rows = saved.rows.iter().map(
+        |&(released, acquired, handle, size, counted)| endings::Row {
+            released,
+            resource: Resource {
+                acquired,
+                handle: Handle(handle),
+                size,
+            },
+            counted,
+        },
+    );
+    let (skipped, count) = (bounded(saved.skipped), bounded(saved.count));
+    Ending::restored(saved.exit, rows.collect(), skipped, count)
 }
 
 impl Row {

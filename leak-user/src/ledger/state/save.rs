@@ -6,13 +6,15 @@ use super::{
     super::{
         Ledger, SiteKey, Totals,
         descriptors::Slots,
+        endings::Ending,
         entry::Entry,
         process::{Memory, Process},
         releases::Change,
-        sites::{Held, SiteRecord},
+        sites::{Held, Resource, SiteRecord},
         spaces::{SpaceId, Spaces},
     },
-    Clock, Row, SavedChange, SavedHeld, SavedLedger, SavedProcess, SavedSite, SavedSpace, SpaceRef,
+    Clock, Row, SavedChange, SavedEnding, SavedHeld, SavedLedger, SavedProcess, SavedSite,
+    SavedSpace, SpaceRef,
 };
 use crate::{event::Uncovered, model::time::Nanos};
 
@@ -29,6 +31,7 @@ impl Ledger {
             next_table: self.tables.next(),
             next_memory: self.memories.next(),
             totals: self.totals.as_row(),
+            endings_refused: self.totals().endings_refused,
         }))];
         let mut ids: Vec<ProcessId> = self.processes.keys().copied().collect();
         ids.sort_unstable();
@@ -218,6 +221,24 @@ fn save_site(key: SiteKey, record: &SiteRecord) -> SavedSite {
         counted_young: counted.young,
         lifetimes: record.lifetimes.counts().to_vec(),
         held: record.held.as_deref().map(save_held),
+        ending: record.ending.as_deref().map(save_ending),
+    }
+}
+
+fn save_ending(ending: &Ending) -> SavedEnding {
+    let rows = ending.rows.iter().map(|row| {
+        let Resource {
+            acquired,
+            handle,
+            size,
+        } = row.resource;
+        (row.released, acquired, handle.0, size, row.counted)
+    });
+    SavedEnding {
+        exit: ending.exit,
+        count: ending.count,
+        skipped: ending.skipped,
+        rows: rows.collect(),
     }
 }
 

@@ -20,6 +20,11 @@ pub(super) struct LateFacts {
     first: BTreeMap<ProcessId, Facts>,
     /// When each process executed its next program.
     executed: BTreeMap<ProcessId, Nanos>,
+    /// Programs that did not fit there. Since then it is not known of which program the facts
+    /// of other processes are.
+    executed_dropped: u64,
+    /// Facts that were not kept.
+    dropped: u64,
 }
 
 impl LateFacts {
@@ -29,6 +34,8 @@ impl LateFacts {
         let Executed { time, process, .. } = *executed;
         if self.executed.len() < MAX_PROCESSES {
             self.executed.entry(process).or_insert(time);
+        } else if !self.executed.contains_key(&process) {
+            self.executed_dropped += 1;
         }
         if self
             .first
@@ -45,15 +52,28 @@ impl LateFacts {
         match self.executed.get(&process) {
             // Where it is not known when they were read, it was shortly before they were told.
             Some(&executed) => facts.read > 0 && facts.read < executed,
-            None => self.executed.len() < MAX_PROCESSES,
+            None => self.executed_dropped == 0,
         }
     }
 
     /// Keeps the first facts of each process.
     pub(super) fn keep(&mut self, process: ProcessId, facts: &Facts) {
-        if self.are_of_that_program(process, facts) && self.first.len() < MAX_PROCESSES {
-            self.first.entry(process).or_insert_with(|| facts.clone());
+        if self.first.contains_key(&process) {
+            return;
         }
+        if !self.are_of_that_program(process, facts) {
+            let unknown = self.executed_dropped > 0 && !self.executed.contains_key(&process);
+            self.dropped += u64::from(unknown);
+        } else if self.first.len() < MAX_PROCESSES {
+            self.first.insert(process, facts.clone());
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// Facts that were not kept because there was no room.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// What was kept.
@@ -96,6 +116,27 @@ mod tests {
         late.executed(&executed(20));
         late.keep(PROCESS, &facts(21, "next"));
         assert_eq!(kept(late), ["one"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let process = |pid: usize| ProcessId::new(pid as u32, 1);
+        let mut late = LateFacts::default();
+        for pid in 0..MAX_PROCESSES + 2 {
+            late.keep(process(pid), &facts(11, "one"));
+        }
+        assert_eq!(late.dropped(), 2);
+        for pid in 0..=MAX_PROCESSES {
+            late.executed(&Executed {
+                process: process(pid + 10),
+                ..executed(20)
+            });
+        }
+        // Which program this is of is not known any more.
+        late.keep(process(5 * MAX_PROCESSES), &facts(21, "which?"));
+        assert_eq!(late.dropped(), 3);
+        late.keep(process(10), &facts(21, "later"));
+        assert_eq!(late.dropped(), 3);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) struct Unread {
     lost: u64,
     /// Records of a newer version.
     unknown: u64,
+    /// Names of processes that were read, and not kept because there was no room.
+    late_facts: u64,
     named: Vec<String>,
 }
 
@@ -43,6 +45,10 @@ impl Unread {
         self.name(name, unknown);
     }
 
+    pub(super) fn late_facts(&mut self, dropped: u64) {
+        self.late_facts += dropped;
+    }
+
     fn name(&mut self, name: &str, what: &dyn std::fmt::Display) {
         if self.named.len() < MAX_NAMED {
             self.named.push(format!("{name}: {what}"));
@@ -55,6 +61,7 @@ impl Unread {
         for (cause, count) in [
             ("capture_damaged", self.lost),
             ("capture_unknown", self.unknown),
+            ("late_facts_dropped", self.late_facts),
         ] {
             if count > 0 {
                 health.lost = health.lost.saturating_add(count);

@@ -168,6 +168,7 @@ impl<'a, R: Read> Reading<'a, R> {
         if self.is_over {
             self.analysis.take(&Input::Sample(self.latest));
         }
+        self.unread.late_facts(self.late.dropped());
         self.take_late_facts();
         let whole = self.analysis.whole();
         let beginning = self.analysis.beginning();

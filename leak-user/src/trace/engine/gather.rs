@@ -130,7 +130,7 @@ impl Engine {
             .outlet
             .ledger()
             .sites()
-            .filter(|(_, record)| record.outstanding > 0 || record.held.is_some())
+            .filter(|(_, record)| record.outstanding > 0 || record.ended_with_its_process())
             .filter_map(|(key, _)| match key {
                 SiteKey::Site(site) => Some(site),
                 SiteKey::Unknown(..) => None,
