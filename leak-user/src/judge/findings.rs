@@ -36,10 +36,21 @@ impl Judge {
             .filter_map(|key| Some((key, judge(&round, &rules, key)?)))
             .collect();
         rules.compare(&round, &mut findings);
+        // What a process closed at its end, and did not grow until then, is nothing to speak of.
+        findings
+            .retain(|_, judged| judged.verdict != Verdict::Steady || !is_closed(&round, judged));
         let mut findings: Vec<Judged> = findings.into_values().collect();
         findings.sort_by(order);
         findings
     }
+}
+
+/// Whether a process closed all that it held of a site at its end.
+fn is_closed(round: &Round<'_>, judged: &Judged) -> bool {
+    let held = judged
+        .exited
+        .and_then(|_| round.ledger.site(judged.key)?.at_exit());
+    held.is_some_and(|held| held.closed == held.count)
 }
 
 /// The finding on one site. `None` where the ledger does not know the site, and no rule
@@ -47,11 +58,6 @@ impl Judge {
 fn judge(round: &Round<'_>, rules: &Gathered, key: SiteKey) -> Option<Judged> {
     let site = round.site(key);
     let opinion = rules.opinion(&site);
-    // What a process closed at its end, and what did not grow until then, is nothing to speak of.
-    let held = site.held();
-    if opinion.verdict == Verdict::Steady && held.is_some_and(|held| held.closed == held.count) {
-        return None;
-    }
     let figures = match &site.known {
         Some(known) => Figures::of_known(&site, known),
         None if opinion.verdict == Verdict::Steady => return None,

@@ -1,5 +1,7 @@
 //! Why the kernel refuses a resource.
 
+use leak_common::Class;
+
 /// Why the kernel refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Refusal {
@@ -37,6 +39,22 @@ impl Refusal {
     #[must_use]
     pub fn from_number(number: u32) -> Option<Refusal> {
         Self::ALL.into_iter().find(|one| one.number() == number)
+    }
+
+    /// The reason with an error's name, if it is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Refusal> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
+    /// Whether one who is refused for this reason can acquire no more of a class.
+    #[must_use]
+    pub const fn bounds(self, class: Class) -> bool {
+        match self {
+            Refusal::Files | Refusal::HostFiles => matches!(class, Class::Descriptor),
+            Refusal::Memory => matches!(class, Class::Mapping),
+            Refusal::Tasks => matches!(class, Class::Thread | Class::Process),
+        }
     }
 
     /// What it means where no more is known, one sentence.

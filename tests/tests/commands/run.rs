@@ -157,3 +157,32 @@ fn without_fail_on_a_leak_changes_no_exit_code() {
         .sum();
     assert_eq!(seen, 60, "{:#}", report.document);
 }
+
+#[test]
+fn a_leak_that_its_process_closes_before_it_exits_is_one() {
+    let _turn = beside_others();
+    let ender = victim("ender");
+    let options = [&["--fail-on", "leak"], &BRIEF_NURSERY[..]].concat();
+    for way in ["at-exit", "on-signal"] {
+        let ran = Tracer::run(&options, &[&ender, "leak", "8", way]);
+        assert_eq!(ran.code, 3, "{:#}\n{}", ran.report().document, ran.stderr);
+        let report = ran.report();
+        let leaks: Vec<_> = report
+            .findings
+            .iter()
+            .filter(|finding| finding.verdict == "leak")
+            .collect();
+        assert_eq!(leaks.len(), 1, "{:#}", report.document);
+        assert_eq!(leaks[0].function(), Some("leak_ender"));
+        assert!(
+            leaks[0]
+                .evidence
+                .iter()
+                .any(|line| line.contains("before the process exited")),
+            "{leaks:?}"
+        );
+
+        let ran = Tracer::run(&options, &[&ender, "twin", "8", way]);
+        assert_eq!(ran.code, 0, "{:#}\n{}", ran.report().document, ran.stderr);
+    }
+}

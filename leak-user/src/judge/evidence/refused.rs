@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use leak_common::{Class, Kind, ProcessId};
+use leak_common::{Kind, ProcessId};
 
 use crate::event::Failed;
 use crate::ledger::Ledger;
@@ -26,9 +26,7 @@ impl Refused {
         match self.error {
             // inotify_init(2) has a limit of its own, fs.inotify.max_user_instances, and the same error for it.
             Refusal::Files if self.kind == Kind::Inotify => kind == Kind::Inotify,
-            Refusal::Files | Refusal::HostFiles => kind.class() == Class::Descriptor,
-            Refusal::Memory => kind.class() == Class::Mapping,
-            Refusal::Tasks => matches!(kind.class(), Class::Thread | Class::Process),
+            error => error.bounds(kind.class()),
         }
     }
 }

@@ -73,13 +73,7 @@ const PAUSE: u64 = 8;
 /// held.
 fn growth_up_to_the_end(site: &Site<'_>, held: &Held) -> Option<Opinion> {
     let account = site.account()?;
-    // What was young when it began to close went unseen.
-    let unseen = held.closing.is_some();
-    let config = Config {
-        nursery: if unseen { site.config.nursery } else { 0 },
-        promotion: 0,
-        ..*site.config
-    };
+    let config = config_at_the_end(site.config, held);
     let mut opinion = growth::judge(&config, &account);
     let last = account.times.last().copied().unwrap_or(account.start);
     let pause = account.now.saturating_sub(last);
@@ -96,6 +90,16 @@ fn growth_up_to_the_end(site: &Site<'_>, held: &Held) -> Option<Opinion> {
     }
     opinion.rule = HeldAtExit::name();
     Some(opinion)
+}
+
+/// What is known of the last of what a process held: all of it, but for what was young when it
+/// began to close.
+pub(super) fn config_at_the_end(config: &Config, held: &Held) -> Config {
+    Config {
+        nursery: held.closing.map_or(0, |_| config.nursery),
+        promotion: 0,
+        ..*config
+    }
 }
 
 /// Says that a process closed what it held at its end, if it did.

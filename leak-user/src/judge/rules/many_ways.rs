@@ -6,19 +6,16 @@
 //! It speaks when each site has been judged, as it needs to know which of them are leaks
 //! alone.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashMap},
-};
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use leak_common::{Kind, ProcessId};
 
-use super::{Rule, growth};
+use super::{Rule, exit, growth, wall};
 use crate::judge::confidence;
-use crate::judge::evidence::{account::Account, round::Round};
+use crate::judge::evidence::{account::Account, round::Round, site::Site};
 use crate::judge::findings::Findings;
 use crate::judge::opinion::Opinion;
-use crate::ledger::{Ledger, Lifetimes, SiteDetail, SiteKey};
+use crate::ledger::{Ledger, Lifetimes, SiteKey, SiteRecord};
 use crate::model::report::Verdict;
 use crate::model::time::Nanos;
 
@@ -39,7 +36,7 @@ impl Rule for ManyWays {
     }
 
     fn compare(&self, round: &Round<'_>, findings: &mut Findings) {
-        for (Reverse(meeting), ways) in meetings(round.ledger, &round.details) {
+        for (Reverse(meeting), ways) in meetings(round.ledger) {
             let is_leak = |key: &SiteKey| {
                 let found = findings.get(key);
                 found.is_some_and(|judged| judged.verdict == Verdict::Leak)
@@ -74,15 +71,12 @@ struct WaysMeet {
 
 /// The sites that hold something, by where their ways meet: calls before processes, and
 /// the largest site of each first. Sites that stand alone are left out.
-fn meetings(
-    ledger: &Ledger,
-    details: &HashMap<SiteKey, SiteDetail>,
-) -> BTreeMap<Reverse<WaysMeet>, Vec<SiteKey>> {
+fn meetings(ledger: &Ledger) -> BTreeMap<Reverse<WaysMeet>, Vec<SiteKey>> {
     let mut meetings: BTreeMap<Reverse<WaysMeet>, Vec<SiteKey>> = BTreeMap::new();
-    for &key in details.keys() {
-        let Some(record) = ledger.site(key) else {
+    for (key, record) in ledger.sites() {
+        if held(record) == 0 {
             continue;
-        };
+        }
         // A healthy program maps memory in many places.
         if record.kind == Kind::Mapping {
             continue;
@@ -103,42 +97,48 @@ fn meetings(
     }
     meetings.retain(|_, ways| ways.len() > 1);
     for ways in meetings.values_mut() {
-        let outstanding = |key: &SiteKey| ledger.site(*key).map_or(0, |record| record.outstanding);
+        let outstanding = |key: &SiteKey| ledger.site(*key).map_or(0, held);
         ways.sort_by_key(|key| (Reverse(outstanding(key)), *key));
     }
     meetings
 }
 
+/// What a site holds, or held until its process's end.
+fn held(record: &SiteRecord) -> u64 {
+    match record.outstanding {
+        0 => record.held_at_exit(),
+        outstanding => outstanding,
+    }
+}
+
 /// Judges sites together, of which the first is the largest. `None` where they are no leak
 /// either.
 fn judge(round: &Round<'_>, meeting: WaysMeet, ways: &[SiteKey]) -> Option<Opinion> {
-    let largest = round.site(*ways.first()?);
+    let sites: Vec<Site<'_>> = ways.iter().map(|key| round.site(*key)).collect();
+    let largest = sites.first()?;
     let account = largest.account()?;
     let mut times: Vec<Nanos> = Vec::new();
     let mut lifetimes = Lifetimes::default();
-    let (mut outstanding, mut old_released, mut adopted, mut timed) = (0, 0, 0, 0);
-    let mut released = 0;
-    let mut start = account.start;
-    for key in ways {
-        let site = round.site(*key);
-        let (Some(known), Some(detail)) = (site.known, round.details.get(key)) else {
-            continue;
-        };
-        let record = known.record;
-        times.extend_from_slice(&detail.times);
-        timed += detail.count.saturating_sub(record.adopted);
-        lifetimes.merge(&record.lifetimes);
-        outstanding += record.outstanding;
-        old_released += record.old_released;
-        released += known.balance.released;
-        adopted += record.adopted;
-        start = start.min(record.first_seen);
+    let (mut outstanding, mut released, mut old_released, mut adopted) = (0, 0, 0, 0);
+    let (mut start, mut now, mut series_end) = (account.start, account.now, account.series_end);
+    for way in sites.iter().filter_map(Site::account) {
+        times.extend_from_slice(way.times);
+        lifetimes.merge(&way.lifetimes);
+        outstanding += way.outstanding;
+        released += way.released;
+        old_released += way.old_released;
+        adopted += way.adopted;
+        start = start.min(way.start);
+        // What begins to close at its process's end ends the growth of all.
+        now = now.min(way.now);
+        series_end = series_end.min(way.series_end);
     }
     times.sort_unstable();
     let factor = match meeting.call {
         Some(_) => account.factor,
         None => account.factor * PROCESS_FACTOR,
     };
+    let timed = outstanding.saturating_sub(adopted);
     let together = Account {
         weight: (timed as f64 / times.len().max(1) as f64).max(1.0),
         times: &times,
@@ -147,12 +147,24 @@ fn judge(round: &Round<'_>, meeting: WaysMeet, ways: &[SiteKey]) -> Option<Opini
         old_released,
         released,
         adopted,
-        start: start.max(account.window_start),
+        start,
+        now,
+        series_end,
         series: None,
         factor,
         ..account
     };
-    let mut opinion = growth::judge(round.config, &together);
+    let held = largest.held();
+    let config = held.map_or(*round.config, |held| {
+        exit::config_at_the_end(round.config, held)
+    });
+    let grown = Some(growth::judge(&config, &together));
+    let mut opinion = grown
+        .filter(|grown| grown.verdict == Verdict::Leak)
+        .or_else(|| {
+            let refused = round.refused.wall(meeting.process, meeting.kind)?;
+            wall::judge_up_to(&refused, largest, &together)
+        })?;
     if opinion.verdict != Verdict::Leak {
         return None;
     }

@@ -12,6 +12,7 @@ use crate::judge::Config;
 use crate::judge::evidence::{account::Account, refused::Refused, round::Round, site::Site};
 use crate::judge::opinion::Opinion;
 use crate::ledger::SiteKey;
+use crate::model::refusal::Refusal;
 use crate::model::time::{Nanos, seconds};
 
 /// How much less growth it takes than without a refusal.
@@ -49,52 +50,61 @@ impl Rule for Wall {
             return;
         };
         let of = (known.record.process, known.record.kind);
-        let Some(refused) = self.refused.get(&of) else {
-            return;
-        };
-        let held = site.held();
-        let end = held.map_or(site.now, |held| held.exit);
-        if !(site.start..=end).contains(&refused.time)
-            || known.record.kind == Kind::Mapping && held.is_some()
-        {
-            return;
-        }
-        let before = Account {
-            factor: account.factor * SUPPORT,
-            ..account.at(refused.time)
-        };
-        if !is_kept(&account, &before, refused.time) {
-            return;
-        }
-        // All that was acquired up to then is known by now. What was young when the process
-        // began to close all it had went unseen.
-        let closing = held.and_then(|held| held.closing);
-        let unseen = closing
-            .is_some_and(|closing| closing < refused.time.saturating_add(site.config.nursery));
-        let config = Config {
-            nursery: if unseen { site.config.nursery } else { 0 },
-            promotion: 0,
-            ..*site.config
-        };
-        let then = growth::judge(&config, &before);
-        if then.verdict < opinion.verdict {
-            *opinion = then;
-            opinion.rule = Wall::name();
-            let since = seconds(end.saturating_sub(refused.time));
-            let when = match held {
-                Some(_) => format!("{since:.1} s before the process exited"),
-                None => format!("{since:.1} s ago"),
+        let refused = self.refused.get(&of);
+        let then = refused.and_then(|refused| judge_up_to(refused, site, &account));
+        if let Some(then) = then.filter(|then| then.verdict < opinion.verdict) {
+            *opinion = Opinion {
+                rule: Wall::name(),
+                ..then
             };
-            opinion.evidence.push(format!(
-                "it went on until the kernel refused more: {} {when}; {} of what is held now were held then",
-                refused.error.name(),
-                before.outstanding
-            ));
-            if let Some(sentence) = held.and_then(exit::closed_at_the_end) {
-                opinion.evidence.push(sentence);
-            }
         }
     }
+}
+
+/// Judges the growth of a site, or of several of which this is one, up to a refusal. `None`
+/// where that was at another time, or what was held then is not held any more.
+pub(super) fn judge_up_to(
+    refused: &Refused,
+    site: &Site<'_>,
+    account: &Account<'_>,
+) -> Option<Opinion> {
+    let held = site.held();
+    let end = held.map_or(site.now, |held| held.exit);
+    // The memory of a process ends with it.
+    let memory = refused.error == Refusal::Memory && held.is_some();
+    if !(account.start..=end).contains(&refused.time) || memory {
+        return None;
+    }
+    let before = Account {
+        factor: account.factor * SUPPORT,
+        ..account.at(refused.time)
+    };
+    if !is_kept(account, &before, refused.time) {
+        return None;
+    }
+    // All that was acquired up to then is known by now. What was young when the process began
+    // to close all it had went unseen.
+    let nursery = site.config.nursery;
+    let closing = held.and_then(|held| held.closing);
+    let unseen = closing.is_some_and(|closing| closing < refused.time.saturating_add(nursery));
+    let config = Config {
+        nursery: if unseen { nursery } else { 0 },
+        promotion: 0,
+        ..*site.config
+    };
+    let mut then = growth::judge(&config, &before);
+    let since = seconds(end.saturating_sub(refused.time));
+    let when = match held {
+        Some(_) => format!("{since:.1} s before the process exited"),
+        None => format!("{since:.1} s ago"),
+    };
+    then.evidence.push(format!(
+        "it went on until the kernel refused more: {} {when}; {} of what is held now were held then",
+        refused.error.name(),
+        before.outstanding
+    ));
+    then.evidence.extend(held.and_then(exit::closed_at_the_end));
+    Some(then)
 }
 
 /// Whether most of what a site holds is from before a time, and it has held as much since.

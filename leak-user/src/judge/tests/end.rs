@@ -131,6 +131,31 @@ fn a_leak_among_connections_that_come_and_go_is_seen_at_the_exit() {
 }
 
 #[test]
+fn a_leak_by_many_ways_is_seen_at_the_end_too() {
+    // Fifteen ways of four in three seconds each, for twelve seconds.
+    let mut ledger = ledger(true);
+    let mut judge = Judge::new(Config::default());
+    for n in 0..240_u64 {
+        let time = n * 50 * MILLI;
+        let way = SiteId(1000 + n % 15);
+        let frames = [1, 2, 3, 100 + n % 15];
+        acquired_at(&mut ledger, time, (way, &frames), descriptor(n as usize));
+        judge.sample(time, &ledger, &ledger.running());
+    }
+    for n in 0..240 {
+        ledger.apply(&released(13_000 * MILLI, descriptor(n)));
+    }
+    ledger.apply(&Event::Exited {
+        time: 13_001 * MILLI,
+        process: PROCESS,
+    });
+    judge.sample(13_500 * MILLI, &ledger, &ledger.running());
+    let found = check(&judge.findings(14_000 * MILLI, 0, &ledger));
+    one_leak(&found);
+    assert_eq!(found[0].rule, "growth-by-many-ways");
+}
+
+#[test]
 fn what_an_exec_closes_is_not_the_end() {
     let mut ledger = ledger(true);
     let mut judge = Judge::new(Config::default());

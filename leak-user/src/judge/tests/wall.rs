@@ -106,3 +106,62 @@ fn instances_of_inotify_have_a_limit_of_their_own() {
     let found = with_refusal(&lives, &refused_at(14_500, Kind::Inotify), 60_000);
     assert_eq!(found.verdict, Verdict::Steady, "{found:?}");
 }
+
+#[test]
+fn a_leak_by_many_ways_that_has_reached_its_limit_is_one() {
+    // Ten ways of two a second each, up to 290; then every call fails.
+    let mut ledger = ledger(false);
+    let mut judge = Judge::new(Config::default());
+    for n in 0..290_u64 {
+        let time = n * 50 * MILLI;
+        let way = SiteId(1000 + n % 10);
+        let frames = [1, 2, 3, 100 + n % 10];
+        acquired_at(&mut ledger, time, (way, &frames), descriptor(n as usize));
+        judge.sample(time, &ledger, &ledger.running());
+    }
+    for end in [20_000, 60_000] {
+        judge.sample(end * MILLI, &ledger, &ledger.running());
+        let found = check(&judge.findings(end * MILLI, 0, &ledger));
+        if end == 60_000 {
+            assert!(
+                found.iter().all(|one| one.verdict == Verdict::Steady),
+                "{found:?}"
+            );
+        }
+    }
+    judge.refused(&refused_at(14_500, Kind::File));
+    let found = check(&judge.findings(60_000 * MILLI, 0, &ledger));
+    one_leak(&found);
+    assert_eq!(found[0].rule, "growth-by-many-ways");
+    says(&found[0], "EMFILE");
+}
+
+#[test]
+fn a_process_that_dies_of_its_limit_leaked_until_then() {
+    for closes in [false, true] {
+        let mut ledger = ledger(true);
+        let mut judge = Judge::new(Config::default());
+        // Eight a second up to 115, which is too few for a young process without a refusal.
+        for n in 0..115_u64 {
+            ledger.apply(&acquired(
+                n * 125 * MILLI,
+                Kind::File,
+                descriptor(n as usize),
+            ));
+            judge.sample(n * 125 * MILLI, &ledger, &ledger.running());
+        }
+        judge.refused(&refused_at(14_375, Kind::File));
+        // The last second's are released in silence.
+        for n in 0..107 {
+            if closes {
+                ledger.apply(&released(14_380 * MILLI, descriptor(n)));
+            }
+        }
+        ledger.apply(&Event::Exited {
+            time: 14_400 * MILLI,
+            process: PROCESS,
+        });
+        judge.sample(15_000 * MILLI, &ledger, &ledger.running());
+        one_leak(&check(&judge.findings(16_000 * MILLI, 0, &ledger)));
+    }
+}

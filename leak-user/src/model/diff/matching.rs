@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{
     Amounts, Change, Site, change,
-    site::{Identity, Precision},
+    site::{self, Identity, Precision},
 };
-use crate::model::report::{Finding, Report};
+use crate::model::report::{Finding, Report, Verdict};
 
 /// Findings of the same identity.
 type Groups<'a> = BTreeMap<Identity, Vec<&'a Finding>>;
@@ -108,6 +108,17 @@ fn site(
         (None, _) => Change::New,
         (_, None) => Change::Gone,
     };
+    // What stopped because it could not go on is not better.
+    let grew = base.is_some_and(|base| base.verdict != Verdict::Steady);
+    let refused = match change {
+        Change::Shrank | Change::Gone if grew => site::refused(sides[1].0, identity),
+        _ => None,
+    };
+    let change = if refused.is_some() {
+        Change::Same
+    } else {
+        change
+    };
     // The worst of the newer ones: findings are in the order of urgency.
     let shown = findings[1].first().or(findings[0].first());
     Site {
@@ -120,5 +131,6 @@ fn site(
             .map(|finding| finding.stack.clone())
             .unwrap_or_default(),
         hint: shown.and_then(|finding| finding.hint.clone()),
+        refused,
     }
 }

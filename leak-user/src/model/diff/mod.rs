@@ -73,6 +73,10 @@ pub struct Site {
     pub stack: Vec<Frame>,
     /// The hint of the newer report, if it has one.
     pub hint: Option<String>,
+    /// Why the newer report cannot show less of it as better: the kernel refused the program
+    /// more, with this error (`EMFILE`). Such a site counts as the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// A site in one report, summed over the processes of a program.

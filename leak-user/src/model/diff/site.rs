@@ -7,6 +7,9 @@
 
 use std::borrow::Cow;
 
+use leak_common::Kind;
+
+use crate::model::refusal::Refusal;
 use crate::model::report::{Finding, Frame, Report};
 
 /// Bytes of a process's name, which are all that is known of a program without its path.
@@ -51,15 +54,35 @@ impl Identity {
     }
 }
 
-/// The program: the name of its file as far as a process's name would have it, or else that name.
+/// Why the kernel refused more of a site's kind to its program in a report, if it did.
+pub(super) fn refused(report: &Report, identity: &Identity) -> Option<String> {
+    let class = Kind::from_name(&identity.kind)?.class();
+    let of_it = report.failures.iter().find(|failure| {
+        let process = report
+            .processes
+            .iter()
+            .find(|process| (process.pid, process.start_time) == (failure.pid, failure.start_time));
+        let file = process.map_or("", |process| process.exe.as_str());
+        let bounds = Refusal::from_name(&failure.error).is_some_and(|error| error.bounds(class));
+        bounds && program_name(file, &failure.comm) == identity.program
+    });
+    of_it.map(|failure| failure.error.clone())
+}
+
+/// The program of a finding.
 fn program(report: &Report, finding: &Finding) -> String {
     let file = report
         .process_of(finding)
         .map(|process| process.exe.as_str())
         .unwrap_or_default();
+    program_name(file, &finding.comm)
+}
+
+/// A program: the name of its file as far as a process's name would have it, or else that name.
+fn program_name(file: &str, comm: &str) -> String {
     let file = file.strip_suffix(" (deleted)").unwrap_or(file);
     let name = match module_name(file) {
-        "" => &finding.comm,
+        "" => comm,
         name => name,
     };
     let end = name.floor_char_boundary(COMM_BYTES);

@@ -7,6 +7,7 @@ use super::{
     *,
 };
 use crate::model::hex::Hex;
+use crate::model::report::Failure;
 
 fn changes(diff: &Diff) -> Vec<(Change, String)> {
     let name = |site: &Site| {
@@ -102,6 +103,44 @@ fn processes_of_a_program_are_summed() {
     assert!((new.growth_per_second - 15.0).abs() < 1e-9);
     assert!((new.acquired_per_second - 18.0).abs() < 1e-9, "180 in 10 s");
     assert_eq!(site.change, Change::Grew);
+}
+
+#[test]
+fn what_stopped_because_the_kernel_refused_more_is_not_better() {
+    let leak = finding("server", &["open", "main"]);
+    let base = report(std::slice::from_ref(&leak), "v1");
+    let mut steady = leak.clone();
+    steady.verdict = Verdict::Steady;
+    steady.growth_per_second = 0.0;
+    let mut full = report(std::slice::from_ref(&steady), "v1");
+    assert_eq!(Diff::between(&base, &full).counts.shrank, 1);
+    let failure = Failure {
+        pid: full.processes[0].pid,
+        comm: "server".to_owned(),
+        error: "EMFILE".to_owned(),
+        ..Failure::default()
+    };
+    full.failures.push(failure.clone());
+    let diff = Diff::between(&base, &full);
+    assert_eq!((diff.counts.same, diff.counts.shrank), (1, 0));
+    assert_eq!(diff.sites[0].refused.as_deref(), Some("EMFILE"));
+    // Attached after it was full, the tracer knows no site at all.
+    full.findings.clear();
+    assert_eq!(Diff::between(&base, &full).counts.gone, 0);
+    // Another program's failure, or one that has nothing to do with files, says nothing.
+    for (comm, error) in [("client", "EMFILE"), ("server", "ENOMEM")] {
+        full.processes.clear();
+        full.failures = vec![Failure {
+            comm: comm.to_owned(),
+            error: error.to_owned(),
+            ..failure.clone()
+        }];
+        assert_eq!(Diff::between(&base, &full).counts.gone, 1, "{comm} {error}");
+    }
+    // What was steady before may well be gone.
+    let base = report(&[steady], "v1");
+    full.failures = vec![failure];
+    assert_eq!(Diff::between(&base, &full).counts.gone, 1);
 }
 
 #[test]

@@ -153,6 +153,13 @@ fn write_site(site: &Site, page: &mut Page) -> io::Result<()> {
         verdicts(site)
     );
     page.headline(ink, label, &text)?;
+    if let Some(error) = &site.refused {
+        let text = format!(
+            "no better for holding less: the kernel refused it more ({})",
+            escape(error)
+        );
+        page.paragraph(4, &text)?;
+    }
     for (name, amounts) in [("base", &site.base), ("new ", &site.new)] {
         if let Some(amounts) = amounts {
             page.hanging(4, 10, &format!("{name}  {}", numbers(amounts)))?;
