@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::FirstFailure;
 use crate::{
     event::{Event, Failed, Notice, row::EventRow},
-    judge::{Observation, SavedJudge},
+    judge::{LastUses, Observation, SavedJudge},
     ledger::{BaselineProcess, SavedLedger, Shown, SiteCounts},
     model::{
         facts::{Description, Facts},
@@ -134,6 +134,8 @@ pub enum Input {
     },
     /// What a look at a process showed, for the judge.
     Observed(Box<Observation>),
+    /// When resources of a site were used last, for the judge.
+    LastUses(Box<LastUses>),
     /// Who else held the same open file at a time; the latest counts.
     Shared {
         time: Nanos,
@@ -172,6 +174,7 @@ impl Input {
             | Input::Stack { .. }
             | Input::Described { .. }
             | Input::Observed(_)
+            | Input::LastUses(_)
             | Input::Shared { .. }
             | Input::FirstFailure(_)
             | Input::Limits(..)

@@ -125,6 +125,7 @@ impl Analysis {
                 .knowledge
                 .described(*process, *handle, *time, *kind, description),
             Input::Observed(observation) => self.judge.observe(observation),
+            Input::LastUses(uses) => self.judge.used(uses),
             Input::Shared {
                 time,
                 process,

@@ -26,10 +26,12 @@ use leak_common::{Kind, ProcessId};
 use crate::event::Failed;
 use crate::ledger::{Ledger, ProcessView, SiteKey};
 use crate::model::time::Nanos;
+use evidence::last_use::AllLastUses;
 use evidence::observed::AllSeen;
 use evidence::refused::AllRefused;
 use evidence::series::Series;
 
+pub use evidence::last_use::LastUses;
 pub use evidence::named::Named;
 pub use evidence::observed::Observation;
 pub(crate) use evidence::{level::ends_level, slope::Slopes};
@@ -86,6 +88,7 @@ pub struct Judge {
     totals: HashMap<(ProcessId, Kind), Series>,
     seen: AllSeen,
     refused: AllRefused,
+    last_uses: AllLastUses,
     /// How often a site was not followed because there was no room for it.
     turned_away: u64,
 }
@@ -100,6 +103,7 @@ impl Judge {
             totals: HashMap::new(),
             seen: AllSeen::default(),
             refused: AllRefused::default(),
+            last_uses: AllLastUses::default(),
             turned_away: 0,
         }
     }
@@ -125,6 +129,7 @@ impl Judge {
         self.sample_totals(now, ledger, running);
         self.seen.forget(ledger);
         self.refused.forget(ledger);
+        self.last_uses.forget(ledger);
     }
 
     fn sample_totals(&mut self, now: Nanos, ledger: &Ledger, running: &[ProcessView]) {
@@ -154,6 +159,11 @@ impl Judge {
     /// Takes note of what a look at a process showed.
     pub fn observe(&mut self, observation: &Observation) {
         self.seen.take(observation);
+    }
+
+    /// Takes note of when resources of a site were used last.
+    pub fn used(&mut self, uses: &LastUses) {
+        self.last_uses.take(uses);
     }
 
     /// Takes note of a call that the kernel refused.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Judge;
 use super::evidence::{
+    last_use::LastUses,
     observed::{Seen, Waiting},
     refused::Refused,
     series::Series,
@@ -40,6 +41,13 @@ pub enum SavedJudge {
         /// Sockets whose peer has closed, since when, and the peer.
         close_wait: Vec<(u64, Nanos, String)>,
         watches: Vec<(u64, Points)>,
+    },
+    /// When resources of a site were used last: each with when it was acquired.
+    LastUses {
+        time: Nanos,
+        site: u64,
+        accepted: bool,
+        resources: Vec<(Nanos, Nanos)>,
     },
     /// What a process was refused first: when, the kind that was asked for, the error's number.
     Refused {
@@ -104,7 +112,20 @@ impl Judge {
                 kind: one.kind as u32,
                 error: one.error.number(),
             });
-        sites.chain(totals).chain(seen).chain(refused).collect()
+        let mut uses: Vec<_> = self.last_uses.iter().collect();
+        uses.sort_unstable_by_key(|uses| uses.site);
+        let uses = uses.into_iter().map(|uses| SavedJudge::LastUses {
+            time: uses.time,
+            site: uses.site.0,
+            accepted: uses.accepted,
+            resources: uses.resources.clone(),
+        });
+        sites
+            .chain(totals)
+            .chain(seen)
+            .chain(refused)
+            .chain(uses)
+            .collect()
     }
 
     /// Takes a part of another judge's state.
@@ -155,6 +176,17 @@ impl Judge {
                 };
                 self.seen.restore(ProcessId(*process), seen);
             }
+            SavedJudge::LastUses {
+                time,
+                site,
+                accepted,
+                resources,
+            } => self.last_uses.take(&LastUses {
+                time: *time,
+                site: SiteId(*site),
+                accepted: *accepted,
+                resources: resources.clone(),
+            }),
             SavedJudge::Refused {
                 process,
                 time,
@@ -200,10 +232,16 @@ mod tests {
                 error: Refusal::Files,
             };
             judge.refused.add(process, refused);
+            judge.used(&LastUses {
+                time,
+                site: SiteId(5),
+                accepted: time % 2 == 0,
+                resources: vec![(time, time + 1)],
+            });
         }
         let text = serde_json::to_string(&judge.saved()).unwrap_or_default();
         let saved: Vec<SavedJudge> = serde_json::from_str(&text).unwrap_or_default();
-        assert_eq!(saved.len(), 5);
+        assert_eq!(saved.len(), 6);
         let mut twin = Judge::new(Config::default());
         for part in &saved {
             twin.restore(part);

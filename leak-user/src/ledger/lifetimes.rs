@@ -70,14 +70,25 @@ impl Lifetimes {
         self.released_after(0)
     }
 
+    /// An age that half of them did not outlive; `None` where none was released.
+    #[must_use]
+    pub fn half_ended_by(&self) -> Option<Nanos> {
+        self.ended_by(2)
+    }
+
     /// An age that nineteen in twenty did not outlive; `None` where none was released.
     #[must_use]
     pub fn most_ended_by(&self) -> Option<Nanos> {
+        self.ended_by(20)
+    }
+
+    /// An age that all but one in `parts` did not outlive.
+    fn ended_by(&self, parts: u64) -> Option<Nanos> {
         let total = self.total();
         (total > 0).then(|| {
             Lifetimes::ages()
                 .skip(1)
-                .find(|&age| self.released_after(age) * 20 <= total)
+                .find(|&age| self.released_after(age) * parts <= total)
                 .unwrap_or(FIRST << (OCTAVES - 1))
         })
     }
@@ -116,6 +127,10 @@ mod tests {
         }
         lifetimes.add(500 * SECOND);
         assert_eq!(lifetimes.most_ended_by(), Some(4 * SECOND));
+        for _ in 0..60 {
+            lifetimes.add(9 * SECOND);
+        }
+        assert_eq!(lifetimes.half_ended_by(), Some(16 * SECOND));
     }
 
     #[test]

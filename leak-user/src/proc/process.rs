@@ -112,6 +112,18 @@ impl Proc {
             .collect()
     }
 
+    /// How often a thread was switched away from, whether it waited or was made to.
+    #[must_use]
+    pub fn switches(&self, pid: u32, tid: u32) -> Option<u64> {
+        let status = self.text_of(pid, &format!("task/{tid}/status"))?;
+        let counts = status.lines().filter_map(|line| {
+            let (name, count) = line.split_once(':')?;
+            name.ends_with("_ctxt_switches")
+                .then(|| count.trim().parse::<u64>().ok())?
+        });
+        counts.reduce(u64::wrapping_add)
+    }
+
     /// Through whom a process's memory, descriptors and directories can be read: itself
     /// while its first thread lives, else the number of a thread that does. Below the
     /// root both have the same files. Itself too where there is nobody.

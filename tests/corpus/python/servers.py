@@ -1,5 +1,6 @@
-"""servers.py SERVER leak|pool: a real server as a child, on a port of its own and with
-its data in a temporary directory, and a client that keeps or pools connections."""
+"""servers.py SERVER leak|pool|ramp: a real server as a child, on a port of its own and with
+its data in a temporary directory, and a client that keeps or pools connections. A ramp is a
+load that grows for half a minute: more and more clients, all of which go on talking."""
 
 import atexit
 import collections
@@ -25,6 +26,21 @@ http {
   fastcgi_temp_path DIR/fastcgi; uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;
   server { listen 127.0.0.1:PORT; location / { return 200 "hello"; } }
 }
+"""
+
+
+HAPROXY = """
+global
+  maxconn 2000
+defaults
+  mode http
+  timeout client 600s
+  timeout connect 5s
+  timeout server 5s
+  timeout http-keep-alive 600s
+frontend here
+  bind 127.0.0.1:PORT
+  http-request return status 200 content-type text/plain string hello
 """
 
 
@@ -95,6 +111,17 @@ def postgres(directory, port):
     start([found("postgres"), "-D", data] + options, "postgres")
 
 
+def memcached(directory, port):
+    start([found("memcached"), "-u", "nobody", "-l", "127.0.0.1", "-p", str(port), "-U", "0"], None)
+
+
+def haproxy(directory, port):
+    path = os.path.join(directory, "haproxy.cfg")
+    with open(path, "w") as file:
+        file.write(HAPROXY.replace("PORT", str(port)))
+    start([found("haproxy"), "-db", "-f", path], None)
+
+
 def connect(port):
     return socket.create_connection(("127.0.0.1", port), timeout=20)
 
@@ -102,6 +129,11 @@ def connect(port):
 def ask_nginx(client, _):
     client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert client.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def ask_memcached(client, _):
+    client.sendall(b"set key 0 0 5\r\nvalue\r\n")
+    assert client.recv(4096) == b"STORED\r\n"
 
 
 def ask_redis(client, _):
@@ -128,7 +160,16 @@ def until_ready(client):
         answer += part
 
 
-SERVERS = {"nginx": (nginx, ask_nginx), "redis": (redis, ask_redis), "postgres": (postgres, ask_postgres)}
+SERVERS = {
+    "nginx": (nginx, ask_nginx),
+    "haproxy": (haproxy, ask_nginx),
+    "redis": (redis, ask_redis),
+    "memcached": (memcached, ask_memcached),
+    "postgres": (postgres, ask_postgres),
+}
+
+# How many clients a ramp has: one more every 0.2 s for half a minute.
+RAMP = 150
 
 
 def connect_and_keep(port, kept, ask):
@@ -163,6 +204,14 @@ def main():
     if way == "leak":
         for _ in paced(3 if name == "postgres" else 5):
             connect_and_keep(port, clients, ask)
+    if way == "ramp":
+        # Each of them talks about once a second.
+        for number in paced(100):
+            if number % 20 == 0 and len(clients) < RAMP:
+                connect_and_keep(port, clients, ask)
+            for _ in range(len(clients) // 100 + 1):
+                clients.rotate(1)
+                ask(clients[0], False)
     for number in paced(10):
         # One connection in the pool is renewed every two seconds.
         if number % 20 == 19:

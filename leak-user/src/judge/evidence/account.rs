@@ -1,5 +1,6 @@
 //! What there is to say on the growth of one site, or of several that belong together.
 
+use super::last_use::LastUse;
 use super::series::Series;
 use crate::ledger::Lifetimes;
 use crate::model::time::Nanos;
@@ -34,6 +35,8 @@ pub(in crate::judge) struct Account<'a> {
     /// What the process holds of the kind from before the trace.
     pub(in crate::judge) preexisting: u64,
     pub(in crate::judge) window_start: Nanos,
+    /// What the last uses of what is held say.
+    pub(in crate::judge) last_use: LastUse,
     /// Series are looked at up to this time.
     pub(in crate::judge) series_end: Nanos,
 }

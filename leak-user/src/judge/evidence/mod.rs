@@ -2,6 +2,7 @@
 //! observed over time, and the numbers that growth is measured by. Nothing here decides.
 
 pub(super) mod account;
+pub(super) mod last_use;
 pub(super) mod level;
 pub(super) mod named;
 pub(super) mod needed;

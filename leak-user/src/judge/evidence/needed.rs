@@ -108,6 +108,13 @@ pub(in crate::judge) fn wait(
     None
 }
 
+impl Wait {
+    /// More seconds of it.
+    pub(in crate::judge) fn seconds(self) -> f64 {
+        self.seconds
+    }
+}
+
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -5,6 +5,7 @@ use std::{cell::RefCell, collections::HashMap};
 
 use leak_common::{Kind, ProcessId};
 
+use super::last_use::AllLastUses;
 use super::observed::AllSeen;
 use super::refused::AllRefused;
 use super::series::Series;
@@ -25,6 +26,7 @@ pub(in crate::judge) struct Round<'a> {
     pub(in crate::judge) refused: &'a AllRefused,
     /// Of each site that holds something, what that is.
     pub(in crate::judge) details: HashMap<SiteKey, SiteDetail>,
+    last_uses: &'a AllLastUses,
     series: &'a HashMap<SiteKey, Series>,
     totals: &'a HashMap<(ProcessId, Kind), Series>,
     /// What was asked of processes: each site asks again, and finding out takes long.
@@ -60,6 +62,7 @@ impl<'a> Round<'a> {
             seen: &judge.seen,
             refused: &judge.refused,
             details: ledger.details(holds),
+            last_uses: &judge.last_uses,
             series: &judge.series,
             totals: &judge.totals,
             processes: RefCell::default(),
@@ -102,6 +105,7 @@ impl<'a> Round<'a> {
             totals: self.totals.get(&(record.process, record.kind)),
             born: process.executed.unwrap_or_else(|| born(record.process)),
             preexisting: process.preexisting.get(record.kind),
+            last_uses: self.last_uses.at(key, self.now),
             until: self.ledger.known_until(),
         })
     }

@@ -1,6 +1,7 @@
 //! A site, as the rules look at it.
 
 use super::account::Account;
+use super::last_use::{LastUse, LastUses};
 use super::series::Series;
 use crate::judge::Config;
 use crate::ledger::{Balance, Held, SiteDetail, SiteKey, SiteRecord};
@@ -36,6 +37,8 @@ pub(in crate::judge) struct Known<'a> {
     pub(in crate::judge) born: Nanos,
     /// What the process holds of the kind from before the trace.
     pub(in crate::judge) preexisting: u64,
+    /// When some of what is outstanding was used last.
+    pub(in crate::judge) last_uses: Option<&'a LastUses>,
     /// Until when acquisitions are known: earlier than usual where the tracer had to wait
     /// for a processor.
     pub(in crate::judge) until: Option<Nanos>,
@@ -140,6 +143,9 @@ impl Site<'_> {
             born: known.born,
             preexisting: known.preexisting,
             window_start: self.window_start,
+            last_use: known.last_uses.map_or(LastUse::Unknown, |uses| {
+                LastUse::of(uses, record.kind, &record.lifetimes)
+            }),
             series_end: Nanos::MAX,
         }
     }

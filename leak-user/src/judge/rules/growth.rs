@@ -77,6 +77,8 @@ struct Trial {
     net: bool,
     /// Whether it has ended since, although that is not yet seen in what is old enough to count.
     full: bool,
+    /// It would be a leak, were what is held not in use.
+    is_used: bool,
 }
 
 /// Judges one site, or several that belong together.
@@ -147,14 +149,16 @@ impl Account<'_> {
         }
         let pattern = Pattern::of(self.times, self.weight, end - span, end);
         let past = self.past(&pattern);
-        let factor = factor(part) * self.factor;
+        let factor = factor(part) * self.factor * self.last_use.factor();
         let net = self.net(config, &pattern);
         let full = self.is_full(config, &pattern);
         let strength = share(seconds(span), pattern.number, past, factor);
         let long_enough = part >= 1.0 || needed(seconds(span), past).is_some();
+        let is_enough = pattern.goes_on() && strength >= 1.0;
+        let is_used = is_enough && !self.outlasts_a_ramp(seconds(span), &pattern, past, factor);
         let verdict = if !net || full {
             Verdict::Steady
-        } else if pattern.goes_on() && strength >= 1.0 {
+        } else if is_enough && !is_used {
             Verdict::Leak
         } else if pattern.grows() && long_enough && (part >= 1.0 || strength >= 0.5) {
             Verdict::Suspect
@@ -170,6 +174,16 @@ impl Account<'_> {
             factor,
             net,
             full,
+            is_used,
+        })
+    }
+
+    /// Whether growth of what is in use has gone on for longer than a load grows: half of it
+    /// would be enough in half of its time.
+    fn outlasts_a_ramp(&self, span: f64, pattern: &Pattern, past: Past, factor: f64) -> bool {
+        self.last_use.patience().is_none_or(|(times, least)| {
+            let part = share(span / times, pattern.number / times, past, factor);
+            span >= least && part >= 1.0
         })
     }
 
@@ -309,7 +323,11 @@ impl Trial {
     fn opinion(&self, config: &Config, of: &Account<'_>) -> Opinion {
         let mut opinion = of.steady(vec![of.balance()]);
         opinion.verdict = self.verdict;
-        opinion.strength = self.strength;
+        // What is in use is not enough, however much it is.
+        opinion.strength = match self.is_used {
+            true => self.strength.min(0.99),
+            false => self.strength,
+        };
         opinion.observed = seconds(self.pattern.span());
         if self.verdict != Verdict::Steady {
             opinion.growth_per_second = of.pace(&self.pattern);
@@ -318,6 +336,9 @@ impl Trial {
             opinion.evidence.push(self.released_sooner(of));
         }
         opinion.evidence.push(self.spread(of));
+        if self.verdict != Verdict::Steady {
+            opinion.evidence.extend(of.last_use.sentence());
+        }
         if self.past == Past::Persistent && self.verdict != Verdict::Steady {
             opinion.evidence.push(format!(
                 "{} were there before the trace: no less than half of what this pace makes since the \
@@ -336,7 +357,7 @@ impl Trial {
                 .push("what is held goes up no more at that pace: it looks full".to_owned());
         }
         if self.verdict == Verdict::Suspect {
-            opinion.waits_for = Some(self.waits_for());
+            opinion.waits_for = Some(self.waits_for(of));
         }
         opinion
     }
@@ -385,8 +406,17 @@ impl Trial {
         }
     }
 
-    fn waits_for(&self) -> String {
+    fn waits_for(&self, of: &Account<'_>) -> String {
         let span = seconds(self.pattern.span());
+        if let (true, Some((times, least))) = (self.pattern.goes_on(), of.last_use.patience()) {
+            let (number, rate) = (self.pattern.number, self.pattern.rate());
+            let part = wait(span / times, number / times, rate, self.factor, self.past);
+            let more = part.map_or(span, |part| part.seconds() * times);
+            return format!(
+                "a leak if it goes on like this for {:.0} s more, although it is in use; steady if it stops",
+                more.max(least - span).ceil()
+            );
+        }
         if !self.pattern.goes_on() {
             return format!(
                 "whether it goes on evenly: it came in fits or slowed down in these {span:.1} s"

@@ -12,7 +12,7 @@ use leak_common::{Kind, ProcessId};
 
 use super::{Rule, exit, growth, wall};
 use crate::judge::confidence;
-use crate::judge::evidence::{account::Account, round::Round, site::Site};
+use crate::judge::evidence::{account::Account, last_use::LastUse, round::Round, site::Site};
 use crate::judge::findings::Findings;
 use crate::judge::opinion::Opinion;
 use crate::ledger::{Ledger, Lifetimes, SiteKey, SiteRecord};
@@ -151,6 +151,11 @@ fn judge(round: &Round<'_>, meeting: WaysMeet, ways: &[SiteKey]) -> Option<Opini
         now,
         series_end,
         series: None,
+        // How one of many places uses what it holds says little of the others.
+        last_use: match (meeting.call, account.last_use) {
+            (None, LastUse::Unused { .. }) => LastUse::Unknown,
+            (_, last_use) => last_use,
+        },
         factor,
         ..account
     };

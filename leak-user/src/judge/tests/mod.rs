@@ -5,6 +5,7 @@ mod claims;
 mod end;
 mod facts;
 mod full_pools;
+mod last_use;
 mod named;
 mod order;
 mod properties;

@@ -92,7 +92,7 @@ impl Ports {
 
 impl Proc {
     /// First and last port, inclusive, of this process's name space.
-    fn port_range(&self) -> Option<(u16, u16)> {
+    pub(crate) fn port_range(&self) -> Option<(u16, u16)> {
         let file = self.root.join("sys/net/ipv4/ip_local_port_range");
         let text = read_text(&file, 64)?;
         let mut numbers = text.split_ascii_whitespace().map(str::parse);

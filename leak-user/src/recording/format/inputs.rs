@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     analysis::{FirstFailure, Input},
-    judge::Observation,
+    judge::{LastUses, Observation},
     ledger::{BaselineProcess, Shown, SiteCounts},
     model::time::Nanos,
 };
@@ -22,6 +22,7 @@ const MAX_JSON: usize = 1 << 20;
 
 field_by_field! {
     BaselineProcess { id, parent, comm, time, descriptors, mappings, threads, children; zombies }
+    LastUses { time, site, accepted, resources }
     Observation { time, process, close_wait, watches }
     Shown { time, descriptors, mappings, threads, young, adopt_as_preexisting }
 }
@@ -110,6 +111,10 @@ pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>
             observation.put(out);
             (kinds::OBSERVED, Some(observation.time))
         }
+        Input::LastUses(uses) => {
+            uses.put(out);
+            (kinds::LAST_USES, Some(uses.time))
+        }
         Input::Shared {
             time,
             process,
@@ -190,6 +195,7 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
             kind: Field::get(from)?,
             description: json(from)?,
         },
+        kinds::LAST_USES => Input::LastUses(Box::new(Field::get(from)?)),
         kinds::OBSERVED => Input::Observed(Box::new(Field::get(from)?)),
         kinds::SHARED => Input::Shared {
             time: Field::get(from)?,

@@ -48,6 +48,7 @@ kinds! {
     SHARED = 47,
     OBSERVED = 48,
     RESTORED = 49,
+    LAST_USES = 50,
 }
 
 // A number that two kinds have would be read as the first of them. From 128 on a first

@@ -287,6 +287,7 @@ fn must_stay(input: &Input) -> bool {
         | Input::Stack { .. }
         | Input::Described { .. }
         | Input::Observed(_)
+        | Input::LastUses(_)
         | Input::Shared { .. }
         | Input::Failed(_)
         | Input::Notice(_)

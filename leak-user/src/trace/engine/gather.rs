@@ -59,7 +59,7 @@ impl Engine {
         tracing::debug!(elapsed = ?began.elapsed(), "compared with /proc for the report");
         self.code.wait_for_names(NAMES_LAST);
         tracing::debug!("unwind tables: {}", self.code.figures());
-        self.observers.finish(&mut self.outlet);
+        self.observers.finish(&mut self.tracer, &mut self.outlet);
         let time = monotonic_now();
         self.outlet.tell(Input::Sample(time));
         let analysis = self.outlet.analysis();

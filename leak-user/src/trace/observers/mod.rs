@@ -1,16 +1,20 @@
 //! What events do not tell, looked at between samples for a bounded share of the time.
 
 mod descriptors;
+mod last_uses;
 mod mappings;
 
 use super::outlet::Outlet;
+use crate::kernel::Tracer;
 use crate::proc::Proc;
 use descriptors::DescriptorLooks;
+use last_uses::LastUseLooks;
 use mappings::MappingCounts;
 
 /// All that look.
 pub(super) struct Observers {
     descriptors: DescriptorLooks,
+    last_uses: LastUseLooks,
     mappings: MappingCounts,
 }
 
@@ -18,19 +22,23 @@ impl Observers {
     pub(super) fn new(proc: &Proc) -> Observers {
         Observers {
             descriptors: DescriptorLooks::new(proc),
+            last_uses: LastUseLooks::new(proc),
             mappings: MappingCounts::new(proc),
         }
     }
 
     /// Looks at what is due before a sample.
-    pub(super) fn sample(&mut self, outlet: &mut Outlet) {
+    pub(super) fn sample(&mut self, tracer: &mut Tracer, outlet: &mut Outlet) {
         self.descriptors.look(outlet);
+        self.last_uses.look(tracer, outlet);
         self.mappings.count(outlet);
     }
 
     /// Looks at the descriptors once more, for the report.
-    pub(super) fn finish(&mut self, outlet: &mut Outlet) {
+    pub(super) fn finish(&mut self, tracer: &mut Tracer, outlet: &mut Outlet) {
         self.descriptors.hurry();
         self.descriptors.look(outlet);
+        self.last_uses.hurry();
+        self.last_uses.look(tracer, outlet);
     }
 }
