@@ -59,6 +59,58 @@ def beside(target, *arguments):
     ).start()
 
 
+def answer_for_a_while(listener):
+    """Answers on each connection until nothing came for two seconds."""
+    idle = {}
+    listener.setblocking(False)
+    while True:
+        readable, _, _ = select.select([listener, *idle], [], [], 0.1)
+        for one in readable:
+            if one is listener:
+                one, _ = listener.accept()
+            elif not one.recv(10):
+                one.close()
+                del idle[one]
+                continue
+            else:
+                one.send(b"hello")
+            idle[one] = time.monotonic()
+        for one in [one for one, last in idle.items() if time.monotonic() - last > 2]:
+            one.close()
+            del idle[one]
+
+
+def ask_from_pool(address, pool, turn):
+    """Takes the connection that was given back last; a dead one is found out by asking."""
+    while True:
+        time.sleep(random.expovariate(2))
+        with turn:
+            connection = pool.pop() if pool else None
+        while True:
+            connection = connection or socket.create_connection(address)
+            try:
+                connection.sendall(b"hello")
+                if connection.recv(10):
+                    break
+            except OSError:
+                pass
+            connection.close()
+            connection = None
+        with turn:
+            pool.append(connection)
+
+
+def keep_alive_closed():
+    """A pool of at most eight connections, whose peer closes those that are idle."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    beside(answer_for_a_while, listener)
+    pool, turn = [], threading.Lock()
+    address = listener.getsockname()
+    for _ in range(8):
+        threading.Thread(target=ask_from_pool, args=(address, pool, turn), daemon=True).start()
+    threading.Event().wait()
+
+
 def close_wait():
     listener = socket.create_server(("127.0.0.1", 0))
     beside(visit, listener.getsockname(), 5)
@@ -262,6 +314,7 @@ run(
         "with-blocks": with_blocks,
         "lru": lru,
         "keep-alive": keep_alive,
+        "keep-alive-closed": keep_alive_closed,
         "thread-pool": thread_pool,
         "commands": commands,
         "queue": queue,

@@ -1,6 +1,7 @@
 //! Sockets whose peer has closed and whose owner has not (CLOSE_WAIT): nothing but a
 //! close in the owner ends them. A pool of clients' connections may hold some until it
-//! looks at them again, so it takes many, or ever more.
+//! looks at them again, so it takes many, or ever more: while their site holds as many
+//! sockets as it did before, they are in place of others.
 //!
 //! Those from before the trace count once, with those that the same process came to hold
 //! during it.
@@ -19,6 +20,11 @@ use crate::model::time::{Nanos, seconds};
 
 /// From this many on, it can be said whether there are ever more.
 const SEVERAL: usize = 3;
+
+/// In the second half of the window the least that their site holds has to rise by this share
+/// of them, and by two: as much as chance moves a small pool.
+const RISE: f64 = 1.0 / 3.0;
+const LEAST_RISE: f64 = 2.0;
 
 /// No pool forgets this many: they are a leak however they came.
 const MANY: usize = 100;
@@ -90,9 +96,11 @@ impl Rule for CloseWait {
             return;
         };
         let apart = last.waiting.since.saturating_sub(first.waiting.since);
-        let ever_more = closed.len() >= SEVERAL && apart.saturating_mul(4) >= site.window();
-        let growing = closed.len() >= SEVERAL && opinion.verdict <= Verdict::Suspect;
-        let verdict = match ever_more || growing || closed.len() >= MANY {
+        let spread = apart.saturating_mul(4) >= site.window();
+        let growing = opinion.verdict <= Verdict::Suspect;
+        let ever_more = closed.len() >= SEVERAL && (spread || growing) && rises(site, closed.len());
+        let is_leak = opinion.verdict == Verdict::Leak;
+        let verdict = match is_leak || ever_more || closed.len() >= MANY {
             true => Verdict::Leak,
             false => Verdict::Suspect,
         };
@@ -187,6 +195,18 @@ fn count_once(sites: &mut HashMap<SiteKey, AllClosed>, ledger: &Ledger) {
             closed.preexisting += before.preexisting;
         }
     }
+}
+
+/// Whether a site with so many sockets that wait holds more and more.
+fn rises(site: &Site<'_>, waiting: usize) -> bool {
+    let series = site.known.as_ref().and_then(|known| known.series);
+    let minima = series.and_then(|series| series.minima(site.window_start, site.now));
+    let enough = (waiting as f64 * RISE).max(LEAST_RISE);
+    minima.is_some_and(|minima| {
+        // A pool has filled in the first quarter.
+        let [_, second, third, last] = minima.least;
+        third >= second && last >= third && (last - second) as f64 >= enough
+    })
 }
 
 /// From when on a socket counts: as long as it takes for a busy owner to look, and

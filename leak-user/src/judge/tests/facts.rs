@@ -2,26 +2,41 @@
 
 use super::*;
 
+/// Sockets that are acquired at these seconds and whose peers close at once, over 20 s.
+fn with_closed_peers(acquired_at: &[u64]) -> Vec<Judged> {
+    let mut ledger = ledger(false);
+    let mut judge = Judge::new(Config::default());
+    for second in 1..=20 {
+        for (n, at) in acquired_at.iter().enumerate() {
+            if at + 1 == second {
+                ledger.apply(&acquired(at * SECOND, Kind::Socket, descriptor(n)));
+            }
+        }
+        let closed = acquired_at.iter().enumerate();
+        let closed = closed.filter(|&(_, at)| *at < second);
+        judge.observe(&Observation {
+            time: second * SECOND,
+            process: PROCESS,
+            close_wait: closed
+                .map(|(n, _)| (descriptor(n), format!("10.0.0.7:{}", 4000 + n)))
+                .collect(),
+            watches: Vec::new(),
+        });
+        judge.sample(second * SECOND, &ledger, &ledger.running());
+    }
+    check(&judge.findings(20 * SECOND, 0, &ledger))
+}
+
 #[test]
 fn sockets_that_wait_for_their_owners_close_are_a_leak_if_there_are_ever_more() {
-    for (number, verdict) in [(1, Verdict::Suspect), (6, Verdict::Leak)] {
-        let mut ledger = ledger(false);
-        let mut judge = Judge::new(Config::default());
-        for n in 0..number {
-            ledger.apply(&acquired(n * SECOND, Kind::Socket, descriptor(n as usize)));
-        }
-        for second in 1..=20 {
-            let closed = (0..number).filter(|&n| n < second);
-            judge.observe(&Observation {
-                time: second * SECOND,
-                process: PROCESS,
-                close_wait: closed
-                    .map(|n| (descriptor(n as usize), format!("10.0.0.7:{}", 4000 + n)))
-                    .collect(),
-                watches: Vec::new(),
-            });
-        }
-        let found = check(&judge.findings(20 * SECOND, 0, &ledger));
+    let ever_more: Vec<u64> = (0..10).map(|n| n * 2).collect();
+    for (acquired_at, verdict) in [
+        (&[0][..], Verdict::Suspect),
+        // A pool that has filled, and does not grow.
+        (&[0, 1, 1, 2, 3, 5], Verdict::Suspect),
+        (&ever_more, Verdict::Leak),
+    ] {
+        let found = with_closed_peers(acquired_at);
         assert_eq!(
             (found[0].verdict, found[0].rule),
             (verdict, "close-wait"),

@@ -21,6 +21,7 @@ fn turnover(held: u64, life: u64, noise: &[u64], end: u64) -> Vec<Life> {
 }
 
 proptest! {
+
     #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
@@ -161,5 +162,46 @@ proptest! {
         }
         ledger.apply(&Event::Exited { time: 5, process: PROCESS });
         check(&judge.findings(u64::MAX, 0, &ledger));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// A pool of few connections that renews some of them, while the peers of others close.
+    #[test]
+    fn a_pool_whose_peers_close_is_no_leak(
+        size in 3..20usize, renewed in prop::collection::vec((0..20usize, 5..60u64), 0..40),
+        closed_at in prop::collection::vec(5..60u64, 20),
+    ) {
+        let mut ledger = ledger(false);
+        let mut judge = Judge::new(Config::default());
+        let mut since = vec![0; size];
+        for n in 0..size {
+            ledger.apply(&acquired(MILLI * n as u64, Kind::Socket, descriptor(n)));
+        }
+        for second in 2..=60 {
+            for &(slot, at) in &renewed {
+                if at == second && since[slot % size] < second {
+                    let handle = descriptor(slot % size);
+                    ledger.apply(&released(second * SECOND - 1, handle));
+                    ledger.apply(&acquired(second * SECOND, Kind::Socket, handle));
+                    since[slot % size] = second;
+                }
+            }
+            let closed = (0..size).filter(|&n| (since[n] + 1..=second).contains(&closed_at[n]));
+            judge.observe(&Observation {
+                time: second * SECOND,
+                process: PROCESS,
+                close_wait: closed
+                    .map(|n| (descriptor(n), format!("peer{n}:{}", since[n])))
+                    .collect(),
+                watches: Vec::new(),
+            });
+            judge.sample(second * SECOND, &ledger, &ledger.running());
+            for found in check(&judge.findings(second * SECOND, 0, &ledger)) {
+                prop_assert_ne!(found.verdict, Verdict::Leak, "{:?}", found);
+            }
+        }
     }
 }
