@@ -103,11 +103,11 @@ mod tests {
     #[test]
     fn the_end_of_a_history_is_level_where_a_fill_is_over_and_steps_do_not_end_it() {
         let full = every_second((0..60).map(|n| 4 * n.min(35)));
-        let one_more = every_second((0..60).map(|n| 4 * n.min(35) + n / 57 * 8));
+        let one_more = every_second((0..60).map(|n| 20 * n.min(35) + n / 57 * 37));
         assert!(ends_level(&one_more));
         assert!(ends_level(&full) && !ends_level(&full[..40]));
         let steps = every_second((0..58).map(|n| n / 15 * 60));
-        assert!((30..58).all(|end| !ends_level(&steps[..end])));
+        assert!((31..58).all(|end| !ends_level(&steps[..end])));
         assert!(!ends_level(&[]) && !ends_level(&full[..1]));
     }
 

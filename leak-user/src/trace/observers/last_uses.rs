@@ -102,7 +102,7 @@ impl LastUseLooks {
         }
         let now = monotonic_now();
         let took = now.saturating_sub(began);
-        tracing::trace!(took, "looked at last uses");
+        tracing::debug!(elapsed = ?std::time::Duration::from_nanos(took), "looked at last uses");
         self.due = now.saturating_add(took.saturating_mul(PAUSE).max(LEAST_PAUSE));
     }
 
