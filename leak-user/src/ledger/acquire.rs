@@ -8,7 +8,7 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 use super::addresses;
 use super::descriptors::{self, Effect, Fate, Slots};
 use super::entry::{Entry, Origin, Relation};
-use super::process::Loose;
+use super::process::{AtExec, Loose};
 use super::releases::{Change, Log};
 use super::sites::{Books, Outcome};
 use super::{Ledger, SiteKey, SpaceId};
@@ -143,6 +143,30 @@ impl Ledger {
                 owner: space.owner,
             };
             space.content.settle(&mut books, slot, entry, fate);
+            let settled = space.content.get(slot);
+            let is_there = settled.is_some_and(|settled| settled.acquired >= entry.acquired);
+            if let (Fate::Executed(_), false) = (fate, is_there) {
+                let owner = space.owner;
+                self.set_aside(owner, slot, entry);
+            }
+        }
+    }
+
+    /// A descriptor arrived that should have gone at an exec, unless `/proc` shows it.
+    fn set_aside(&mut self, owner: ProcessId, slot: u64, entry: Entry) {
+        if let Some(process) = self.processes.get_mut(&owner)
+            && process.table == entry.space
+            && process.needs_reconcile
+        {
+            let (counted, late) = (entry.acquired, true);
+            process.at_exec.insert(
+                slot,
+                AtExec {
+                    entry,
+                    counted,
+                    late,
+                },
+            );
         }
     }
 
@@ -223,7 +247,7 @@ impl Ledger {
                 process.threads.insert(handle, entry);
             }
             Fate::Held(exit) => books.hold(handle, &entry, exit),
-            Fate::Gone | Fate::Released(_) => books.promoted_late(&entry),
+            Fate::Gone | Fate::Released(_) | Fate::Executed(_) => books.promoted_late(&entry),
         }
     }
 
@@ -323,27 +347,40 @@ fn lead(
         fate: Fate::Outstanding,
         copies: Vec::new(),
     };
+    // Whether it went at an exec is not certain: there, /proc has the last word.
+    let mut executed = None;
     for (time, change) in log.after(from) {
         match change {
+            // What should have gone is not copied, as far as is known.
             Change::Copied { to, executing } => {
-                if !(executing && entry.close_on_exec) {
+                if !(executing && entry.close_on_exec) && executed.is_none() {
                     journey.copies.push((to, time, entry));
                 }
             }
             Change::Ended { at_exit } => {
-                journey.fate = end(at_exit, keep, time);
-                break;
+                journey.fate = match executed {
+                    Some(_) => Fate::Gone,
+                    None => end(at_exit, keep, time),
+                };
+                return (entry, journey);
             }
             change => {
                 if let Effect::Ends = effect(&change, slot, &mut entry) {
-                    journey.fate = match change {
-                        Change::Executed => Fate::Gone,
-                        _ => Fate::Released(time),
+                    if change == Change::Executed {
+                        executed = Some(time);
+                        continue;
+                    }
+                    journey.fate = match executed {
+                        Some(_) => Fate::Gone,
+                        None => Fate::Released(time),
                     };
-                    break;
+                    return (entry, journey);
                 }
             }
         }
+    }
+    if let Some(time) = executed {
+        journey.fate = Fate::Executed(time);
     }
     (entry, journey)
 }

@@ -29,6 +29,8 @@ pub(super) enum Fate {
     Outstanding,
     /// It was released at this time.
     Released(Nanos),
+    /// It should have gone when its process executed another program at this time.
+    Executed(Nanos),
     /// It is not there any more.
     Gone,
     /// Its process exited at this time and still held it, which is to be remembered.
@@ -121,7 +123,22 @@ impl Slots {
 
     /// Takes an acquisition of which it is known what became of it since.
     pub(super) fn settle(&mut self, books: &mut Books<'_>, slot: u64, entry: Entry, fate: Fate) {
-        let relation = self.get(slot).map(|present| present.relation_to(&entry));
+        let present = self.get(slot).copied();
+        let relation = present.map(|present| present.relation_to(&entry));
+        // What `/proc` shows after an exec has survived it.
+        let (entry, fate) = match (fate, relation, present) {
+            (Fate::Executed(time), Some(Relation::Found), Some(found)) if found.acquired > time => {
+                let close_on_exec = false;
+                (
+                    Entry {
+                        close_on_exec,
+                        ..entry
+                    },
+                    Fate::Outstanding,
+                )
+            }
+            _ => (entry, fate),
+        };
         if let Some(Relation::Same) = relation {
             return self.seen_again(books, slot, &entry);
         }
@@ -147,7 +164,7 @@ impl Slots {
                 books.promoted_late(&entry);
                 books.ended(Handle::new(self.class, slot), &entry, time, false);
             }
-            Fate::Gone => books.promoted_late(&entry),
+            Fate::Gone | Fate::Executed(_) => books.promoted_late(&entry),
         }
     }
 

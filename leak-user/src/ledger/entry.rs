@@ -49,6 +49,7 @@ pub(super) struct Entry {
 const _: () = assert!(size_of::<Entry>() <= 40);
 
 /// How what is present on a handle relates to an acquisition that arrives.
+#[derive(Clone, Copy)]
 pub(super) enum Relation {
     /// It is that acquisition.
     Same,

@@ -4,7 +4,7 @@ use leak_common::{Class, Handle, ProcessId};
 
 use super::descriptors::Slots;
 use super::entry::Entry;
-use super::process::{Memory, Process};
+use super::process::{AtExec, Memory, Process};
 use super::releases::Change;
 use super::sites::Outcome;
 use super::spaces::SpaceId;
@@ -219,12 +219,69 @@ impl Ledger {
         let Some(table) = self.processes.get(&id).map(|process| process.table) else {
             return;
         };
+        let mut gone = Vec::new();
         if let Some((slots, mut books)) = self.table_books(table) {
-            slots.end(&mut books, Outcome::Released, |_, entry| {
-                entry.close_on_exec && entry.acquired < time
-            });
+            let goes = |entry: &Entry| entry.close_on_exec && entry.acquired < time;
+            gone.extend(
+                slots
+                    .iter()
+                    .filter(|(_, entry)| goes(entry))
+                    .map(|(handle, entry)| (handle.value(), *entry)),
+            );
+            slots.end(&mut books, Outcome::Released, |_, entry| goes(entry));
+        }
+        let counted = self.latest;
+        if let Some(process) = self.processes.get_mut(&id) {
+            process
+                .at_exec
+                .extend(gone.into_iter().map(|(slot, entry)| {
+                    let late = false;
+                    (
+                        slot,
+                        AtExec {
+                            entry,
+                            counted,
+                            late,
+                        },
+                    )
+                }));
         }
         self.log_table(table, time, Change::Executed);
+    }
+
+    /// Puts back what should have gone at an exec and is still there: its close-on-exec was
+    /// taken away. `shown` says whether `/proc` shows a descriptor that may be it.
+    pub(super) fn keep_across_exec(&mut self, id: ProcessId, shown: impl Fn(u64, &Entry) -> bool) {
+        let Some(process) = self.processes.get_mut(&id) else {
+            return;
+        };
+        let table = process.table;
+        let aside = std::mem::take(&mut process.at_exec);
+        let Some((slots, mut books)) = self.table_books(table) else {
+            return;
+        };
+        for (
+            slot,
+            AtExec {
+                entry,
+                counted,
+                late,
+            },
+        ) in aside
+        {
+            if slots.get(slot).is_none() && shown(slot, &entry) {
+                let close_on_exec = false;
+                books.not_released(&entry, counted, late);
+                slots.insert(
+                    &mut books,
+                    slot,
+                    Entry {
+                        close_on_exec,
+                        ..entry
+                    },
+                );
+            }
+        }
     }
 
     fn replace_memory(&mut self, id: ProcessId, time: Nanos) {
@@ -276,6 +333,7 @@ impl Ledger {
             return;
         }
         process.exited = Some(time);
+        process.at_exec.clear();
         process.needs_reconcile = false;
         let (table, memory) = (process.table, process.memory);
         let mut children: Vec<Handle> = process.children.iter().copied().collect();

@@ -33,6 +33,16 @@ const AT_ONCE: Nanos = 1_000_000_000;
 /// reaped: most of the time since its start it may have lived.
 const LATE: Nanos = 600_000_000_000;
 
+/// A descriptor that should have gone when its process executed another program.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AtExec {
+    pub(super) entry: Entry,
+    /// When its release was counted.
+    pub(super) counted: Nanos,
+    /// It arrived after the exec, and counts as one that had ended by then.
+    pub(super) late: bool,
+}
+
 /// A child process or a segment: known by its handle alone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Loose {
@@ -89,6 +99,9 @@ pub(super) struct Process {
     /// they were held at its exit.
     pub(super) ended_threads: Vec<(Nanos, Handle, Entry)>,
     pub(super) children: Set<Handle>,
+    /// Descriptors that should have gone at its last exec: until `/proc` shows whether they did.
+    /// Close-on-exec can be taken away again, which is not traced.
+    pub(super) at_exec: Map<u64, AtExec>,
     /// The longest that a child had been dead when it was reaped.
     pub(super) reaped_after: Nanos,
     /// Counts threads, children and segments.
@@ -120,6 +133,7 @@ impl Process {
             fork_told: false,
             ended_threads: Vec::new(),
             children: Set::default(),
+            at_exec: Map::default(),
             reaped_after: 0,
             tally: Tally::default(),
             sites: Vec::new(),

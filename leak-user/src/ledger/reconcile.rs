@@ -122,7 +122,7 @@ impl Ledger {
         let (table, memory) = (process.table, process.memory);
         self.latest = self.latest.max(shown.time);
         if let Some(descriptors) = &shown.descriptors {
-            self.reconcile_descriptors(table, descriptors, shown, &mut reconciled);
+            self.reconcile_descriptors(id, table, descriptors, shown, &mut reconciled);
         }
         if let Some(mappings) = &shown.mappings
             && let Some((content, mut books)) = self.memory_books(memory)
@@ -157,6 +157,7 @@ impl Ledger {
 
     fn reconcile_descriptors(
         &mut self,
+        id: ProcessId,
         table: SpaceId,
         descriptors: &[(u32, Kind)],
         shown: &Shown,
@@ -173,6 +174,17 @@ impl Ledger {
                     && kinds
                         .get(&slot)
                         .is_none_or(|&kind| !may_be(entry.kind, kind) && !entry.kind_guessed)
+            });
+        }
+        if self.processes.get(&id).is_some_and(|process| {
+            process.executed.is_some_and(|executed| executed < time) && !process.at_exec.is_empty()
+        }) {
+            // What is young was acquired since, on a number that had become free.
+            let young: HashSet<Handle> = shown.young.iter().copied().collect();
+            self.keep_across_exec(id, |slot, entry| {
+                let kind = kinds.get(&slot);
+                kind.is_some_and(|&kind| may_be(entry.kind, kind) || entry.kind_guessed)
+                    && !young.contains(&Handle::new(Class::Descriptor, slot))
             });
         }
         let origin = if shown.adopt_as_preexisting {

@@ -509,6 +509,20 @@ impl Books<'_> {
         }
     }
 
+    /// An entry that counts as released since `counted` was not.
+    pub(super) fn not_released(&mut self, entry: &Entry, counted: Nanos, late: bool) {
+        if let Some(record) = self.record(entry) {
+            if late {
+                record.promoted_late = record.promoted_late.saturating_sub(1);
+            } else {
+                record.old_released = record.old_released.saturating_sub(1);
+                record
+                    .lifetimes
+                    .remove(counted.saturating_sub(entry.acquired), 1);
+            }
+        }
+    }
+
     /// A promoted acquisition had ended already.
     pub(super) fn promoted_late(&mut self, entry: &Entry) {
         self.totals.ended_before_promotion += 1;

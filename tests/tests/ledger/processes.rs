@@ -3,7 +3,7 @@
 use std::fs;
 
 use harness::{BRIEF_NURSERY, Report, Tracer, Victim};
-use harness::{alone, be_taken_over, eventually, grow_old, proc};
+use harness::{alone, be_taken_over, beside_others, eventually, grow_old, proc};
 
 #[test]
 fn a_leak_is_found_among_thousands_of_short_lives() {
@@ -144,5 +144,23 @@ fn a_reused_process_id_is_another_process() {
             report.excerpt(pid)
         );
         assert_ne!(first.start_time, live.start_time);
+    }
+}
+
+#[test]
+fn what_survives_an_exec_keeps_its_stack_and_its_time() {
+    let _turn = beside_others();
+    let program = harness::victim::program("reexec");
+    for (mode, left) in [("leak", 8), ("twin", 1)] {
+        let ran = Tracer::run(&BRIEF_NURSERY, &[program.to_str().unwrap(), mode, "8"]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let report = ran.report();
+        let site = format!("{mode}_reexec");
+        let at_site = |finding: &&harness::Finding| finding.function() == Some(&site);
+        let held = report.findings.iter().filter(at_site);
+        let held: u64 = held.map(|finding| finding.outstanding).sum();
+        assert_eq!(held, left, "{:#}", report.document);
+        let adopted = &report.document["health"]["adopted"];
+        assert_eq!(adopted, 0, "{:#}", report.document["health"]);
     }
 }

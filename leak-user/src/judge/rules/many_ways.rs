@@ -22,6 +22,9 @@ use crate::model::time::Nanos;
 /// Innermost frames that have to be the same: the call into the kernel, and its callers.
 const SAME_FRAMES: usize = 3;
 
+/// The part of an address that stays the same wherever a file is mapped: pages have at least 4 KiB.
+const IN_PAGE: u64 = 0xfff;
+
 /// How much more growth it takes for all sites of a process together than for one: a
 /// healthy program has several pools that fill.
 const PROCESS_FACTOR: f64 = 1.3;
@@ -88,8 +91,13 @@ fn meetings(ledger: &Ledger) -> BTreeMap<Reverse<WaysMeet>, Vec<SiteKey>> {
         };
         meetings.entry(Reverse(in_process)).or_default().push(key);
         if let Some(&[first, second, third]) = record.frames.get(..SAME_FRAMES) {
+            // Each time that a process executes itself, its code is elsewhere, by whole pages.
+            let bits = match ledger.generation(record.process) {
+                0 => u64::MAX,
+                _ => IN_PAGE,
+            };
             let in_call = WaysMeet {
-                call: Some([first, second, third]),
+                call: Some([first & bits, second & bits, third & bits]),
                 ..in_process
             };
             meetings.entry(Reverse(in_call)).or_default().push(key);

@@ -156,6 +156,29 @@ fn a_leak_by_many_ways_is_seen_at_the_end_too() {
 }
 
 #[test]
+fn one_of_each_program_that_executes_itself_is_growth_at_one_place() {
+    // Each generation lives for a second, opens one that stays, and has its code elsewhere.
+    let mut ledger = ledger(false);
+    let mut judge = Judge::new(Config::default());
+    for n in 0..60_u64 {
+        let time = n * 1000 * MILLI;
+        ledger.apply(&Event::Executed(Executed {
+            time,
+            process: PROCESS,
+            comm: [0; 16],
+        }));
+        let base = 0x7f00_0000_0000 + n * 0x35_1000;
+        let frames = [base + 0x123, base + 0x456, base + 0x789, base + 0x1abc];
+        let place = (SiteId(1000 + n), &frames[..]);
+        acquired_at(&mut ledger, time + MILLI, place, descriptor(n as usize));
+        judge.sample(time + 2 * MILLI, &ledger, &ledger.running());
+    }
+    let found = check(&judge.findings(60_000 * MILLI, 0, &ledger));
+    one_leak(&found);
+    says(&found[0], "together with 59 other ways to the same call");
+}
+
+#[test]
 fn what_an_exec_closes_is_not_the_end() {
     let mut ledger = ledger(true);
     let mut judge = Judge::new(Config::default());

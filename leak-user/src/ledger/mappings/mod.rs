@@ -85,7 +85,7 @@ impl Regions {
         books.promoted(&entry);
         match fate {
             Fate::Held(exit) => books.hold(handle(start), &entry, exit),
-            Fate::Gone | Fate::Released(_) => books.promoted_late(&entry),
+            Fate::Gone | Fate::Released(_) | Fate::Executed(_) => books.promoted_late(&entry),
             Fate::Outstanding => {
                 // Only where it is now: another mapping may have moved to where it was
                 // before.

@@ -97,6 +97,58 @@ fn exec_ends_threads_mappings_and_what_closes_on_exec_also_what_arrives_late() {
 }
 
 #[test]
+fn what_proc_shows_after_an_exec_keeps_its_site_though_it_was_to_close() {
+    // Close-on-exec was taken away by fcntl(2): of three that are known at the exec, and three
+    // that arrive after it, /proc shows the middle one of each before and after the exec.
+    for compared_early in [false, true] {
+        let mut ledger = ledger();
+        let open = |ledger: &mut Ledger, time, numbers: std::ops::Range<u64>| {
+            for number in numbers {
+                ledger.apply(&Event::Acquired(Acquired {
+                    close_on_exec: true,
+                    ..acquisition(time, Kind::File, descriptor(number))
+                }));
+            }
+        };
+        let executed = |ledger: &mut Ledger, time| {
+            ledger.apply(&Event::Executed(Executed {
+                time,
+                process: process(0),
+                comm: [0; 16],
+            }));
+        };
+        let both = || vec![(4, Kind::File), (7, Kind::File), (9, Kind::Socket)];
+        open(&mut ledger, 10, 3..6);
+        open(&mut ledger, 11, 9..10);
+        executed(&mut ledger, 20);
+        assert_eq!(outstanding(&ledger, Kind::File), 0);
+        if compared_early {
+            ledger.reconcile(process(0), &shown(25, both()));
+        }
+        open(&mut ledger, 12, 6..9);
+        ledger.horizon(21);
+        ledger.reconcile(process(0), &shown(30, both()));
+        let site = ledger.site(KEY).unwrap();
+        assert_eq!((site.outstanding, site.adopted), (2, 0));
+        // The number of a socket that nobody saw is no file of before.
+        let balance = site.balance(false);
+        assert_eq!((balance.released, balance.outstanding), (5, 2));
+        assert_eq!(site.lifetimes.total(), 3);
+        let held = ledger.holdings(process(0));
+        let times = |number| {
+            let of = |one: &&crate::ledger::Holding| one.handle == descriptor(number);
+            held.iter().find(of).map(|one| one.acquired)
+        };
+        assert_eq!((times(4), times(7)), (Some(10), Some(12)));
+        // They stay at the next exec, and end like others.
+        executed(&mut ledger, 40);
+        assert_eq!(ledger.site(KEY).unwrap().outstanding, 2);
+        released(&mut ledger, 50, process(0), descriptor(4));
+        assert_eq!(ledger.site(KEY).unwrap().outstanding, 1);
+    }
+}
+
+#[test]
 fn a_vfork_child_maps_in_its_parents_memory_until_it_executes() {
     let mut ledger = ledger();
     let child = process(1);
