@@ -156,9 +156,12 @@ fn what_survives_an_exec_keeps_its_stack_and_its_time() {
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         let report = ran.report();
         let site = format!("{mode}_reexec");
-        let at_site = |finding: &&harness::Finding| finding.function() == Some(&site);
-        let held = report.findings.iter().filter(at_site);
-        let held: u64 = held.map(|finding| finding.outstanding).sum();
+        let held: u64 = report
+            .findings
+            .iter()
+            .filter(|finding| finding.function() == Some(&site))
+            .map(|finding| finding.outstanding)
+            .sum();
         assert_eq!(held, left, "{:#}", report.document);
         let adopted = &report.document["health"]["adopted"];
         assert_eq!(adopted, 0, "{:#}", report.document["health"]);
