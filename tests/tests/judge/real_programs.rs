@@ -45,7 +45,7 @@ fn get(port: u16) {
 
 /// The interpreter, or nothing where none is installed. Version managers put a
 /// script in its place, hence the question.
-fn python(script: &str) -> Option<Command> {
+pub(super) fn python(script: &str) -> Option<Command> {
     let output = Command::new("python3")
         .args(["-c", "import sys; print(sys.executable)"])
         .output()
