@@ -14,7 +14,11 @@ use crate::{
     ledger::{ProcessView, SiteKey},
     model::{
         handle,
-        report::{Example, Finding, Frame, Limit, Process, Report, SCHEMA, SharedLimit, Window},
+        refusal::Refusal,
+        report::{
+            Example, Failure, Finding, Frame, Full, Limit, Process, Report, SCHEMA, SharedLimit,
+            Window,
+        },
         site::SiteId,
         time::seconds,
     },
@@ -41,6 +45,7 @@ pub(super) fn report(analysis: &Analysis, span: Span) -> Report {
         limits: limits(analysis, &views, &growth),
         views,
     };
+    let failures = analysis.failures.within(span);
     let mut findings: Vec<Finding> = judged
         .iter()
         .zip(stacks)
@@ -59,7 +64,8 @@ pub(super) fn report(analysis: &Analysis, span: Span) -> Report {
         processes: assembly.processes(),
         findings,
         shared_limits: shared_limits(analysis),
-        failures: analysis.failures.within(span),
+        full: full(analysis, &failures),
+        failures,
         ..Report::default()
     }
 }
@@ -274,6 +280,19 @@ fn shared_limits(analysis: &Analysis) -> Vec<SharedLimit> {
             .then_with(|| (&a.scope, &a.resource).cmp(&(&b.scope, &b.resource)))
     });
     limits
+}
+
+/// What is full, with how often that made a call fail.
+fn full(analysis: &Analysis, failures: &[Failure]) -> Vec<Full> {
+    let mut all = analysis.knowledge.all_full();
+    for full in &mut all {
+        let of = failures.iter().filter(|failure| {
+            let process = (failure.pid, failure.start_time) == (full.pid, full.start_time);
+            process && failure.error == Refusal::Files.name()
+        });
+        full.refused = of.map(|failure| failure.count).sum();
+    }
+    all
 }
 
 /// Whether a limit is on resources of a class.

@@ -11,7 +11,7 @@ use crate::{
     ledger::{BaselineProcess, SavedLedger, Shown, SiteCounts},
     model::{
         facts::{Description, Facts},
-        report::{Frame, Health, Holder, Host, Limit, SharedLimit},
+        report::{Frame, Full, Health, Holder, Host, Limit, SharedLimit},
         site::SiteId,
         time::{Calendar, Nanos},
     },
@@ -149,6 +149,9 @@ pub enum Input {
     Limits(ProcessId, Vec<Limit>),
     /// The limits that processes share; the latest count.
     SharedLimits(Vec<SharedLimit>),
+    /// What a process holds that is at a limit or near it; the latest counts. Without groups:
+    /// it is not any more.
+    Full(ProcessId, Box<Full>),
     /// What the kernel side has seen and lost so far; the latest counts.
     Health(Box<Health>),
     /// The trace ended, by both clocks.
@@ -179,6 +182,7 @@ impl Input {
             | Input::FirstFailure(_)
             | Input::Limits(..)
             | Input::SharedLimits(_)
+            | Input::Full(..)
             | Input::Health(_)
             | Input::Ended { .. } => false,
         }

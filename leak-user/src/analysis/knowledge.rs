@@ -15,7 +15,7 @@ use crate::{
     ledger::{Ledger, SiteKey},
     model::{
         facts::{Description, Facts},
-        report::{Frame, Health, Holder, Limit, SharedLimit},
+        report::{Frame, Full, Health, Holder, Limit, SharedLimit},
         site::SiteId,
         time::Nanos,
     },
@@ -36,6 +36,9 @@ const MAX_DESCRIPTIONS: usize = 131_072;
 /// What is told of a process or site may be ahead of its first event by this much.
 const AHEAD: Nanos = 10_000_000_000;
 
+/// Processes that are full, or were when they ended: about 2 KiB each.
+const MAX_FULL: usize = 1024;
+
 /// Something, and when it was told.
 #[derive(Debug)]
 struct Told<T> {
@@ -51,6 +54,8 @@ pub(super) struct Knowledge {
     descriptions: HashMap<(ProcessId, Handle), Told<(Kind, Description)>>,
     holders: HashMap<(ProcessId, Handle), Told<Vec<Holder>>>,
     limits: HashMap<ProcessId, Told<Vec<Limit>>>,
+    /// Kept when the process has ended: it may have ended of it.
+    full: HashMap<ProcessId, Told<Full>>,
     pub(super) shared_limits: Vec<SharedLimit>,
     pub(super) health: Health,
 }
@@ -82,6 +87,26 @@ impl Knowledge {
             limits.to_vec(),
             now,
         );
+    }
+
+    /// Takes what a process holds that is full; nothing where it is not any more.
+    pub(super) fn full(&mut self, process: ProcessId, full: &Full, now: Nanos) {
+        if full.groups.is_empty() {
+            self.full.remove(&process);
+        } else {
+            insert(&mut self.full, MAX_FULL, process, full.clone(), now);
+        }
+    }
+
+    /// What is full, fullest first.
+    pub(super) fn all_full(&self) -> Vec<Full> {
+        let mut all: Vec<Full> = self.full.values().map(|told| told.what.clone()).collect();
+        let share = |full: &Full| full.used as f64 / full.limit.max(1) as f64;
+        all.sort_by(|a, b| {
+            let order = share(b).total_cmp(&share(a));
+            order.then_with(|| (a.pid, a.start_time).cmp(&(b.pid, b.start_time)))
+        });
+        all
     }
 
     pub(super) fn stack(&mut self, site: SiteId, frames: &[Frame], now: Nanos) {
@@ -187,6 +212,9 @@ impl Knowledge {
         }
         for (process, told) in sorted(&self.limits) {
             inputs.push(Input::Limits(*process, told.what.clone()));
+        }
+        for (process, told) in sorted(&self.full) {
+            inputs.push(Input::Full(*process, Box::new(told.what.clone())));
         }
         for (&(process, handle), told) in sorted(&self.descriptions) {
             inputs.push(Input::Described {

@@ -144,6 +144,7 @@ impl Analysis {
                 self.uses.shared(self.latest, limits);
                 self.knowledge.shared_limits.clone_from(limits);
             }
+            Input::Full(process, full) => self.knowledge.full(*process, full, self.latest),
             Input::Health(health) => self.knowledge.health.clone_from(health),
             Input::Ended { time, wall } => {
                 self.latest = self.latest.max(*time);

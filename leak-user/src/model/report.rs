@@ -20,6 +20,9 @@ pub struct Report {
     pub processes: Vec<Process>,
     /// Leaks first, then suspects, then steady ones; by urgency within.
     pub findings: Vec<Finding>,
+    /// Processes at a limit, or near it: those with the highest share first. No verdicts.
+    #[serde(default)]
+    pub full: Vec<Full>,
     /// Limits of the host and of control groups that processes share.
     #[serde(default)]
     pub shared_limits: Vec<SharedLimit>,
@@ -45,6 +48,41 @@ pub struct SharedLimit {
     pub growth_per_second: f64,
     /// `None` where use does not grow.
     pub exhaustion_seconds: Option<f64>,
+}
+
+/// A process that is at a limit or near it, and what it holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Full {
+    pub pid: u32,
+    pub start_time: u64,
+    pub comm: String,
+    /// `nofile`.
+    pub resource: String,
+    pub used: u64,
+    pub limit: u64,
+    /// Calls that failed for it, in the window.
+    pub refused: u64,
+    /// What it holds, by what it has in common, the most first.
+    pub groups: Vec<FullGroup>,
+    /// What is in no group that is told.
+    pub others: u64,
+}
+
+/// Descriptors of a process that have something in common.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FullGroup {
+    /// `file`, `socket`, ...
+    pub kind: String,
+    /// A path, or a pattern of paths, where `*` is what differs; of sockets `-> PEER`, or
+    /// `LOCAL <- HOST`. Empty where nothing is known.
+    pub what: String,
+    /// The kernel's word for a socket's state; `deleted`; else empty.
+    pub state: String,
+    pub count: u64,
+    /// The one that was made first, as far as the numbers of descriptors and inodes tell.
+    pub oldest: String,
 }
 
 /// An acquisition that the kernel refused because something had run out.

@@ -6,8 +6,8 @@ use crate::model::{
     doctor::{Check, DoctorReport, Status},
     hex::Hex,
     report::{
-        Example, Failure, Finding, Frame, Health, Holder, Host, Limit, Process, Report, SCHEMA,
-        SharedLimit, Socket, Suppressed, Verdict, Window,
+        Example, Failure, Finding, Frame, Full, FullGroup, Health, Holder, Host, Limit, Process,
+        Report, SCHEMA, SharedLimit, Socket, Suppressed, Verdict, Window,
     },
 };
 
@@ -117,11 +117,36 @@ pub(crate) fn failing() -> Report {
         findings,
         outstanding,
     };
+    report.full = vec![full()];
     report.suppressed = vec![
         suppressed("the connection pool is meant to grow to 50", false, 1, 50),
         suppressed("fixed in 2.4, to be rolled out", true, 2, 11),
     ];
     report
+}
+
+fn full() -> Full {
+    let group = |kind: &str, what: &str, state: &str, count, oldest: &str| FullGroup {
+        kind: kind.to_owned(),
+        what: what.to_owned(),
+        state: state.to_owned(),
+        count,
+        oldest: oldest.to_owned(),
+    };
+    Full {
+        pid: 1234,
+        start_time: 4242,
+        comm: "nginx".to_owned(),
+        resource: "nofile".to_owned(),
+        used: 1024,
+        limit: 1024,
+        refused: 312,
+        groups: vec![
+            group("socket", "-> 10.0.0.9:80", "CLOSE_WAIT", 1003, "fd 12"),
+            group("file", "/var/log/nginx/*.log", "", 20, "fd 4"),
+        ],
+        others: 1,
+    }
 }
 
 /// [`leaking`] with one name for everything of it that is named from outside.

@@ -8,7 +8,7 @@
 //!
 //! Who is there: `process`, `facts`, `container`, `host`. What a process has: `descriptor`,
 //! `mapping`, `shm`, `memory`. What a single resource is: `describe`, with `socket`. Who else
-//! holds it: `holders`. Limits: `limits` of a process, `shared_limits` of many, `cgroup`.
+//! holds it: `holders`. What a process holds that is at a limit: `full`. Limits: `limits` of a process, `shared_limits` of many, `cgroup`.
 //! What ran out when a call failed: `shortage`. How files are read: `read`, `open`,
 //! `file_state`.
 
@@ -20,6 +20,7 @@ mod facts;
 mod file_state;
 #[cfg(test)]
 pub(crate) mod first_thread_gone;
+mod full;
 mod holders;
 mod host;
 mod limits;

@@ -2,3 +2,4 @@
 
 mod baseline;
 mod filters;
+mod full;

@@ -144,6 +144,11 @@ pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>
             put_json(out, limits)?;
             (kinds::SHARED_LIMITS, None)
         }
+        Input::Full(process, full) => {
+            process.put(out);
+            put_json(out, full)?;
+            (kinds::FULL, None)
+        }
         Input::Health(health) => {
             put_json(out, health)?;
             (kinds::HEALTH, None)
@@ -211,6 +216,7 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
         })),
         kinds::LIMITS => Input::Limits(Field::get(from)?, json(from)?),
         kinds::SHARED_LIMITS => Input::SharedLimits(json(from)?),
+        kinds::FULL => Input::Full(Field::get(from)?, json(from)?),
         kinds::HEALTH => Input::Health(json(from)?),
         kinds::ENDED => Input::Ended {
             time: Field::get(from)?,

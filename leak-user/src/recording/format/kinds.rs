@@ -49,6 +49,7 @@ kinds! {
     OBSERVED = 48,
     RESTORED = 49,
     LAST_USES = 50,
+    FULL = 51,
 }
 
 // A number that two kinds have would be read as the first of them. From 128 on a first

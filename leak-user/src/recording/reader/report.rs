@@ -139,6 +139,7 @@ impl<'a, R: Read> Reading<'a, R> {
             | Input::Counted { .. }
             | Input::Limits(..)
             | Input::SharedLimits(_)
+            | Input::Full(..)
             | Input::Health(_) => !self.is_over,
         }
     }

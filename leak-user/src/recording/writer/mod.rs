@@ -294,6 +294,7 @@ fn must_stay(input: &Input) -> bool {
         | Input::FirstFailure(_)
         | Input::Limits(..)
         | Input::SharedLimits(_)
+        | Input::Full(..)
         | Input::Health(_)
         | Input::Ended { .. } => true,
     }

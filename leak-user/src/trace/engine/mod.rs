@@ -137,6 +137,7 @@ impl Engine {
             engine.outlet.record(record, &plan.triggers)?;
         }
         engine.intake.baseline(parts!(engine)).await?;
+        engine.observers.start(&mut engine.outlet);
         engine.outlet.write_recording();
         Ok(engine)
     }
@@ -202,6 +203,7 @@ impl Engine {
         self.describer.tell_facts(failed.process, &mut self.outlet);
         self.failures
             .failed(&failed, &mut self.code, &mut self.outlet);
+        self.observers.refused(&failed, &mut self.outlet);
     }
 
     /// Promotes what is old, collects losses, and compares with /proc what is in

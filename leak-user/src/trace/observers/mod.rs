@@ -1,13 +1,16 @@
 //! What events do not tell, looked at between samples for a bounded share of the time.
 
 mod descriptors;
+mod full;
 mod last_uses;
 mod mappings;
 
 use super::outlet::Outlet;
+use crate::event::Failed;
 use crate::kernel::Tracer;
 use crate::proc::Proc;
 use descriptors::DescriptorLooks;
+use full::FullLooks;
 use last_uses::LastUseLooks;
 use mappings::MappingCounts;
 
@@ -15,6 +18,7 @@ use mappings::MappingCounts;
 pub(super) struct Observers {
     descriptors: DescriptorLooks,
     last_uses: LastUseLooks,
+    full: FullLooks,
     mappings: MappingCounts,
 }
 
@@ -23,8 +27,19 @@ impl Observers {
         Observers {
             descriptors: DescriptorLooks::new(proc),
             last_uses: LastUseLooks::new(proc),
+            full: FullLooks::new(proc),
             mappings: MappingCounts::new(proc),
         }
+    }
+
+    /// Looks at what is there when the trace begins.
+    pub(super) fn start(&mut self, outlet: &mut Outlet) {
+        self.full.look(outlet);
+    }
+
+    /// Looks at a process that was refused something.
+    pub(super) fn refused(&mut self, failed: &Failed, outlet: &mut Outlet) {
+        self.full.refused(failed, outlet);
     }
 
     /// Looks at what is due before a sample.
@@ -40,5 +55,6 @@ impl Observers {
         self.descriptors.look(outlet);
         self.last_uses.hurry();
         self.last_uses.look(tracer, outlet);
+        self.full.look(outlet);
     }
 }

@@ -53,6 +53,7 @@ pub(super) fn of(report: &Report) -> Value {
         "totals": totals(report),
         "findings": findings,
         "processes": processes,
+        "full": first(&report.full, OTHERS),
         "shared_limits": first(&report.shared_limits, OTHERS),
         "failures": failures,
         "suppressed": first(&report.suppressed, OTHERS),
@@ -60,6 +61,7 @@ pub(super) fn of(report: &Report) -> Value {
         "left_out": {
             "findings": left(report.findings.len(), FINDINGS),
             "processes": left(report.processes.len(), PROCESSES),
+            "full processes": left(report.full.len(), OTHERS),
             "shared limits": left(report.shared_limits.len(), OTHERS),
             "failures": left(report.failures.len(), OTHERS),
             "suppressions": left(report.suppressed.len(), OTHERS),

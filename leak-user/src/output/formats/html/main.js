@@ -12,8 +12,10 @@ function headline() {
   const suspects = counted(suspect, "suspect", "suspects");
   const leaks = make("span.leak", counted(leak, "leak", "leaks"));
   const found = leak && suspect ? [leaks, ` and ${suspects} found`] : leak ? [leaks, " found"]
-    : suspect ? [make("span.suspect", suspects), " and no leak found"] : ["No leak found"];
-  fill(byId("headline"), ...found, ` in ${time}`, make("small", `${held}.`));
+    : suspect ? [make("span.suspect", suspects), report.full.length ? " found" : " and no leak found"] : [report.full.length ? "Nothing found that grows" : "No leak found"];
+  const full = report.full.length > 0
+    && make("span.leak", `${counted(report.full.length, "process is", "processes are")} full. `);
+  fill(byId("headline"), full, ...found, ` in ${time}`, make("small", `${held}.`));
   const { host, window } = report;
   fill(byId("origin"), `${host.hostname} · Linux ${host.kernel} ${host.arch} · until ${minute(window.end)}`);
   document.title = `leaktrace: ${host.hostname}, ${minute(window.end)}`;
@@ -148,6 +150,7 @@ function start() {
   doubts();
   trust();
   fill(byId("finding-list"), make("p.empty", { id: "no-finding" }, "No finding to show."), cards, leftOut());
+  section("full", report.full, () => report.full.map(fullCard));
   section("shared", report.shared_limits, () => sharedTable(report.shared_limits));
   section("failures", report.failures, () => report.failures.map(failureCard));
   section("suppressed", report.suppressed, () => make("ul", report.suppressed.map(({ why, built_in, findings, outstanding }) =>

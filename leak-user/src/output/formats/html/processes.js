@@ -102,6 +102,18 @@ function limitRow(resource, used, limit, exhaustion) {
     exhaustion !== null && make("span.forecast", `full in ${duration(exhaustion)}`));
 }
 
+/** A process that is at a limit, and what it holds. */
+function fullCard({ comm, pid, used, limit, resource, refused, groups, others }) {
+  return make("div.scroll",
+    make("p", `${comm} (${pid}): ${number(used)} of ${number(limit)} descriptors are in use (${resource})`,
+      refused > 0 && `, and ${counted(refused, "more was", "more were")} refused`, "."),
+    make("table",
+      make("thead", make("tr", ["Held", "Kind", "What", "State", "Oldest"].map((name) => make("th", { scope: "col" }, name)))),
+      make("tbody", groups.map((group) => make("tr", make("td.number", number(group.count)), make("td", group.kind),
+        make("td.long", group.what), make("td", group.state), make("td", group.oldest))))),
+    others > 0 && make("p.hint", `... and ${number(others)} more`));
+}
+
 function sharedTable(limits) {
   return make("div.scroll", make("table",
     make("thead", make("tr", ["Scope", "Limit", "Growth"].map((name) => make("th", { scope: "col" }, name)))),

@@ -101,6 +101,7 @@ mod tests {
             [
                 "failures",
                 "findings",
+                "full",
                 "health",
                 "host",
                 "processes",

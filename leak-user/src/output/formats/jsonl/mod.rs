@@ -8,7 +8,9 @@ use std::io;
 use serde::Serialize;
 
 use super::{Format, Writer, json};
-use crate::model::report::{Finding, Health, Process, Report, SharedLimit, Suppressed, Verdict};
+use crate::model::report::{
+    Finding, Full, Health, Process, Report, SharedLimit, Suppressed, Verdict,
+};
 
 /// Schema of a finding's line.
 const FINDING: &str = "leaktrace.finding/1";
@@ -49,6 +51,7 @@ struct SummaryLine<'a> {
     processes: usize,
     failures: usize,
     health: &'a Health,
+    full: &'a [Full],
     shared_limits: &'a [SharedLimit],
     suppressed: &'a [Suppressed],
 }
@@ -107,6 +110,7 @@ fn summary(report: &Report) -> SummaryLine<'_> {
         processes: report.processes.len(),
         failures: report.failures.len(),
         health: &report.health,
+        full: &report.full,
         shared_limits: &report.shared_limits,
         suppressed: &report.suppressed,
     }

@@ -21,7 +21,7 @@ use crate::{
         facts::{Description, Facts},
         hex::Hex,
         refusal::Refusal,
-        report::{Failure, Frame, Health, Holder, Limit, SharedLimit, Socket},
+        report::{Failure, Frame, Full, FullGroup, Health, Holder, Limit, SharedLimit, Socket},
         site::SiteId,
     },
     recording::format::{
@@ -396,12 +396,32 @@ fn inputs() -> Vec<Input> {
 
 /// Kinds of records that came later: the file of version 1.0 does not have them.
 fn later_kinds() -> Vec<Input> {
-    vec![Input::LastUses(Box::new(LastUses {
-        time: 5_000_000_300,
-        site: SITE,
-        accepted: true,
-        resources: vec![(5_000_000_100, 5_000_000_200)],
-    }))]
+    let full = Full {
+        pid: 42,
+        start_time: 2000,
+        comm: "golden".into(),
+        resource: "nofile".into(),
+        used: 60,
+        limit: 60,
+        groups: vec![FullGroup {
+            kind: "file".into(),
+            what: "/tmp/*".into(),
+            state: "deleted".into(),
+            count: 56,
+            oldest: "fd 4".into(),
+        }],
+        others: 4,
+        ..Full::default()
+    };
+    vec![
+        Input::LastUses(Box::new(LastUses {
+            time: 5_000_000_300,
+            site: SITE,
+            accepted: true,
+            resources: vec![(5_000_000_100, 5_000_000_200)],
+        })),
+        Input::Full(CHILD, Box::new(full)),
+    ]
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod failures;
 mod finding;
+mod full;
 mod health;
 mod processes;
 mod shared;
@@ -26,6 +27,7 @@ pub(super) fn write(
     out: &mut dyn io::Write,
 ) -> io::Result<()> {
     let mut page = Page::new(out, options.width, options.color);
+    full::write(&report.full, options.top, &mut page)?;
     summary(report, options, &mut page)?;
     let shown: Vec<&Finding> = report
         .findings
@@ -60,16 +62,25 @@ fn summary(report: &Report, options: &TextOptions, page: &mut Page) -> io::Resul
     );
     let time = duration(report.window.seconds);
     let outstanding = outstanding(report);
+    let full = !report.full.is_empty();
     match (leaks, suspects) {
         (0, 0) => page.headline(
             Ink::Bold,
-            "No leak found",
+            // Where a process is full, something was not given back, or the limit is too low.
+            if full {
+                "Nothing found that grows"
+            } else {
+                "No leak found"
+            },
             &format!(" in {time}; {outstanding}."),
         )?,
         (0, _) => page.headline(
             Ink::Suspect,
             &counted(suspects, "suspect", "suspects"),
-            &format!(" and no leak found in {time}; {outstanding}."),
+            &match full {
+                true => format!(" found in {time}; {outstanding}."),
+                false => format!(" and no leak found in {time}; {outstanding}."),
+            },
         )?,
         (_, 0) => page.headline(
             Ink::Leak,
@@ -90,7 +101,7 @@ fn summary(report: &Report, options: &TextOptions, page: &mut Page) -> io::Resul
         page.paragraph(0, &format!("{sites} not shown (--all shows them)."))?;
     }
     failures::mention(&report.failures, page)?;
-    health::doubt(&report.health, leaks + suspects == 0, page)
+    health::doubt(&report.health, leaks + suspects == 0 && !full, page)
 }
 
 /// How much is outstanding, in how many processes.

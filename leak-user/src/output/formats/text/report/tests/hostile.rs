@@ -8,8 +8,8 @@ use crate::{
         escape::{is_unsafe, width},
         hex::Hex,
         report::{
-            Example, Failure, Frame, Holder, Limit, Process, Report, SharedLimit, Socket,
-            Suppressed,
+            Example, Failure, Frame, Full, FullGroup, Holder, Limit, Process, Report, SharedLimit,
+            Socket, Suppressed,
         },
         sample,
     },
@@ -97,6 +97,29 @@ fn hostile(text: &str, number: u64, real: f64) -> Report {
         holders: holders(&text, number),
         stack: report.findings[0].stack.clone(),
     }];
+    report.full = vec![
+        Full {
+            pid: u32::MAX,
+            start_time: number,
+            comm: text(),
+            resource: text(),
+            used: number,
+            limit: number,
+            refused: number,
+            others: number,
+            groups: vec![
+                FullGroup {
+                    kind: text(),
+                    what: text(),
+                    state: text(),
+                    count: number,
+                    oldest: text(),
+                };
+                3
+            ],
+        };
+        2
+    ];
     let limit = |resource: &str| SharedLimit {
         scope: text(),
         resource: resource.to_owned(),

@@ -234,6 +234,26 @@ fn a_hostile_name_is_shown_escaped() {
 }
 
 #[test]
+fn what_is_full_comes_first_and_then_no_leak_found_would_be_wrong() {
+    let text = written(&sample::failing(), &PLAIN);
+    let full = "\
+FULL nginx (1234): 1024 of 1024 descriptors are in use (nofile), and 312 more
+    were refused
+    1003  socket  -> 10.0.0.9:80  CLOSE_WAIT  fd 12
+      20  file    /var/log/nginx/*.log  fd 4
+    ... and 1 more
+";
+    assert!(text.starts_with(full), "{text}");
+    let nothing = Report {
+        full: sample::failing().full,
+        ..sample::empty()
+    };
+    let text = written(&nothing, &PLAIN);
+    assert!(text.contains("\nNothing found that grows in "), "{text}");
+    assert!(!text.contains("No leak found"), "{text}");
+}
+
+#[test]
 fn failures_shared_limits_other_holders_and_suppressions_are_told() {
     let text = written(&sample::failing(), &PLAIN);
     for part in [

@@ -1,0 +1,82 @@
+//! Processes that are full, and what they hold: the first thing to see, since nothing else in
+//! a report tells of what was acquired before the trace and does not grow.
+
+use std::io;
+
+use crate::{
+    model::{
+        escape::{escape, shorten_middle, width},
+        report::{Full, FullGroup},
+    },
+    output::formats::text::{
+        amounts::counted,
+        page::{Ink, Page},
+    },
+};
+
+/// Groups of a process that are shown at most.
+const GROUPS: usize = 6;
+
+pub(super) fn write(all: &[Full], top: usize, page: &mut Page) -> io::Result<()> {
+    for full in all.iter().take(top) {
+        write_one(full, page)?;
+        page.blank()?;
+    }
+    match all.len().saturating_sub(top) {
+        0 => Ok(()),
+        left => {
+            let left = counted(
+                left as u64,
+                "more process is full",
+                "more processes are full",
+            );
+            page.paragraph(0, &format!("... and {left} (-n shows more)"))?;
+            page.blank()
+        }
+    }
+}
+
+fn write_one(full: &Full, page: &mut Page) -> io::Result<()> {
+    let refused = match full.refused {
+        0 => String::new(),
+        times => format!(", and {} refused", counted(times, "more was", "more were")),
+    };
+    let headline = format!(
+        " {} ({}): {} of {} descriptors are in use ({}){refused}",
+        escape(&full.comm),
+        full.pid,
+        full.used,
+        full.limit,
+        escape(&full.resource)
+    );
+    page.headline(Ink::Leak, "FULL", &headline)?;
+    let shown = &full.groups[..full.groups.len().min(GROUPS)];
+    let widest = |of: &dyn Fn(&FullGroup) -> String| shown.iter().map(|g| width(&of(g))).max();
+    let count = widest(&|group| group.count.to_string()).unwrap_or(0);
+    let kind = widest(&|group| escape(&group.kind)).unwrap_or(0);
+    for group in shown {
+        let name = escape(&group.kind);
+        let start = format!(
+            "    {:>count$}  {name}{:pad$}  ",
+            group.count,
+            "",
+            pad = kind - width(&name)
+        );
+        let end = [&group.state, &group.oldest]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .map(|part| format!("  {}", escape(part)))
+            .collect::<String>();
+        let room = page.width().saturating_sub(width(&start) + width(&end));
+        let what = shorten_middle(&escape(&group.what), room.max(8));
+        let line = format!("{start}{what}{end}");
+        page.line(&shorten_middle(line.trim_end(), page.width()))?;
+    }
+    let told = shown
+        .iter()
+        .fold(0_u64, |sum, group| sum.saturating_add(group.count));
+    match full.used.saturating_sub(told) {
+        0 => Ok(()),
+        left => page.line(&format!("    ... and {left} more")),
+    }
+}
