@@ -1,6 +1,7 @@
 //! Processes that are at a limit when the trace begins, and stay there.
 
-use harness::{Tracer, Victim, beside_others, grow_old, leaktrace};
+use harness::tracer::leaktrace;
+use harness::{Tracer, Victim, beside_others, grow_old};
 
 /// Descriptors beside the standard ones.
 const HELD: &str = "56";
@@ -27,11 +28,9 @@ fn a_process_that_is_full_and_does_not_grow_is_told_with_what_it_holds() {
         "{told}"
     );
     let most = &told["groups"][0];
-    assert_eq!(
-        (&most["what"], &most["count"]),
-        (&"/dev/null".into(), &56.into()),
-        "{told}"
-    );
+    // It may have inherited more of them.
+    assert_eq!(most["what"], "/dev/null", "{told}");
+    assert!(most["count"].as_u64() >= Some(56), "{told}");
 
     let pid = full.pid().to_string();
     let ran = leaktrace(&["trace", "-p", &pid, "-d", "1s"]);
