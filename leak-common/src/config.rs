@@ -91,6 +91,7 @@ pub struct Offsets {
     pub uring_submit_req: u32,
     pub uring_submit_user_data: u32,
     pub uring_submit_opcode: u32,
+    pub uring_submit_flags: u32,
     /// `io_uring_complete`.
     pub uring_complete_ctx: u32,
     pub uring_complete_req: u32,
@@ -102,6 +103,18 @@ pub struct Offsets {
     pub uring_open_slot: u32,
     pub uring_accept_slot: u32,
     pub uring_socket_slot: u32,
+    pub uring_accept_multishot: u32,
+    /// Flags that say, among others, whether the descriptor closes on exec.
+    pub uring_open_flags: u32,
+    pub uring_accept_flags: u32,
+    pub uring_socket_flags: u32,
+    pub uring_install_flags: u32,
+    pub uring_pipe_slot: u32,
+    pub uring_pipe_flags: u32,
+    pub uring_pipe_address: u32,
+    pub uring_message_address: u32,
+    pub uring_message_flags: u32,
+    pub uring_message_multishot: u32,
     /// `thread_info.status` of a task (x86-64 only).
     pub task_status: u32,
     /// The thread pointer (`fsbase`, `tp_value`) of a task that is not running.
@@ -167,6 +180,7 @@ impl Offsets {
         uring_submit_req: ABSENT,
         uring_submit_user_data: ABSENT,
         uring_submit_opcode: ABSENT,
+        uring_submit_flags: ABSENT,
         uring_complete_ctx: ABSENT,
         uring_complete_req: ABSENT,
         uring_complete_user_data: ABSENT,
@@ -176,6 +190,17 @@ impl Offsets {
         uring_open_slot: ABSENT,
         uring_accept_slot: ABSENT,
         uring_socket_slot: ABSENT,
+        uring_accept_multishot: ABSENT,
+        uring_open_flags: ABSENT,
+        uring_accept_flags: ABSENT,
+        uring_socket_flags: ABSENT,
+        uring_install_flags: ABSENT,
+        uring_pipe_slot: ABSENT,
+        uring_pipe_flags: ABSENT,
+        uring_pipe_address: ABSENT,
+        uring_message_address: ABSENT,
+        uring_message_flags: ABSENT,
+        uring_message_multishot: ABSENT,
         task_status: ABSENT,
         task_thread_pointer: ABSENT,
         mm_vdso: ABSENT,
@@ -219,5 +244,5 @@ impl Config {
     };
 }
 
-const _: () = assert!(size_of::<Offsets>() == 58 * 4);
+const _: () = assert!(size_of::<Offsets>() == 70 * 4);
 const _: () = assert!(size_of::<Config>() == 16 + 16 * MAX_COMMS + size_of::<Offsets>());

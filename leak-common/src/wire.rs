@@ -235,6 +235,8 @@ pub mod uncovered {
     pub const COMPAT: u32 = 1;
     /// An io_uring close whose descriptor this kernel does not show.
     pub const URING_CLOSE: u32 = 2;
+    /// An io_uring request whose descriptors are not seen.
+    pub const URING_UNSEEN: u32 = 3;
 }
 
 /// Descriptors arrived in a message. `number` of them follow, 4 bytes each. The

@@ -149,9 +149,18 @@ pub(crate) fn acquired(handle: Handle, young: &Young) {
 /// it.
 #[inline(always)]
 pub(crate) fn released(process: ProcessId, handle: Handle, acquired: u64) {
+    released_at(now(), process, handle, acquired);
+}
+
+/// The same for a release that was asked for at an earlier time.
+#[inline(always)]
+pub(crate) fn released_at(time: u64, process: ProcessId, handle: Handle, acquired: u64) {
     let class = (handle.0 >> 56) as u32;
     let record = Released {
-        head: head(RecordType::Released, class, process),
+        head: Head {
+            time,
+            ..head(RecordType::Released, class, process)
+        },
         handle,
         acquired,
     };

@@ -27,10 +27,10 @@ impl Counts {
     }
 }
 
-/// Counts an acquisition at a site that was visited before it was known whether there would be one.
+/// Counts acquisitions at a site that was visited before it was known whether there would be any.
 #[inline(always)]
-pub(crate) fn acquired(site: u64) {
-    count_site(site, 1, 0);
+pub(crate) fn add(site: u64, amount: u64) {
+    count_site(site, amount, 0);
 }
 
 /// Counts a release of what was in the young table, at the site that acquired it.
@@ -40,12 +40,12 @@ pub(crate) fn released(site: u64) {
 }
 
 global! {
-    fn count_site(site, acquired, released) = add;
+    fn count_site(site, acquired, released) = count;
 }
 
 /// A site that is not known (any more) has no counts.
 #[inline(always)]
-fn add(site: u64, acquired: u64, released: u64) -> u64 {
+fn count(site: u64, acquired: u64, released: u64) -> u64 {
     if let Some(counts) = Counts::of(site) {
         if acquired != 0 {
             counts.acquired.add(acquired);

@@ -20,6 +20,8 @@ use crate::{
     verifier::opaque,
 };
 
+/// `PF_IO_WORKER`, include/linux/sched.h.
+const IO_WORKER: u32 = 0x10;
 /// `PF_KTHREAD`, include/linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
 
@@ -68,6 +70,13 @@ impl Task {
     #[inline(always)]
     pub(crate) fn is_kernel_thread(self) -> bool {
         load::<u32>(self.0, config!(offsets.task_flags)).is_none_or(|set| set & KERNEL_THREAD != 0)
+    }
+
+    /// Whether it is a thread of io_uring in its process: one that submits (SQPOLL) or a worker. It
+    /// never was in user space, and has no registers of it.
+    #[inline(always)]
+    pub(crate) fn is_uring_thread(self) -> bool {
+        load::<u32>(self.0, config!(offsets.task_flags)).is_some_and(|set| set & IO_WORKER != 0)
     }
 
     /// Whether it is in a 32-bit system call, which 64-bit code can make too

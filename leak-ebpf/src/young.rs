@@ -169,8 +169,15 @@ pub(crate) enum Found {
 /// Counts the release of a resource and takes its entry out of the young table.
 #[inline(always)]
 pub(crate) fn take(process: ProcessId, handle: Handle) -> Found {
+    take_from_before(process, key(process, handle), u64::MAX)
+}
+
+/// The same for what was acquired before a time: who asked then for the release did not mean what
+/// has come to the same handle since.
+#[inline(always)]
+pub(crate) fn take_from_before(process: ProcessId, key: YoungKey, before: u64) -> Found {
     count(Counter::Released);
-    let key = key(process, handle);
+    let handle = key.handle;
     if has(flags::ALL_EVENTS) {
         if is_task(handle) {
             promote(key);
@@ -188,7 +195,7 @@ pub(crate) fn take(process: ProcessId, handle: Handle) -> Found {
         flags,
         ..
     } = unsafe { *entry };
-    if since == 0 {
+    if since == 0 || since > before {
         return Found::Nothing;
     }
     if handle.is(Class::Descriptor) && acquirer != process {

@@ -179,6 +179,15 @@ pub const ROWS: &[Row] = &[
         .aside(1)
         .since(5, 5)
         .in_guests(),
+    row("uring_accept_multishot", SOCKET)
+        .aside(1)
+        .since(6, 0)
+        .in_guests(),
+    row("uring_pipe", &[("pipe", 2)]).since(6, 16).in_guests(),
+    row("uring_recvmsg", &[("pipe", 1), ("eventfd", 1)])
+        .since(6, 0)
+        .in_guests(),
+    row("uring_cancelled", FILE).since(5, 6).in_guests(),
     row("uring_close", FILE).since(5, 6).in_guests(),
     row("mmap_anonymous", MAPPING).bytes(LENGTH).in_guests(),
     row("mmap_file", MAPPING).bytes(LENGTH).in_guests(),

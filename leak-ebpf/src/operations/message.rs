@@ -1,6 +1,8 @@
 //! Descriptors that arrive in messages (`SCM_RIGHTS`). One record carries them
 //! all to user space: a loop over up to 253 descriptors, each with its own way
 //! through the young table, is more than the verifier walks.
+//!
+//! Requests of io_uring receive them too (`of_request`).
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use leak_common::{
@@ -15,6 +17,7 @@ use crate::{
     emit::{Followed, emit_followed, head},
     memory::{copy_from_user, user},
     site::{self, Taken},
+    site_count,
     task::Task,
     verifier::{fresh, global, opaque, put},
 };
@@ -22,14 +25,14 @@ use crate::{
 const SOL_SOCKET: u64 = 1;
 const SCM_RIGHTS: u64 = 1;
 /// `MSG_CMSG_CLOEXEC`.
-const CLOEXEC: u64 = 0x4000_0000;
+pub(crate) const CLOEXEC: u64 = 0x4000_0000;
 
 /// Where `struct user_msghdr` keeps its control data and their length.
-const CONTROL: u64 = 32;
+pub(crate) const CONTROL: u64 = 32;
 /// `struct mmsghdr`: the header and a length, padded.
 const MESSAGE_BYTES: u64 = 64;
 /// `struct cmsghdr`: length (8), level (4), type (4).
-const HEADER_BYTES: u64 = 16;
+pub(crate) const HEADER_BYTES: u64 = 16;
 /// Messages of one call that are looked at.
 const MESSAGES: u64 = 16;
 /// Headers of one message that are looked at: there are credentials, timestamps
@@ -50,15 +53,19 @@ const PLACES: usize = 256;
 const _: () = assert!(MAX_RECEIVED < PLACES);
 
 #[map]
-static RIGHTS: PerCpuArray<Rights> = PerCpuArray::with_max_entries(1, 0);
+static RIGHTS: PerCpuArray<Rights> = PerCpuArray::with_max_entries(2, 0);
+
+/// Who looks, and so which entry is its own: the end of a system call, or of a request of io_uring.
+const CALL: u64 = 0;
+const REQUEST: u64 = 1;
 
 impl Rights {
     /// This processor's.
     #[inline(always)]
-    fn of_processor() -> Option<&'static mut Rights> {
-        let rights = RIGHTS.get_ptr_mut(0)?;
-        // SAFETY: this processor's entry, of plain numbers. Only the end of a system call uses
-        // it, and the kernel does not run a program that runs on the processor already.
+    fn of_processor(who: u64) -> Option<&'static mut Rights> {
+        let rights = RIGHTS.get_ptr_mut(who as u32)?;
+        // SAFETY: this processor's entry, of plain numbers. One program alone uses it, and the
+        // kernel does not run a program that runs on the processor already.
         Some(unsafe { &mut *rights })
     }
 }
@@ -104,25 +111,30 @@ fn acquiring(call: Call, messages: u64, flags: u64) -> Option<Acquiring> {
 /// Address and number of the descriptors in a message.
 #[inline(always)]
 fn rights(call: Call, index: u64) -> Option<(u64, u64)> {
-    if find_rights(call.registers.argument(1), index, call.process.0) == 0 {
+    rights_in(CALL, call.registers.argument(1), index, call.process)
+}
+
+#[inline(always)]
+fn rights_in(who: u64, messages: u64, index: u64, process: ProcessId) -> Option<(u64, u64)> {
+    if find_rights(messages, index, process.0, who) == 0 {
         return None;
     }
-    let [address, number] = fresh(&Rights::of_processor()?.found);
+    let [address, number] = fresh(&Rights::of_processor(who)?.found);
     Some((address, number))
 }
 
 global! {
-    fn find_rights(messages, index, process) = look_for_rights;
+    fn find_rights(messages, index, process, who) = look_for_rights;
 }
 
 /// Looks for the descriptors in one of the messages; where there are some, notes their
 /// address and number and returns 1.
 #[inline(always)]
-fn look_for_rights(messages: u64, index: u64, process: u64) -> u64 {
+fn look_for_rights(messages: u64, index: u64, process: u64, who: u64) -> u64 {
     let Some((address, number)) = in_message(messages, index, ProcessId(process)) else {
         return 0;
     };
-    let Some(rights) = Rights::of_processor() else {
+    let Some(rights) = Rights::of_processor(who) else {
         return 0;
     };
     put(&mut rights.found, [address, number]);
@@ -186,9 +198,40 @@ pub(crate) fn record(call: Call, taken: Taken, messages: u64, flags: u32) {
 /// kinds of all.
 #[inline(always)]
 fn send(call: Call, taken: Taken, site: u64, flags: u32, address: u64, number: u64) -> u64 {
-    let Some(Rights { received, .. }) = Rights::of_processor() else {
-        return site;
+    let visit = |kind, number| {
+        if site == 0 {
+            site::visit(taken, call.process, kind, number).site
+        } else {
+            site_count::add(site, number);
+            site
+        }
     };
+    send_found(CALL, call.process, flags, (address, number), visit).unwrap_or(site)
+}
+
+/// Sends what a request of io_uring has received, whose message header is at `header` and whose
+/// site was visited when it was made.
+#[inline(always)]
+pub(crate) fn of_request(process: ProcessId, site: u64, header: u64, flags: u32) -> Option<()> {
+    let found = rights_in(REQUEST, header, 0, process)?;
+    send_found(REQUEST, process, flags, found, |_, number| {
+        site_count::add(site, number);
+        site
+    })?;
+    Some(())
+}
+
+/// Sends the descriptors at an address, and returns the site that `visit` finds for their kind and
+/// number.
+#[inline(always)]
+fn send_found(
+    who: u64,
+    process: ProcessId,
+    flags: u32,
+    (address, number): (u64, u64),
+    visit: impl FnOnce(u32, u64) -> u64,
+) -> Option<u64> {
+    let Rights { received, .. } = Rights::of_processor(who)?;
     let number = opaque(number) & 0xff;
     let number = if number > MAX_RECEIVED as u64 {
         MAX_RECEIVED as u64
@@ -204,22 +247,18 @@ fn send(call: Call, taken: Taken, site: u64, flags: u32, address: u64, number: u
         )
     };
     if copied.is_err() {
-        lost(Counter::Unreadable, call.process);
-        return site;
+        lost(Counter::Unreadable, process);
+        return None;
     }
     let kind = Task::current().descriptor_kind(u64::from(received.rest[0]));
-    let site = if site == 0 {
-        site::visit(taken, call.process, kind, number).site
-    } else {
-        site
-    };
+    let site = visit(kind, number);
     count(Counter::Acquired);
     received.record = Received {
-        head: head(RecordType::Received, kind, call.process),
+        head: head(RecordType::Received, kind, process),
         site,
         flags: flags | acquired::KIND_GUESSED,
         number: number as u32,
     };
-    emit_followed(received, number, call.process);
-    site
+    emit_followed(received, number, process);
+    Some(site)
 }

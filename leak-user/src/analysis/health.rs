@@ -46,17 +46,23 @@ pub(super) fn complete(told: &Health, ledger: &Ledger, dropped: Dropped) -> Heal
 fn not_followed(ledger: &Ledger) -> Vec<String> {
     let mut compat = Vec::new();
     let mut closes = Vec::new();
+    let mut requests = Vec::new();
     for view in ledger.processes() {
         for cause in &view.uncovered {
             match cause {
                 Uncovered::Compat => compat.push(view.id.pid()),
                 Uncovered::UringClose => closes.push(view.id.pid()),
+                Uncovered::UringUnseen => requests.push(view.id.pid()),
             }
         }
     }
     [
         ("32-bit system calls are not seen", compat),
         ("this kernel does not show what io_uring closes", closes),
+        (
+            "descriptors of some requests of io_uring are not seen",
+            requests,
+        ),
     ]
     .into_iter()
     .filter(|(_, pids)| !pids.is_empty())

@@ -185,4 +185,7 @@ pub enum Uncovered {
     Compat,
     /// An io_uring close whose descriptor this kernel does not show.
     UringClose,
+    /// An io_uring request whose descriptors are not seen: a receive that goes on and on, a request
+    /// whose success is not told, or one that a thread of the kernel submits (before 5.12).
+    UringUnseen,
 }

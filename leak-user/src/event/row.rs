@@ -45,7 +45,7 @@ pub struct EventRow {
     /// The name that a fork or exec tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,
-    /// What was not covered, `compat` or `uring_close`; or why a call failed, as `EMFILE`.
+    /// What was not covered, `compat`, `uring_close` or `uring_unseen`; or why a call failed, as `EMFILE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'static str>,
     /// Addresses of a site's stack, hexadecimal, innermost first.
@@ -110,6 +110,7 @@ impl EventRow {
                 cause: Some(match cause {
                     Uncovered::Compat => "compat",
                     Uncovered::UringClose => "uring_close",
+                    Uncovered::UringUnseen => "uring_unseen",
                 }),
                 ..row("uncovered", *time, *process)
             },

@@ -239,6 +239,18 @@ impl KernelTypes {
             uring_open_slot: may("io_open", "file_slot"),
             uring_accept_slot: may("io_accept", "file_slot"),
             uring_socket_slot: may("io_socket", "file_slot"),
+            uring_accept_multishot: may("io_accept", "iou_flags"),
+            // Its flags come first in it.
+            uring_open_flags: may("io_open", "how"),
+            uring_accept_flags: may("io_accept", "flags"),
+            uring_socket_flags: may("io_socket", "flags"),
+            uring_install_flags: may("io_fixed_install", "o_flags"),
+            uring_pipe_slot: may("io_pipe", "file_slot"),
+            uring_pipe_flags: may("io_pipe", "flags"),
+            uring_pipe_address: may("io_pipe", "fds"),
+            uring_message_address: may("io_sr_msg", "umsg"),
+            uring_message_flags: may("io_sr_msg", "msg_flags"),
+            uring_message_multishot: may("io_sr_msg", "flags"),
             ..Offsets::ABSENT
         })
     }

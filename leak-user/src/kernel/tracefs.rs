@@ -156,6 +156,7 @@ pub(super) fn uring_offsets(tracefs: &TraceFs, offsets: &mut Offsets) {
     offsets.uring_submit_req = field(submit, "req");
     offsets.uring_submit_user_data = field(submit, "user_data");
     offsets.uring_submit_opcode = field(submit, "opcode");
+    offsets.uring_submit_flags = field(submit, "flags");
     offsets.uring_complete_ctx = field("io_uring_complete", "ctx");
     offsets.uring_complete_req = field("io_uring_complete", "req");
     offsets.uring_complete_user_data = field("io_uring_complete", "user_data");

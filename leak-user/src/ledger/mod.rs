@@ -168,8 +168,12 @@ impl Ledger {
             Event::Forked(forked) => self.forked(forked),
             Event::Executed(executed) => self.executed(executed),
             &Event::Exited { time, process } => self.exited(process, time),
-            Event::Uncovered { process, cause, .. } => {
-                if let Some(process) = self.processes.get_mut(process) {
+            Event::Uncovered {
+                process,
+                cause,
+                time,
+            } => {
+                if let Some(process) = self.admit(*process, *time) {
                     process.uncovered.insert(*cause);
                 }
             }

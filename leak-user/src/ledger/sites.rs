@@ -185,6 +185,8 @@ pub struct SiteCounts {
     pub released: Option<u64>,
     /// What was in the young table when this was read.
     pub young: u64,
+    /// Of the acquisitions, those that count for another site, or for none.
+    pub elsewhere: u64,
 }
 
 /// Where everything is that a site has acquired: the parts add up to `acquired`.
@@ -239,7 +241,8 @@ impl SiteRecord {
         let kernel = self
             .counted
             .acquired
-            .saturating_add(self.counted_before.acquired);
+            .saturating_add(self.counted_before.acquired)
+            .saturating_sub(self.counted.elsewhere);
         // What was given back at the end of the process counts as held until then.
         let closed = self.closed_at_the_end();
         let outstanding = self.outstanding.saturating_add(self.held_at_exit());

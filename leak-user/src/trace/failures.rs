@@ -210,11 +210,13 @@ fn call_name(call: Call) -> String {
             .map_or_else(|| format!("system call {number}"), str::to_owned),
         // include/uapi/linux/io_uring.h, enum io_uring_op.
         Call::Uring(operation) => match operation {
+            10 => "io_uring recvmsg".to_owned(),
             13 => "io_uring accept".to_owned(),
             18 => "io_uring openat".to_owned(),
             28 => "io_uring openat2".to_owned(),
             45 => "io_uring socket".to_owned(),
             54 => "io_uring fixed_fd_install".to_owned(),
+            62 => "io_uring pipe".to_owned(),
             other => format!("io_uring operation {other}"),
         },
     }

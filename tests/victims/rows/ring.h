@@ -1,6 +1,7 @@
 /* A ring of requests to the kernel. */
 #include <linux/io_uring.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 
 /* Eight entries, one request at a time. */
 static struct {
@@ -35,14 +36,29 @@ static void setup_uring(void)
     ring.complete_mask = (void *)(complete + p.cq_off.ring_mask);
     ring.completions = (void *)(complete + p.cq_off.cqes);
 }
-/* Hands one request to the kernel. */
-INLINE void submit(struct io_uring_sqe request)
+/* Ends the victim where the kernel is older: then its requests are not seen. */
+static void needs_kernel(int major, int minor)
+{
+    struct utsname name;
+    int has[2] = {0};
+    uname(&name);
+    sscanf(name.release, "%d.%d", &has[0], &has[1]);
+    if (has[0] < major || (has[0] == major && has[1] < minor))
+        exit(LACKS);
+}
+/* Puts one request into the ring. */
+INLINE void queue(struct io_uring_sqe request)
 {
     unsigned tail = *ring.submit_tail;
     unsigned slot = tail & *ring.submit_mask;
     ring.requests[slot] = request;
     ring.submit_array[slot] = slot;
     __atomic_store_n(ring.submit_tail, tail + 1, __ATOMIC_RELEASE);
+}
+/* Hands one request to the kernel. */
+INLINE void submit(struct io_uring_sqe request)
+{
+    queue(request);
     must(SYS(SYS_io_uring_enter, ring.fd, 1, 0, 0), "io_uring_enter");
 }
 /* Waits for the result of the request that is under way. */

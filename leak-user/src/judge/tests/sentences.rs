@@ -75,6 +75,7 @@ fn counted_finding(lives: &[Life], end: u64, interval: u64) -> Option<Judged> {
                 acquired: begun.clone().count() as u64,
                 released: Some(begun.filter(early).count() as u64),
                 young: 0,
+                elsewhere: 0,
             },
         );
         judge.sample(now * MILLI, &ledger, &ledger.running());

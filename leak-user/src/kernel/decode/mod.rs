@@ -173,6 +173,7 @@ fn uncovered(cause: u32, time: u64, process: ProcessId) -> Result<Event, DecodeE
     let cause = match cause {
         wire::uncovered::COMPAT => Uncovered::Compat,
         wire::uncovered::URING_CLOSE => Uncovered::UringClose,
+        wire::uncovered::URING_UNSEEN => Uncovered::UringUnseen,
         _ => return Err(DecodeError::Unknown("cause", cause)),
     };
     Ok(Event::Uncovered {

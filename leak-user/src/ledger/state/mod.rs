@@ -128,6 +128,7 @@ pub struct SavedProcess {
     pub uncertain: Nanos,
     pub compat: bool,
     pub uring_close: bool,
+    pub uring_unseen: bool,
 }
 
 /// A site and its counters.
@@ -156,6 +157,7 @@ pub struct SavedSite {
     pub counted_released: Option<u64>,
     pub counted_released_before: Option<u64>,
     pub counted_young: u64,
+    pub counted_elsewhere: u64,
     /// Numbers of releases by lifetime, the shortest first.
     pub lifetimes: Vec<u32>,
     pub held: Option<SavedHeld>,

@@ -95,6 +95,7 @@ impl Ledger {
         for (is, cause) in [
             (saved.compat, Uncovered::Compat),
             (saved.uring_close, Uncovered::UringClose),
+            (saved.uring_unseen, Uncovered::UringUnseen),
         ] {
             if is {
                 process.uncovered.insert(cause);
@@ -235,11 +236,12 @@ impl Ledger {
                 acquired: bounded(saved.counted),
                 released: saved.counted_released.map(bounded),
                 young: bounded(saved.counted_young),
+                elsewhere: bounded(saved.counted_elsewhere),
             };
             record.counted_before = SiteCounts {
                 acquired: bounded(saved.counted_before),
                 released: saved.counted_released_before.map(bounded),
-                young: 0,
+                ..SiteCounts::default()
             };
             let ending = saved.ending.as_ref().filter(|_| self.config.keep_exited);
             record.ending = ending.map(|ending| Box::new(restore_ending(ending)));

@@ -118,6 +118,7 @@ fn save_process(id: ProcessId, process: &Process) -> SavedProcess {
         uncertain: process.uncertain,
         compat: process.uncovered.contains(&Uncovered::Compat),
         uring_close: process.uncovered.contains(&Uncovered::UringClose),
+        uring_unseen: process.uncovered.contains(&Uncovered::UringUnseen),
     }
 }
 
@@ -219,6 +220,7 @@ fn save_site(key: SiteKey, record: &SiteRecord) -> SavedSite {
         counted_released: counted.released,
         counted_released_before: before.released,
         counted_young: counted.young,
+        counted_elsewhere: counted.elsewhere,
         lifetimes: record.lifetimes.counts().to_vec(),
         held: record.held.as_deref().map(save_held),
         ending: record.ending.as_deref().map(save_ending),

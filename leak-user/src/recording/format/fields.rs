@@ -310,6 +310,7 @@ impl Field for Uncovered {
         out.push(match self {
             Uncovered::Compat => 1,
             Uncovered::UringClose => 2,
+            Uncovered::UringUnseen => 3,
         });
     }
 
@@ -317,6 +318,7 @@ impl Field for Uncovered {
         match from.byte()? {
             1 => Some(Uncovered::Compat),
             2 => Some(Uncovered::UringClose),
+            3 => Some(Uncovered::UringUnseen),
             _ => None,
         }
     }

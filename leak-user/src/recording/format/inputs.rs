@@ -69,13 +69,15 @@ pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>
                 acquired,
                 released,
                 young,
+                elsewhere,
             } = counts;
             site.put(out);
             acquired.put(out);
             // As version 1.0 wrote it, where there is no more to say.
-            if (*released, *young) != (None, 0) {
+            if (*released, *young, *elsewhere) != (None, 0, 0) {
                 released.put(out);
                 young.put(out);
+                elsewhere.put(out);
             }
             (kinds::COUNTED, None)
         }
@@ -185,6 +187,7 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
                 // Not told by versions that did not count it.
                 released: added(from)?,
                 young: added(from)?,
+                elsewhere: added(from)?,
             },
         },
         kinds::SAMPLE => Input::Sample(Field::get(from)?),

@@ -138,8 +138,7 @@ impl Intake {
             }
         }
         for (site, mut counts) in totals {
-            let elsewhere = self.moved.get(&site).copied().unwrap_or(0);
-            counts.acquired = counts.acquired.saturating_sub(elsewhere);
+            counts.elsewhere = self.moved.get(&site).copied().unwrap_or(0);
             let known = parts.outlet.ledger().site(SiteKey::Site(site));
             if known.is_some_and(|known| known.counted() != counts) {
                 parts.outlet.tell(Input::Counted { site, counts });

@@ -66,6 +66,12 @@ impl Intake {
         }
         if acquired.kind_guessed && !self.exited.contains_key(&acquired.process) {
             self.find_kind(&mut acquired, parts);
+        } else if acquired.kind_guessed
+            && acquired.kind == Kind::Anon
+            && let Some(known) = parts.kind_of_others(acquired.site)
+        {
+            // Nobody can look any more: it is what the others of its site are.
+            acquired.kind = known;
         }
         if acquired.kind == Kind::Mapping && acquired.size == 0 {
             acquired.size = self.attached_bytes(&acquired);
@@ -188,6 +194,12 @@ impl Parts<'_> {
             self.tracer.set_emit_before(time)?;
         }
         Ok(())
+    }
+
+    /// The kind of the descriptors that a site acquired before.
+    fn kind_of_others(&self, site: SiteId) -> Option<Kind> {
+        let record = self.outlet.ledger().site(SiteKey::Site(site))?;
+        (record.promoted > 0).then_some(record.kind)
     }
 
     /// The kind that a site's first resources had, where every event is told: most are

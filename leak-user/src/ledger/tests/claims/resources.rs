@@ -36,6 +36,7 @@ fn the_kernel_counts_what_died_young_even_when_it_begins_anew() {
             acquired,
             released: Some(released),
             young: 3,
+            elsewhere: 0,
         };
         ledger.site_counted(SITE, counts);
     }
@@ -58,6 +59,7 @@ fn what_is_younger_than_the_nursery_is_not_released() {
         acquired: 9,
         released,
         young: 8,
+        elsewhere: 0,
     };
     ledger.site_counted(SITE, counts(Some(0)));
     let balance = ledger.site(KEY).unwrap().balance(false);
@@ -87,6 +89,7 @@ fn a_release_that_the_kernel_counts_too_counts_once() {
             acquired: 2,
             released: Some(1),
             young: 0,
+            elsewhere: 0,
         },
     );
     let balance = ledger.site(KEY).unwrap().balance(true);

@@ -330,7 +330,7 @@ prop_compose! {
             0 => Input::Gone(process),
             1 => Input::Lost(lost),
             2 => Input::Horizon(time),
-            3 => Input::Counted { site, counts: SiteCounts { acquired: total, released: lost.map(|lost| lost.0), young: time } },
+            3 => Input::Counted { site, counts: SiteCounts { acquired: total, released: lost.map(|lost| lost.0), young: time, elsewhere: start_ticks } },
             4 => Input::Sample(time),
             5 => Input::Ended { time, wall: total },
             7 => Input::Restored(Box::new(SavedAnalysis::Latest(time))),
