@@ -193,6 +193,10 @@ impl Assembly<'_> {
             examples: self.examples(judged),
             history: points(&judged.history, self.span.start, at_exit),
             site: number(judged.key),
+            part_of: judged
+                .part_of
+                .and_then(|site| self.analysis.ledger.site(site))
+                .map(|record| record.kind.name().to_owned()),
             ways: judged.ways.iter().copied().map(number).collect(),
         }
     }

@@ -91,6 +91,7 @@ fn judge(round: &Round<'_>, rules: &Gathered, key: SiteKey) -> Option<Judged> {
         samples,
         exited: figures.exited,
         ways: Vec::new(),
+        part_of: None,
     })
 }
 

@@ -49,6 +49,9 @@ pub struct Judged {
     pub exited: Option<Nanos>,
     /// The other sites that the verdict rests on, of the same process and kind.
     pub ways: Vec<SiteKey>,
+    /// The site whose finding tells of this one: what is held here goes with what is held
+    /// there.
+    pub part_of: Option<SiteKey>,
 }
 
 impl Judged {

@@ -41,6 +41,9 @@ pub enum SavedJudge {
         /// Sockets whose peer has closed, since when, and the peer.
         close_wait: Vec<(u64, Nanos, String)>,
         watches: Vec<(u64, Points)>,
+        /// Where the stacks of threads stand.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        stacks: Vec<(u64, u64)>,
     },
     /// When resources of a site were used last: each with when it was acquired.
     LastUses {
@@ -96,10 +99,13 @@ impl Judge {
             let watches = seen.watches.iter();
             let mut watches: Vec<_> = watches.map(|(h, series)| (h.0, series.points())).collect();
             watches.sort_unstable();
+            let mut stacks: Vec<_> = seen.stacks.iter().map(|(h, at)| (h.0, *at)).collect();
+            stacks.sort_unstable();
             SavedJudge::Seen {
                 process: process.0,
                 close_wait,
                 watches,
+                stacks,
             }
         });
         let mut refused: Vec<_> = self.refused.iter().collect();
@@ -162,6 +168,7 @@ impl Judge {
                 process,
                 close_wait,
                 watches,
+                stacks,
             } => {
                 let waiting = |(handle, since, peer): &(u64, Nanos, String)| {
                     let (since, peer) = (*since, peer.clone());
@@ -173,6 +180,7 @@ impl Judge {
                 let seen = Seen {
                     close_wait: close_wait.iter().map(waiting).collect(),
                     watches: watches.collect(),
+                    stacks: stacks.iter().map(|&(h, at)| (Handle(h), at)).collect(),
                 };
                 self.seen.restore(ProcessId(*process), seen);
             }
@@ -219,6 +227,7 @@ mod tests {
                 process,
                 close_wait: vec![(Handle(3), "peer".to_owned())],
                 watches: vec![(Handle(4), time * 2)],
+                stacks: vec![(Handle(5), time * 3)],
             });
             let site = judge.series.entry(SiteKey::Site(SiteId(5))).or_default();
             site.push(time, time % 7);

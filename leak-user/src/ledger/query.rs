@@ -329,6 +329,34 @@ impl Ledger {
         })
     }
 
+    /// The threads of a process, with their sites; those from before the trace count for the
+    /// unknown site.
+    pub fn threads(&self, id: ProcessId) -> impl Iterator<Item = (Handle, SiteKey)> + '_ {
+        let threads = self.processes.get(&id).map(|process| &process.threads);
+        threads
+            .into_iter()
+            .flatten()
+            .map(move |(&handle, entry)| (handle, entry.key(id)))
+    }
+
+    /// When what a process holds of a site was acquired, ascending.
+    #[must_use]
+    pub fn times_at(&self, id: ProcessId, site: SiteKey) -> Vec<Nanos> {
+        let of_site = |holding: &Holding| SiteKey::Site(holding.site) == site;
+        let holdings = self.holdings(id).into_iter().filter(of_site);
+        let mut times: Vec<Nanos> = holdings.map(|holding| holding.acquired).collect();
+        times.sort_unstable();
+        times
+    }
+
+    /// The site of the mapping that an address is in.
+    #[must_use]
+    pub fn mapped_at(&self, id: ProcessId, address: u64) -> Option<SiteKey> {
+        let memory = self.memories.get(self.processes.get(&id)?.memory)?;
+        let entry = memory.content.regions.at(address)?;
+        Some(entry.key(memory.owner))
+    }
+
     /// Descriptors that programs hold because the process that started them had them open,
     /// and has closed its own since. Those of the three standard descriptors, which
     /// are meant to be handed on, are left out.

@@ -286,6 +286,10 @@ pub struct Finding {
     /// written.
     #[serde(skip)]
     pub site: u64,
+    /// Set where the finding is a part of another one of the same process, which tells of it: the
+    /// kind of that one. Example: the stacks of threads that leak are a part of `thread`.
+    #[serde(default)]
+    pub part_of: Option<String>,
     /// The other sites that the verdict rests on; not written.
     #[serde(skip)]
     pub ways: Vec<u64>,

@@ -71,7 +71,23 @@ impl Stat {
     }
 }
 
+/// The stack pointer in `/proc/PID/task/TID/syscall`, the last but one of its fields (proc(5)).
+/// A thread that runs has `running` there.
+fn stack_pointer_in(line: &str) -> Option<u64> {
+    let mut fields = line.split_ascii_whitespace().rev();
+    fields.next()?;
+    let pointer = u64::from_str_radix(fields.next()?.strip_prefix("0x")?, 16).ok()?;
+    (pointer != 0).then_some(pointer)
+}
+
 impl Proc {
+    /// Where a thread's stack stands, in the memory of its process. `None` where it runs just
+    /// now, or is gone.
+    #[must_use]
+    pub fn stack_pointer(&self, pid: u32, tid: u32) -> Option<u64> {
+        stack_pointer_in(&self.text_of(pid, &format!("task/{tid}/syscall"))?)
+    }
+
     /// Every process but the kernel's own threads; zombies too.
     ///
     /// # Errors
@@ -206,6 +222,16 @@ mod tests {
         assert!(stat.is_zombie() && !stat.is_kernel_thread());
         let stat = Stat::parse(&LINE.replace(" 20 0 1 ", " 20 0 2 ")).unwrap();
         assert!(!stat.is_zombie(), "a thread is left");
+    }
+
+    #[test]
+    fn a_stack_pointer_is_read_of_a_thread_that_waits() {
+        let waits = "202 0x7f 0x80 0x0 0x0 0x0 0x0 0x7ffd10 0x7f3c";
+        assert_eq!(stack_pointer_in(waits), Some(0x7f_fd10));
+        assert_eq!(stack_pointer_in("-1 0x7ffd20 0x7f3c"), Some(0x7f_fd20));
+        for none in ["running", "", "0x0 0x0", "-1 x y"] {
+            assert_eq!(stack_pointer_in(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -373,6 +373,36 @@ static void joined_threads(void)
     }
 }
 
+/* A thread that ends and is joined, and one that is forgotten: the C library gives the second the
+ * stack of the first, which is not what leaks. */
+static void *forgotten(void *nothing)
+{
+    for (;;)
+        pause();
+    return nothing;
+}
+
+SITE static void start_joined(void)
+{
+    pthread_t joined;
+    must(-pthread_create(&joined, NULL, request, NULL), "pthread_create");
+    pthread_join(joined, NULL);
+}
+
+SITE static void start_forgotten(void)
+{
+    pthread_t thread;
+    must(-pthread_create(&thread, NULL, forgotten, NULL), "pthread_create");
+}
+
+static void cached_stacks(void)
+{
+    for (beat at = {0};; pace(&at, 5)) {
+        start_joined();
+        start_forgotten();
+    }
+}
+
 static const pattern programs[] = {
     {"leak-in-child", leak_in_child},
     {"zombies", zombies},
@@ -395,6 +425,7 @@ static const pattern programs[] = {
     {"followed-children", followed_children},
     {"thread-pool", thread_pool},
     {"joined-threads", joined_threads},
+    {"cached-stacks", cached_stacks},
 };
 
 int main(int argc, char **argv)

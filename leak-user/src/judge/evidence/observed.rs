@@ -20,6 +20,16 @@ pub struct Observation {
     pub close_wait: Vec<(Handle, String)>,
     /// Watches of an inotify or epoll descriptor.
     pub watches: Vec<(Handle, u64)>,
+    /// Where the stacks of threads stand.
+    pub stacks: Vec<(Handle, u64)>,
+}
+
+impl Observation {
+    /// Whether it showed nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.close_wait.is_empty() && self.watches.is_empty() && self.stacks.is_empty()
+    }
 }
 
 /// Since when a socket waits for its owner's close.
@@ -34,6 +44,8 @@ pub(in crate::judge) struct Waiting {
 pub(in crate::judge) struct Seen {
     pub(in crate::judge) close_wait: HashMap<Handle, Waiting>,
     pub(in crate::judge) watches: HashMap<Handle, Series>,
+    /// Where the stacks of threads stand.
+    pub(in crate::judge) stacks: HashMap<Handle, u64>,
 }
 
 /// All that was observed.
@@ -47,9 +59,9 @@ impl AllSeen {
             process,
             close_wait,
             watches,
+            stacks,
         } = observation;
-        let empty = close_wait.is_empty() && watches.is_empty();
-        if empty {
+        if observation.is_empty() {
             self.0.remove(process);
             return;
         }
@@ -71,6 +83,7 @@ impl AllSeen {
         }
         seen.watches
             .retain(|handle, _| watches.iter().any(|(other, _)| other == handle));
+        seen.stacks = stacks.iter().copied().collect();
         for &(handle, count) in watches {
             seen.watches.entry(handle).or_default().push(*time, count);
         }
@@ -90,6 +103,11 @@ impl AllSeen {
                 .process(process)
                 .is_some_and(|process| process.exited.is_none())
         });
+    }
+
+    /// What was observed of one process.
+    pub(in crate::judge) fn of(&self, process: ProcessId) -> Option<&Seen> {
+        self.0.get(&process)
     }
 
     pub(in crate::judge) fn iter(&self) -> impl Iterator<Item = (ProcessId, &Seen)> {

@@ -354,7 +354,7 @@ impl Trial {
         if self.net && self.full && self.pattern.grows() {
             opinion
                 .evidence
-                .push("what is held goes up no more at that pace: it looks full".to_owned());
+                .push("it does not go on at that pace: it looks full".to_owned());
         }
         if self.verdict == Verdict::Suspect {
             opinion.waits_for = Some(self.waits_for(of));

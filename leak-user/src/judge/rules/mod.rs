@@ -24,6 +24,7 @@ mod inherited;
 mod many_ways;
 #[cfg(test)]
 mod tests;
+mod thread_memory;
 mod unjoined_threads;
 mod wall;
 mod watches;
@@ -54,6 +55,8 @@ const RULES: &[Line] = &[
     Line::of::<watches::Watches>(),
     // What sites are together, where none of them is a leak alone.
     Line::of::<many_ways::ManyWays>(),
+    // What belongs to something else that leaks.
+    Line::of::<thread_memory::ThreadMemory>(),
     // What names say.
     Line::of::<unjoined_threads::UnjoinedThreads>(),
     Line::of::<allocator::Allocator>(),

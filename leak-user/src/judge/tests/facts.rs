@@ -21,6 +21,7 @@ fn with_closed_peers(acquired_at: &[u64]) -> Vec<Judged> {
                 .map(|(n, _)| (descriptor(n), format!("10.0.0.7:{}", 4000 + n)))
                 .collect(),
             watches: Vec::new(),
+            stacks: Vec::new(),
         });
         judge.sample(second * SECOND, &ledger, &ledger.running());
     }
@@ -61,6 +62,7 @@ fn sockets_from_before_the_trace_that_nobody_closes_have_a_finding() {
                 .map(|fd| (descriptor(fd), "192.0.2.1:80".to_owned()))
                 .collect(),
             watches: Vec::new(),
+            stacks: Vec::new(),
         });
     }
     let found = check(&judge.findings(20 * SECOND, 0, &ledger));
@@ -93,6 +95,7 @@ fn sockets_from_before_count_once_with_those_that_come_and_the_total_is_told() {
                 .map(|fd| (descriptor(fd as usize), "192.0.2.1:80".to_owned()))
                 .collect(),
             watches: Vec::new(),
+            stacks: Vec::new(),
         });
     }
     let found = check(&judge.findings(20 * SECOND, 0, &ledger));
@@ -126,6 +129,7 @@ fn an_inotify_descriptor_that_gets_ever_more_watches_is_a_leak() {
                 process: PROCESS,
                 close_wait: Vec::new(),
                 watches: vec![(descriptor(3), 10 + second * per_second)],
+                stacks: Vec::new(),
             });
         }
         let found = check(&judge.findings(30 * SECOND, 0, &ledger));
@@ -149,6 +153,7 @@ fn an_inotify_descriptor_from_before_the_trace_is_named() {
             process: PROCESS,
             close_wait: Vec::new(),
             watches: vec![(descriptor(3), 10 + second * 5)],
+            stacks: Vec::new(),
         });
     }
     let found = check(&judge.findings(30 * SECOND, 0, &ledger));
@@ -179,6 +184,7 @@ fn watches_of_a_descriptor_whose_own_copy_was_closed_are_a_leak_too() {
             process: child,
             close_wait: Vec::new(),
             watches: vec![(descriptor(3), 10 + second * 5)],
+            stacks: Vec::new(),
         });
     }
     let found = check(&judge.findings(30 * SECOND, 0, &ledger));

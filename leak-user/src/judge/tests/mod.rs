@@ -10,6 +10,7 @@ mod named;
 mod order;
 mod properties;
 mod sentences;
+mod threads;
 mod wall;
 mod zombies;
 

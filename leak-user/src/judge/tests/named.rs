@@ -27,6 +27,7 @@ fn judged(kind: Kind, observed: f64) -> Judged {
         samples: Vec::new(),
         exited: None,
         ways: Vec::new(),
+        part_of: None,
     }
 }
 

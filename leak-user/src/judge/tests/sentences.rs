@@ -168,7 +168,7 @@ fn is_true(sentence: &str, found: &Judged, truth: &Truth, lives: &[Life]) -> Opt
             Some(truth.released > 0)
         }
         "acquired too lately to tell" => Some(true),
-        "what is held goes up no more at that pace: it looks full" => {
+        "it does not go on at that pace: it looks full" => {
             Some(found.verdict == Verdict::Steady && found.growth_per_second == 0.0)
         }
         "they are released at every age they reach" => Some(truth.released > 0),

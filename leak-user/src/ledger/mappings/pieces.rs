@@ -51,6 +51,12 @@ impl Regions {
             .map(|(&start, piece)| ((start..piece.end).into(), piece.resource, &piece.entry))
     }
 
+    /// What an address is in.
+    pub(in crate::ledger) fn at(&self, address: u64) -> Option<&Entry> {
+        let (_, piece) = self.pieces.range(..=address).next_back()?;
+        (address < piece.end).then_some(&piece.entry)
+    }
+
     /// The copy that a fork at `time` makes.
     pub(in crate::ledger) fn copy(&self, time: Nanos) -> Regions {
         let mut copy = Regions {

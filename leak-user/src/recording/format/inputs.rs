@@ -23,7 +23,7 @@ const MAX_JSON: usize = 1 << 20;
 field_by_field! {
     BaselineProcess { id, parent, comm, time, descriptors, mappings, threads, children; zombies }
     LastUses { time, site, accepted, resources }
-    Observation { time, process, close_wait, watches }
+    Observation { time, process, close_wait, watches; stacks }
     Shown { time, descriptors, mappings, threads, young, adopt_as_preexisting }
 }
 

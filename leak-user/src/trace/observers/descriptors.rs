@@ -1,5 +1,5 @@
-//! What events do not tell: sockets whose peer has closed, and how many watches an
-//! inotify descriptor has gathered. Looked at between samples, for a bounded share of
+//! What events do not tell: sockets whose peer has closed, how many watches an
+//! inotify descriptor has gathered, and where the stacks of threads stand. Looked at between samples, for a bounded share of
 //! the time.
 
 use std::collections::{HashMap, HashSet};
@@ -9,7 +9,10 @@ use leak_common::{Class, Handle, Kind, ProcessId};
 use super::Outlet;
 use crate::proc::Proc;
 use crate::{
-    analysis::Input, judge::Observation, kernel::monotonic_now, ledger::ProcessView,
+    analysis::Input,
+    judge::Observation,
+    kernel::monotonic_now,
+    ledger::{ProcessView, SiteKey},
     model::time::Nanos,
 };
 
@@ -20,6 +23,18 @@ const PAUSE: u64 = 50;
 const MAX_PROCESSES: usize = 512;
 const MAX_SOCKETS: usize = 1024;
 const MAX_INOTIFY: usize = 16;
+
+/// Threads of a process whose stacks are looked for: a share of them tells enough.
+const MAX_THREADS: usize = 128;
+
+/// What a process holds that is looked at.
+#[derive(Clone, Copy)]
+struct Holds {
+    sockets: bool,
+    watches: bool,
+    /// Threads that began during the trace.
+    threads: bool,
+}
 
 /// When the next look is due, and whom the last one showed something of.
 pub(super) struct DescriptorLooks {
@@ -50,19 +65,26 @@ impl DescriptorLooks {
         }
         let holds =
             |view: &ProcessView, kind| view.outstanding.get(kind) + view.preexisting.get(kind) > 0;
-        let processes: Vec<(ProcessId, bool)> = outlet
+        let processes: Vec<(ProcessId, Holds)> = outlet
             .ledger()
             .processes()
             .filter(|view| view.exited.is_none())
-            .filter(|view| holds(view, Kind::Socket) || holds(view, Kind::Inotify))
-            .map(|view| (view.id, holds(&view, Kind::Inotify)))
+            .map(|view| {
+                let holds = Holds {
+                    sockets: holds(&view, Kind::Socket),
+                    watches: holds(&view, Kind::Inotify),
+                    threads: view.outstanding.get(Kind::Thread) > 0,
+                };
+                (view.id, holds)
+            })
+            .filter(|(_, holds)| holds.sockets || holds.watches || holds.threads)
             .take(MAX_PROCESSES)
             .collect();
         let mut closed: HashMap<u64, HashMap<u64, String>> = HashMap::new();
         let mut shown = HashSet::new();
-        for (process, watches) in processes {
-            let observation = self.look_at(process, watches, &mut closed, outlet);
-            let empty = observation.close_wait.is_empty() && observation.watches.is_empty();
+        for (process, holds) in processes {
+            let observation = self.look_at(process, holds, &mut closed, outlet);
+            let empty = observation.is_empty();
             if !empty {
                 shown.insert(process);
             }
@@ -79,26 +101,28 @@ impl DescriptorLooks {
     fn look_at(
         &self,
         process: ProcessId,
-        watches: bool,
+        holds: Holds,
         closed: &mut HashMap<u64, HashMap<u64, String>>,
         outlet: &Outlet,
     ) -> Observation {
         let pid = process.pid();
-        let namespace = self.proc.network_namespace(pid).unwrap_or(0);
-        let closed = closed
-            .entry(namespace)
-            .or_insert_with(|| self.proc.close_wait(pid));
         let handle = |number: u32| Handle::new(Class::Descriptor, u64::from(number));
-        let close_wait = match closed.is_empty() {
-            true => Vec::new(),
-            false => {
+        let closed = holds.sockets.then(|| {
+            let namespace = self.proc.network_namespace(pid).unwrap_or(0);
+            let closed = closed.entry(namespace);
+            closed.or_insert_with(|| self.proc.close_wait(pid))
+        });
+        let close_wait = match closed {
+            None => Vec::new(),
+            Some(closed) if closed.is_empty() => Vec::new(),
+            Some(closed) => {
                 let held = self.proc.descriptors_of_sockets(pid, closed, MAX_SOCKETS);
                 let held = held.into_iter();
                 held.map(|(number, peer)| (handle(number), peer.to_owned()))
                     .collect()
             }
         };
-        let watches = match watches {
+        let watches = match holds.watches {
             true => {
                 let holdings = outlet.ledger().holdings(process).into_iter();
                 holdings
@@ -115,6 +139,26 @@ impl DescriptorLooks {
             process,
             close_wait,
             watches,
+            stacks: match holds.threads {
+                true => self.stacks_of(process, outlet),
+                false => Vec::new(),
+            },
         }
+    }
+
+    /// Where the stacks of the threads stand that began during the trace.
+    fn stacks_of(&self, process: ProcessId, outlet: &Outlet) -> Vec<(Handle, u64)> {
+        let ledger = outlet.ledger();
+        let began = ledger
+            .threads(process)
+            .filter(|(_, site)| matches!(site, SiteKey::Site(_)));
+        let stack = |handle: Handle| {
+            let tid = handle.as_task()?.pid();
+            Some((handle, self.proc.stack_pointer(process.pid(), tid)?))
+        };
+        began
+            .take(MAX_THREADS)
+            .filter_map(|(handle, _)| stack(handle))
+            .collect()
     }
 }

@@ -344,7 +344,8 @@ prop_compose! {
             6 => Input::Observed(Box::new(Observation {
                 time, process,
                 close_wait: handles.iter().map(|&handle| (handle, comm.clone())).collect(),
-                watches: handles.into_iter().map(|handle| (handle, total)).collect(),
+                watches: handles.iter().map(|&handle| (handle, total)).collect(),
+                stacks: handles.into_iter().map(|handle| (handle, time)).collect(),
             })),
             _ => Input::Facts(process, Box::new(Facts {
                 read: time, start_ticks, cgroup: comm.clone(), comm, exe, cmdline, container_id,
