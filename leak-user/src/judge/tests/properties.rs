@@ -197,6 +197,7 @@ proptest! {
                     .map(|n| (descriptor(n), format!("peer{n}:{}", since[n])))
                     .collect(),
                 watches: Vec::new(),
+                stacks: Vec::new(),
             });
             judge.sample(second * SECOND, &ledger, &ledger.running());
             for found in check(&judge.findings(second * SECOND, 0, &ledger)) {
