@@ -63,7 +63,7 @@ fn judge(round: &Round<'_>, rules: &Gathered, key: SiteKey) -> Option<Judged> {
         None if opinion.verdict == Verdict::Steady => return None,
         None => Figures::of_subject(&rules.subject(key)?),
     };
-    let preexisting = rules.from_before(key);
+    let preexisting = rules.before_trace(key);
     let samples = rules.examples(key, figures.shown);
     let oldest = samples.iter().map(|sample| sample.acquired).min();
     let end = figures.exited.unwrap_or(site.now);

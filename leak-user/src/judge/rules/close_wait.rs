@@ -121,7 +121,7 @@ impl Rule for CloseWait {
             .collect()
     }
 
-    fn from_before(&self, site: SiteKey) -> u64 {
+    fn before_trace(&self, site: SiteKey) -> u64 {
         self.0.get(&site).map_or(0, |all| all.preexisting as u64)
     }
 

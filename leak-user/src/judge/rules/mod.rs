@@ -108,7 +108,7 @@ pub(super) trait Rule {
 
     /// How many resources from before the trace it counts at a site, beside those that the
     /// ledger counts there.
-    fn from_before(&self, _site: SiteKey) -> u64 {
+    fn before_trace(&self, _site: SiteKey) -> u64 {
         0
     }
 
@@ -214,8 +214,8 @@ impl Gathered {
 
     /// How many resources from before the trace count at a site, beside those that the
     /// ledger counts there.
-    pub(super) fn from_before(&self, site: SiteKey) -> u64 {
-        let all = self.0.iter().map(|rule| rule.from_before(site));
+    pub(super) fn before_trace(&self, site: SiteKey) -> u64 {
+        let all = self.0.iter().map(|rule| rule.before_trace(site));
         all.max().unwrap_or(0)
     }
 

@@ -99,7 +99,7 @@ impl Rule for Zombies {
         dead.map(|one| example(began(one), one.handle)).collect()
     }
 
-    fn from_before(&self, site: SiteKey) -> u64 {
+    fn before_trace(&self, site: SiteKey) -> u64 {
         let before = self.of(site).iter().filter(|one| one.preexisting);
         before.count() as u64
     }
