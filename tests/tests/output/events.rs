@@ -187,7 +187,7 @@ fn a_call_that_fails_at_a_limit_is_an_event_of_the_trace_and_of_the_recording() 
     let recording = recording.to_str().unwrap();
     let trace = |way: &str| {
         let script = format!("\"$0\" {way} 7 </dev/null >/dev/null; true");
-        let more = ["--all-events", "--record", recording];
+        let more = ["--all-events", "--force", "--record", recording];
         let ran = run(&more, &script, &program("failing"));
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         let replayed = leaktrace(&["report", recording, "--events", "-f", "jsonl"]);

@@ -22,7 +22,10 @@ fn killed(times: u64) {
     let clean = Shell::run(&CLEAN.replace("seq 60", "seq 6000"));
     let pid = clean.pid();
     for round in 0..times {
-        let recorder = Recorder::start(&format!("-p {pid} --nursery 50ms -i 100ms"), &recording);
+        let recorder = Recorder::start(
+            &format!("-p {pid} --force --nursery 50ms -i 100ms"),
+            &recording,
+        );
         // The moment is what is varied, so it is no condition.
         std::thread::sleep(Duration::from_millis(round * 137 % 1500));
         recorder.signal(libc::SIGKILL);
