@@ -53,6 +53,8 @@ int main(int argc, char **argv)
     struct rlimit limit = {.rlim_cur = strtoul(argv[2], NULL, 10), .rlim_max = RLIM_INFINITY};
     limit.rlim_max = limit.rlim_cur;
     must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+    /* What was inherited would count. */
+    must(SYS(SYS_close_range, 3, ~0U, 0), "close_range");
     for (int i = 0; i < atoi(argv[3]); i++)
         take_descriptor();
     await_start();
