@@ -187,7 +187,8 @@ pub const ROWS: &[Row] = &[
     row("uring_recvmsg", &[("pipe", 1), ("eventfd", 1)])
         .since(6, 0)
         .in_guests(),
-    row("uring_cancelled", FILE).since(5, 6).in_guests(),
+    // Older kernels do not show which descriptor a request closes.
+    row("uring_cancelled", FILE).since(5, 15).in_guests(),
     row("uring_close", FILE).since(5, 6).in_guests(),
     row("mmap_anonymous", MAPPING).bytes(LENGTH).in_guests(),
     row("mmap_file", MAPPING).bytes(LENGTH).in_guests(),
