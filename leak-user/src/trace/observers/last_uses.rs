@@ -22,9 +22,10 @@ use crate::{
 const PAUSE: u64 = 400;
 const LEAST_PAUSE: Nanos = 2_000_000_000;
 
-/// Sites with at least so many resources are looked at, in so many processes.
+/// Sites with at least so many resources are looked at, in so many processes. Where many grow, the
+/// pauses get longer, and all are looked at for the report.
 const LEAST: u64 = 8;
-const MAX_PROCESSES: usize = 64;
+const MAX_PROCESSES: usize = 512;
 
 /// What has not grown for this long is no suspect.
 const QUIET: Nanos = 60_000_000_000;
