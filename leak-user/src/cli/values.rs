@@ -3,7 +3,7 @@
 use std::{str::FromStr, time::Duration};
 
 use crate::{
-    model::time::Moment,
+    model::{size::bytes, time::Moment},
     output::{
         Color,
         formats::{self, Document, FORMATS, Format, NOT_BUILT},
@@ -207,17 +207,4 @@ pub(super) fn moment(text: &str) -> Result<Moment, String> {
              2026-01-31T12:00:00Z"
                 .to_owned()
         })
-}
-
-/// A number with an optional unit of 1024, its square or its cube.
-fn bytes(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|unit: char| !unit.is_ascii_digit());
-    let factor: u64 = match &text[digits.len()..] {
-        "" | "B" => 1,
-        "k" | "K" | "KiB" => 1 << 10,
-        "m" | "M" | "MiB" => 1 << 20,
-        "g" | "G" | "GiB" => 1 << 30,
-        _ => return None,
-    };
-    u64::from_str(digits).ok()?.checked_mul(factor)
 }

@@ -18,4 +18,5 @@ pub mod resource_limit;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod site;
+pub mod size;
 pub mod time;

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use super::size::bytes;
+
 /// What setrlimit(2) limits, by the names of prlimit(1) and `/proc/PID/limits`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
@@ -87,24 +89,13 @@ impl FromStr for ResourceLimit {
             let names = Resource::ALL.map(Resource::name);
             format!("'{name}' is no limit; there are {}", names.join(", "))
         })?;
-        let value = number(value).ok_or_else(|| {
+        // The long units speak of bytes, and most limits are on something else.
+        let is_short = value.ends_with(|last: char| last.is_ascii_digit() || "KMG".contains(last));
+        let value = bytes(value).filter(|_| is_short).ok_or_else(|| {
             format!("'{value}' is no value for {name}; give a number, or 64K, 512M, 2G")
         })?;
         Ok(ResourceLimit { resource, value })
     }
-}
-
-/// A number with an optional unit of 1024, its square or its cube.
-fn number(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(['K', 'M', 'G']);
-    let factor: u64 = match &text[digits.len()..] {
-        "" => 1,
-        "K" => 1 << 10,
-        "M" => 1 << 20,
-        "G" => 1 << 30,
-        _ => return None,
-    };
-    u64::from_str(digits).ok()?.checked_mul(factor)
 }
 
 #[cfg(test)]
