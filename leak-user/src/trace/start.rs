@@ -1,7 +1,7 @@
 //! The start of a trace. The kernel verifies the programs and `/proc` is read, which takes seconds on a slow or large
 //! host: a signal ends it at once, and who waits is told for what.
 
-use std::{cell::Cell, time::Duration};
+use std::time::Duration;
 
 use super::{Plan, TraceError, engine::Engine, signals::Interrupts};
 use crate::{
@@ -11,9 +11,6 @@ use crate::{
 
 /// A start that is not done after this time says what it does.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-const CHECKING: &str = "the kernel checks the programs";
-const READING: &str = "reading from /proc what each process holds";
 
 /// Loads the programs, attaches them and takes the baseline.
 ///
@@ -25,7 +22,6 @@ pub(super) async fn start(
     proc: Proc,
     interrupts: &mut Interrupts,
 ) -> Result<Engine, TraceError> {
-    let step = Cell::new(CHECKING);
     let starting = async {
         let options = plan.options();
         let loaded = tokio::task::spawn_blocking(move || Tracer::load(&options)).await;
@@ -33,18 +29,14 @@ pub(super) async fn start(
         if plan.verbose {
             kernel::forward_logs(&mut tracer)?;
         }
-        step.set(READING);
         Engine::start(tracer, proc, plan).await
     };
     let waiting = async {
-        let mut told = "";
-        loop {
-            tokio::time::sleep(PATIENCE).await;
-            if step.get() != told {
-                told = step.get();
-                eprintln!("still starting: {told}");
-            }
-        }
+        tokio::time::sleep(PATIENCE).await;
+        eprintln!(
+            "still starting: the kernel checks the programs, then /proc tells what each process holds"
+        );
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         biased;
