@@ -30,12 +30,14 @@ impl Intake {
         // Those in use are taken again at once.
         vacant.retain(|entry| entry.last.saturating_add(VACANT) <= old);
         parts.tracer.clear_out(&vacant)?;
-        let (promoted, young): (Vec<YoungEntry>, Vec<YoungEntry>) = entries
-            .into_iter()
-            .partition(|entry| entry.acquired.time <= old || self.ended_with_its_process(entry));
         self.young.clear();
-        for entry in &young {
-            *self.young.entry(entry.acquired.site).or_default() += 1;
+        let mut promoted: Vec<YoungEntry> = Vec::new();
+        for entry in entries {
+            if entry.acquired.time <= old || self.ended_with_its_process(&entry) {
+                promoted.push(entry);
+            } else {
+                *self.young.entry(entry.acquired.site).or_default() += 1;
+            }
         }
         for entry in &promoted {
             self.acquired(entry.acquired, parts);
