@@ -138,6 +138,17 @@ fn told(lives: &[Life]) -> Vec<(Nanos, Event)> {
 
 /// The finding after `end` milliseconds, sampled every `interval`.
 fn finding(lives: &[Life], end: u64, interval: u64) -> Option<Judged> {
+    finding_with(lives, end, interval, |_, _| ())
+}
+
+/// The same, where the ledger is told something else, too, before each sample: `tell` gets the
+/// time in milliseconds.
+fn finding_with(
+    lives: &[Life],
+    end: u64,
+    interval: u64,
+    tell: impl Fn(&mut Ledger, u64),
+) -> Option<Judged> {
     let mut ledger = ledger(false);
     let mut judge = Judge::new(Config::default());
     let mut events = told(lives).into_iter().peekable();
@@ -147,6 +158,7 @@ fn finding(lives: &[Life], end: u64, interval: u64) -> Option<Judged> {
         while let Some((_, event)) = events.next_if(|(time, _)| *time <= now * MILLI) {
             ledger.apply(&event);
         }
+        tell(&mut ledger, now);
         judge.sample(now * MILLI, &ledger, &ledger.running());
     }
     check(&judge.findings(end * MILLI, 0, &ledger)).pop()

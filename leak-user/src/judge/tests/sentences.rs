@@ -55,15 +55,7 @@ impl Truth {
 
 /// The finding after `end` milliseconds, with what the kernel counts.
 fn counted_finding(lives: &[Life], end: u64, interval: u64) -> Option<Judged> {
-    let mut ledger = ledger(false);
-    let mut judge = Judge::new(Config::default());
-    let mut events = told(lives).into_iter().peekable();
-    let mut now = 0;
-    while now < end {
-        now = (now + interval).min(end);
-        while let Some((_, event)) = events.next_if(|(time, _)| *time <= now * MILLI) {
-            ledger.apply(&event);
-        }
+    finding_with(lives, end, interval, |ledger, now| {
         let begun = lives.iter().filter(|life| life.0 <= now);
         let early = |life: &&Life| {
             let to = life.1.filter(|&to| to <= now);
@@ -78,9 +70,7 @@ fn counted_finding(lives: &[Life], end: u64, interval: u64) -> Option<Judged> {
                 elsewhere: 0,
             },
         );
-        judge.sample(now * MILLI, &ledger, &ledger.running());
-    }
-    check(&judge.findings(end * MILLI, 0, &ledger)).pop()
+    })
 }
 
 /// The numbers of a sentence, if its words are those of a pattern, in which each `#` stands for one.
