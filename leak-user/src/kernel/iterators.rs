@@ -67,7 +67,8 @@ impl Tracer {
         let tick = sys::tick();
         let mut uses = Vec::new();
         each_row(program.fd()?.as_fd(), Some(tgid), |bytes| {
-            if let Some(row) = row(bytes).filter(|row| row.tgid == tgid) {
+            let row = row(bytes);
+            if row.tgid == tgid {
                 uses.push(used(&row, tick));
             }
         })?;
@@ -114,9 +115,9 @@ fn is_too_old(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::E2BIG | libc::EINVAL))
 }
 
-fn row(bytes: &[u8; size_of::<DescriptorUse>()]) -> Option<DescriptorUse> {
+fn row(bytes: &[u8; size_of::<DescriptorUse>()]) -> DescriptorUse {
     // SAFETY: the type is integers alone, any bytes of its size are a value.
-    Some(unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast()) })
+    unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast()) }
 }
 
 /// What a row tells. `tick` is the length of a tick in nanoseconds.

@@ -25,7 +25,7 @@ const MAX_DESCRIPTORS: usize = 65_536;
 /// Groups that are told.
 const GROUPS: usize = 16;
 
-/// Names in one directory of which each is there once or twice are told as one, from so many on.
+/// From this many on, names in one directory that are there once or twice each are told as one.
 const ALIKE: usize = 3;
 
 /// One descriptor.

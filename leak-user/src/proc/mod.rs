@@ -8,9 +8,9 @@
 //!
 //! Who is there: `process`, `facts`, `container`, `host`. What a process has: `descriptor`,
 //! `mapping`, `shm`, `memory`. What a single resource is: `describe`, with `socket`. Who else
-//! holds it: `holders`. What a process holds that is at a limit: `full`. Limits: `limits` of a process, `shared_limits` of many, `cgroup`.
-//! What ran out when a call failed: `shortage`. How files are read: `read`, `open`,
-//! `file_state`.
+//! holds it: `holders`. What a process holds that is at a limit: `full`. Limits: `limits` of a
+//! process, `shared_limits` of many, `cgroup`. What ran out when a call failed: `shortage`. How
+//! files are read: `read`, `open`, `file_state`.
 
 mod cgroup;
 mod container;

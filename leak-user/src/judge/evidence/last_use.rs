@@ -16,7 +16,7 @@ const MAX_SITES: usize = 4096;
 /// A look is of no use any more after this time.
 const STALE: Nanos = 30 * SECOND;
 
-/// So many have to be known.
+/// The last uses of fewer resources than this say nothing.
 const LEAST: usize = 8;
 
 /// What was used less than this ago may be between two uses.

@@ -197,7 +197,7 @@ fn count_once(sites: &mut HashMap<SiteKey, AllClosed>, ledger: &Ledger) {
     }
 }
 
-/// Whether a site with so many sockets that wait holds more and more.
+/// Whether a site holds more and more sockets, beside the number of those that wait.
 fn rises(site: &Site<'_>, waiting: usize) -> bool {
     let series = site.known.as_ref().and_then(|known| known.series);
     let minima = series.and_then(|series| series.minima(site.window_start, site.now));

@@ -71,7 +71,7 @@ fn findings(children: &[Child], end: i64) -> Vec<Judged> {
     check(&judge.findings(at(end), BEGAN, &ledger))
 }
 
-/// Children every so many milliseconds, each dead a moment later and never reaped.
+/// A child every `every` milliseconds, each dead a moment later and never reaped.
 fn forgotten(from: i64, to: i64, every: usize) -> Vec<Child> {
     let starts = (from..to).step_by(every);
     let child = |started| Child {

@@ -1,6 +1,6 @@
 //! What events do not tell: sockets whose peer has closed, how many watches an
-//! inotify descriptor has gathered, and where the stacks of threads stand. Looked at between samples, for a bounded share of
-//! the time.
+//! inotify descriptor has gathered, and where the stacks of threads stand. Looked at between
+//! samples, for a bounded share of the time.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,7 +1,7 @@
 //! When what grows was used last: what leaks is not used again. The kernel keeps that of TCP
 //! sockets, and moves the position of files that are read and written; a thread that works is
-//! switched to, and so is a child process. Other kinds tell nothing. Only sites that grew lately are looked at, and of each
-//! only some resources.
+//! switched to, and so is a child process. Other kinds tell nothing. Only sites that grew lately
+//! are looked at, and of each only some resources.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
