@@ -93,6 +93,9 @@ Examples:
   A test that must not leak:
   leaktrace run --fail-on leak -- ./server --self-test
 
+  The same in a build: notes at the lines of a pull request, and test results:
+  leaktrace run --fail-on leak --ci github -f junit -o leaks.xml -- ./server --self-test
+
   The same, without the findings that a file names as reviewed:
   leaktrace run --fail-on leak --suppressions leaktrace.toml -- ./server --self-test
 

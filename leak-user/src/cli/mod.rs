@@ -16,8 +16,8 @@ use clap::{
 };
 
 pub use options::{
-    AdviceOptions, Completions, Diff, Doctor, FailOn, Man, ReportOptions, Run, Selection, Trace,
-    TraceOptions,
+    AdviceOptions, BuildServer, Completions, Diff, Doctor, FailOn, Failing, Man, ReportOptions,
+    Run, Selection, Trace, TraceOptions,
 };
 pub use recording::{Record, Report, Verify};
 pub use values::KindChoice;
@@ -117,13 +117,13 @@ impl Cli {
         }
         let options = match &self.command {
             Command::Trace(trace) => {
-                if let Some(contradiction) = trace.options.contradiction(false) {
+                if let Some(contradiction) = trace.options.contradiction(Failing::default()) {
                     return Some(contradiction);
                 }
                 &trace.options.selection
             }
             Command::Run(run) => {
-                if let Some(contradiction) = run.options.contradiction(run.fail_on.is_some()) {
+                if let Some(contradiction) = run.options.contradiction(run.failing) {
                     return Some(contradiction);
                 }
                 &run.options.selection

@@ -9,7 +9,11 @@ use super::{
     help,
     values::{self, KindChoice},
 };
-use crate::{advice, model, model::resource_limit::ResourceLimit, output::formats::Format};
+use crate::{
+    advice, model,
+    model::resource_limit::ResourceLimit,
+    output::formats::{Format, named},
+};
 
 /// Interval of the samples unless another is asked for.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
@@ -37,9 +41,8 @@ pub struct Trace {
 #[derive(Clone, Debug, PartialEq, Args)]
 #[command(after_long_help = help::RUN, override_usage = "leaktrace run [OPTIONS] [--] COMMAND [ARGS]...")]
 pub struct Run {
-    /// Exit with code 3 if a finding is this bad or worse
-    #[arg(long, value_enum, value_name = "VERDICT", display_order = 13)]
-    pub fail_on: Option<FailOn>,
+    #[command(flatten)]
+    pub failing: Failing,
 
     /// Start the command with these limits, to see which line runs into them first, for
     /// example nofile=256,nproc=64,as=2G
@@ -232,12 +235,21 @@ impl Selection {
 }
 
 impl TraceOptions {
-    pub(super) fn contradiction(&self, judges: bool) -> Option<(ErrorKind, String)> {
-        if self.events && judges {
+    pub(super) fn contradiction(&self, failing: Failing) -> Option<(ErrorKind, String)> {
+        let needs_report = match failing {
+            Failing {
+                fail_on: Some(_), ..
+            } => Some("--fail-on"),
+            Failing { ci: Some(_), .. } => Some("--ci"),
+            Failing {
+                fail_on: None,
+                ci: None,
+            } => None,
+        };
+        if let (true, Some(option)) = (self.events, needs_report) {
             return Some((
                 ErrorKind::ArgumentConflict,
-                "--fail-on needs a report, and --events writes none: leave one of them out"
-                    .to_owned(),
+                format!("{option} needs a report, and --events writes none: leave one of them out"),
             ));
         }
         self.report.contradiction(self.events)
@@ -333,7 +345,46 @@ pub struct Man {
     pub directory: PathBuf,
 }
 
-/// What makes `run` fail.
+/// What makes a command fail, and whom it tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
+pub struct Failing {
+    /// Exit with code 3 if a finding is this bad or worse
+    #[arg(long, value_enum, value_name = "VERDICT", display_order = 13)]
+    pub fail_on: Option<FailOn>,
+
+    /// Beside the report, write notes for this build server to standard error: it shows them
+    /// at the lines of code
+    #[arg(long, value_enum, value_name = "SERVER", display_order = 13)]
+    pub ci: Option<BuildServer>,
+}
+
+/// A build server that reads notes from the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BuildServer {
+    /// GitHub Actions: annotations of a pull request
+    #[value(name = "github")]
+    GitHub,
+}
+
+impl BuildServer {
+    /// The format of its notes.
+    #[must_use]
+    pub fn format(self) -> &'static Format {
+        match self {
+            BuildServer::GitHub => named("github").expect("it is in the list of formats"),
+        }
+    }
+}
+
+impl Failing {
+    /// Whether it fails of suspects too.
+    #[must_use]
+    pub fn on_suspects(self) -> bool {
+        self.fail_on == Some(FailOn::Suspect)
+    }
+}
+
+/// What is bad enough to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
     /// A leak

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, ValueHint, error::ErrorKind};
 
 use super::{
-    FailOn, ReportOptions, Selection, help,
+    Failing, ReportOptions, Selection, help,
     values::{self, KindChoice},
 };
 use crate::{
@@ -124,13 +124,12 @@ pub struct Report {
 
     /// Write the single events of the recording, and no report; needs -f jsonl, or
     /// -f parquet in builds that have it
-    #[arg(long, conflicts_with_all = ["fail_on", "hints", "suppressions", "no_default_suppressions"],
+    #[arg(long, conflicts_with_all = ["fail_on", "ci", "hints", "suppressions", "no_default_suppressions"],
           display_order = 13)]
     pub events: bool,
 
-    /// Exit with code 3 if a finding is this bad or worse
-    #[arg(long, value_enum, value_name = "VERDICT", display_order = 14)]
-    pub fail_on: Option<FailOn>,
+    #[command(flatten)]
+    pub failing: Failing,
 }
 
 /// Check that recordings are complete and unaltered

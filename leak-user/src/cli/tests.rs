@@ -88,7 +88,7 @@ fn the_command_keeps_its_own_options() {
         run.command,
         ["sh", "-c", "true", "--color", "never", "--", "x"]
     );
-    assert_eq!(run.fail_on, Some(FailOn::Suspect));
+    assert_eq!(run.failing.fail_on, Some(FailOn::Suspect));
     assert_eq!(cli.color, Color::Auto);
 }
 

@@ -1,10 +1,23 @@
-//! What is said on standard error when a recording or events have been written.
+//! What is said on standard error when a report, a recording or events have been written.
 
 use super::complain;
 use crate::{
-    model::{escape::escape, event_totals::EventTotals},
+    cli::Failing,
+    model::{escape::escape, event_totals::EventTotals, report::Report},
+    output::{Output, Style},
     recording::{format, writer::Summary},
 };
+
+/// Tells the build server that was named of what a report found.
+pub(super) fn notify(failing: Failing, report: &Report, style: Style) {
+    let Some(server) = failing.ci else { return };
+    // The traced command may have left a line without its end, and the server reads whole lines.
+    eprintln!();
+    let written = Output::stderr().write_document(server.format(), report, style);
+    if let Err(error) = written {
+        complain(&format!("{error:#}"));
+    }
+}
 
 /// Says what was recorded, and whether all of it was. `waited`: nothing was to be written before a trigger fired.
 pub(super) fn recorded(summary: &Summary, waited: bool) -> bool {

@@ -40,9 +40,11 @@ pub(super) fn run(cli: &Cli, options: &Report) -> anyhow::Result<u8> {
         color: cli.color,
         top: options.report.top,
         all: options.report.all,
+        suspects_fail: options.failing.on_suspects(),
     };
     output.write(&report, style)?;
-    Ok(match fails(options.fail_on, worst) {
+    messages::notify(options.failing, &report, style);
+    Ok(match fails(options.failing.fail_on, worst) {
         true => exit_code::LEAKS,
         false => exit_code::FINE,
     })

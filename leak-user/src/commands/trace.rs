@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Failure, fails, messages, plan::plan, traced::Traced};
 use crate::{
     advice::Advice,
-    cli::{Cli, Run, TraceOptions, exit_code},
+    cli::{Cli, Failing, Run, TraceOptions, exit_code},
     model::report::Report,
     output::{EventOutput, ReportOutput, Style},
     proc::Proc,
@@ -36,7 +36,7 @@ pub(super) fn run(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resu
         Target::Command(run) => (Vec::new(), Some(run)),
     };
     let command = run.map_or_else(Vec::new, |run| run.command.clone());
-    let fail_on = run.and_then(|run| run.fail_on);
+    let failing = run.map_or_else(Failing::default, |run| run.failing);
     let is_shown = events.as_ref().is_some_and(EventOutput::is_terminal);
     let plan = Plan {
         all_events: options.all_events,
@@ -61,15 +61,17 @@ pub(super) fn run(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resu
         color: cli.color,
         top: options.report.top,
         all: options.report.all,
+        suspects_fail: failing.on_suspects(),
     };
     if let Some(output) = output {
         write(output, &outcome.report, style)?;
     }
+    messages::notify(failing, &outcome.report, style);
     if let Some(summary) = &outcome.recording {
         is_complete &= messages::recorded(summary, false);
     }
     let code = traced.exit_code()?;
-    Ok(match (fails(fail_on, worst), is_complete) {
+    Ok(match (fails(failing.fail_on, worst), is_complete) {
         (true, _) => exit_code::LEAKS,
         (false, true) => code.unwrap_or(exit_code::FINE),
         (false, false) => exit_code::ERROR,

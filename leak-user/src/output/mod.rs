@@ -42,6 +42,7 @@ pub struct Output(Target);
 #[derive(Debug)]
 enum Target {
     Stdout,
+    Stderr,
     /// A device, pipe or socket: written as it is.
     Direct(File, PathBuf),
     /// A temporary file that becomes the file of that path. It is removed where
@@ -54,6 +55,12 @@ impl Output {
     #[must_use]
     pub fn stdout() -> Output {
         Output(Target::Stdout)
+    }
+
+    /// Standard error.
+    #[must_use]
+    pub fn stderr() -> Output {
+        Output(Target::Stderr)
     }
 
     /// Opens a file for a report, so that a place that cannot be written is known
@@ -125,6 +132,8 @@ impl Output {
         match self.0 {
             Target::Stdout => quiet_pipe(buffered(&mut io::stdout(), content))
                 .context("cannot write the report to standard output"),
+            Target::Stderr => quiet_pipe(buffered(&mut io::stderr(), content))
+                .context("cannot write to standard error"),
             Target::Direct(mut file, path) => quiet_pipe(buffered(&mut file, content))
                 .with_context(|| format!("cannot write the report to {}", shown(&path))),
             Target::Replace(mut file, path) => {
@@ -174,6 +183,7 @@ impl Output {
     fn direct(&self) -> Option<Box<dyn AsFd + '_>> {
         match &self.0 {
             Target::Stdout => Some(Box::new(io::stdout())),
+            Target::Stderr => Some(Box::new(io::stderr())),
             Target::Direct(file, _) => Some(Box::new(file)),
             Target::Replace(..) => None,
         }

@@ -11,7 +11,7 @@ use super::{Output, formats::TextOptions};
 /// Columns where there is no terminal to ask.
 const DEFAULT_WIDTH: usize = 80;
 
-/// What the command line says about how a text looks.
+/// What the command line says about how a report looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
     pub color: Color,
@@ -19,6 +19,8 @@ pub struct Style {
     pub top: u32,
     /// Whether to show what is steady too, and of a comparison what is the same.
     pub all: bool,
+    /// For build servers: whether a suspect fails the build as a leak does.
+    pub suspects_fail: bool,
 }
 
 /// When to colour.
@@ -32,13 +34,15 @@ pub enum Color {
 }
 
 impl Style {
-    /// What that means for a text that goes to `output`.
-    pub(super) fn resolve(self, output: &Output) -> TextOptions {
+    /// What that means for a report that goes to `output`.
+    #[must_use]
+    pub fn resolve(self, output: &Output) -> TextOptions {
         TextOptions {
             width: width(output),
             color: color(output, self.color),
             top: usize::try_from(self.top).unwrap_or(usize::MAX),
             all: self.all,
+            suspects_fail: self.suspects_fail,
         }
     }
 }

@@ -124,9 +124,27 @@ fn descendants_are_traced() {
 fn fail_on_leak_fails_for_the_leak_alone() {
     let _turn = beside_others();
     let grower = victim("grower");
-    let options = [&["--fail-on", "leak"], &BRIEF_NURSERY[..]].concat();
+    let options = [&["--fail-on", "leak", "--ci", "github"], &BRIEF_NURSERY[..]].concat();
     let ran = Tracer::run(&options, &[&grower, "leak", "8", "7"]);
     assert_eq!(ran.code, 3, "{:#}\n{}", ran.report().document, ran.stderr);
+    let notes: Vec<&str> = ran
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("::error "))
+        .collect();
+    let [note] = notes[..] else {
+        panic!("one note is due: {}", ran.stderr)
+    };
+    // `leak_grower` opens by a function of that header.
+    let place = note.split(',').take(2).collect::<Vec<_>>().join(",");
+    let line = place
+        .rsplit('=')
+        .next()
+        .and_then(|line| line.parse::<u32>().ok());
+    assert!(
+        place.contains("/tests/victims/victim.h,line=") && line > Some(1),
+        "{note}"
+    );
     let leaks: Vec<_> = ran
         .report()
         .findings
@@ -141,6 +159,7 @@ fn fail_on_leak_fails_for_the_leak_alone() {
 
     let ran = Tracer::run(&options, &[&grower, "twin", "8", "7"]);
     assert_eq!(ran.code, 7, "{:#}\n{}", ran.report().document, ran.stderr);
+    assert!(!ran.stderr.contains("::"), "{}", ran.stderr);
 }
 
 #[test]

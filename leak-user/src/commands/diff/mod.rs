@@ -20,6 +20,7 @@ pub(super) fn run(cli: &Cli, options: &cli::Diff) -> Result<u8, Failure> {
         color: cli.color,
         top: options.top,
         all: options.all,
+        ..Style::default()
     };
     output.write_document(options.format, &found, style)?;
     Ok(if fails(options.fail_on, found.worst_news()) {

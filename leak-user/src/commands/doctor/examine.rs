@@ -15,14 +15,33 @@ const OLDEST: (u32, u32) = (5, 10);
 /// [`symbolize::Limits`](crate::stacks::symbolize::Limits)).
 const DESCRIPTORS: u64 = 1024;
 
-/// Checks everything that tracing needs.
+/// Checks everything that tracing needs. `told` hears of each check when it is made: the programs take a second.
 #[must_use]
-pub(super) fn examine() -> DoctorReport {
-    let mut report = DoctorReport::new(vec![kernel(), btf(), lockdown(), privileges(), tracefs()]);
-    programs(&mut report);
-    report.checks.push(stacks());
-    report.checks.push(descriptors());
-    report
+pub(super) fn examine(told: &mut dyn FnMut(&Check)) -> DoctorReport {
+    let mut examination = Examination {
+        report: DoctorReport::new(Vec::new()),
+        told,
+    };
+    for check in [kernel, btf, lockdown, privileges, tracefs] {
+        examination.add(check());
+    }
+    programs(&mut examination);
+    examination.add(stacks());
+    examination.add(descriptors());
+    examination.report
+}
+
+/// What was found so far.
+struct Examination<'a> {
+    report: DoctorReport,
+    told: &'a mut dyn FnMut(&Check),
+}
+
+impl Examination<'_> {
+    fn add(&mut self, check: Check) {
+        (self.told)(&check);
+        self.report.checks.push(check);
+    }
 }
 
 fn check(name: &str, status: Status, detail: impl Into<String>, fix: Option<&str>) -> Check {
@@ -139,14 +158,14 @@ fn tracefs() -> Check {
 
 /// Loads and attaches everything, then removes it: once for the whole host, and once with
 /// filters, because the verifier then checks other paths of the same code.
-fn programs(report: &mut DoctorReport) {
+fn programs(examination: &mut Examination) {
     let whole = Options::default();
     let filtered = Options {
         by_pid: true,
         comms: vec!["leaktrace".to_owned()],
         ..Options::default()
     };
-    report.checks.push(check(
+    examination.add(check(
         "ring buffer",
         Status::Pass,
         format!("{} MiB", whole.ring_bytes >> 20),
@@ -154,15 +173,15 @@ fn programs(report: &mut DoctorReport) {
     ));
     match attach(&whole) {
         Ok((hooks, programs)) => {
-            report.checks.extend(hooks);
-            report.programs = programs;
+            hooks.into_iter().for_each(|hook| examination.add(hook));
+            examination.report.programs = programs;
         }
         Err(error) => {
-            report.checks.push(failed("hooks", &error));
+            examination.add(failed("hooks", &error));
             return;
         }
     }
-    report.checks.push(match attach(&filtered) {
+    examination.add(match attach(&filtered) {
         Ok((hooks, _)) => match hooks.into_iter().find(|hook| hook.status != Status::Pass) {
             None => check(
                 "filters",

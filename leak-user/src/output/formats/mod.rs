@@ -4,6 +4,7 @@
 //! A format is pure: what it writes goes in, bytes come out. It knows no files, clock or environment;
 //! [`output`](crate::output) opens the places that the bytes go to.
 
+mod ci;
 mod flamegraph;
 mod folded;
 mod html;
@@ -21,7 +22,7 @@ use crate::{
     event::row::EventRow,
     model::{
         diff::Diff,
-        doctor::DoctorReport,
+        doctor::{Check, DoctorReport},
         event_totals::EventTotals,
         report::{Host, Report},
     },
@@ -37,6 +38,8 @@ pub static FORMATS: &[&Format] = &[
     &pprof::FORMAT,
     &perfetto::FORMAT,
     &html::FORMAT,
+    &ci::junit::FORMAT,
+    &ci::github::FORMAT,
     #[cfg(feature = "parquet")]
     &parquet::FORMAT,
 ];
@@ -59,6 +62,8 @@ pub struct Format {
     pub report: Option<Writer<Report>>,
     pub diff: Option<Writer<Diff>>,
     pub doctor: Option<Writer<DoctorReport>>,
+    /// How it writes the doctor's checks while they are made; `None` where it writes only the whole.
+    pub checks: Option<ChecksWriter>,
     /// How it writes single events while they come; `None` where it does not.
     pub events: Option<StartEvents>,
 }
@@ -82,6 +87,13 @@ pub struct Writer<T> {
     /// One line for the help.
     pub help: &'static str,
     pub write: fn(&T, &TextOptions, &mut dyn io::Write) -> io::Result<()>,
+}
+
+/// Writes the doctor's checks one by one. Together it is what the [`Writer`] of the whole writes.
+pub struct ChecksWriter {
+    pub check: fn(&Check, &TextOptions, &mut dyn io::Write) -> io::Result<()>,
+    /// What comes of all of them.
+    pub result: fn(&DoctorReport, &TextOptions, &mut dyn io::Write) -> io::Result<()>,
 }
 
 /// Begins to write the events of a host.
@@ -112,7 +124,7 @@ pub trait EventWriter {
     fn finish(self: Box<Self>, totals: &EventTotals) -> io::Result<()>;
 }
 
-/// How to write for people; other formats than text do not look at it.
+/// How to write for people and build servers; other formats do not look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextOptions {
     /// Columns of the terminal; fewer than 60 or more than 120 are not used.
@@ -123,6 +135,8 @@ pub struct TextOptions {
     pub top: usize,
     /// Whether to show what is steady too, and of a comparison what is the same.
     pub all: bool,
+    /// For build servers: whether a suspect fails the build as a leak does.
+    pub suspects_fail: bool,
 }
 
 /// What is written as a whole.
@@ -165,6 +179,7 @@ impl Format {
             report: None,
             diff: None,
             doctor: None,
+            checks: None,
             events: None,
         }
     }
@@ -239,6 +254,7 @@ mod tests {
             color: false,
             top: 10,
             all: false,
+            suspects_fail: false,
         };
         let error = folded.write(&diff, &options, &mut Vec::new());
         let error = error.expect_err("there is no such form");

@@ -47,7 +47,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// Growth in the unit that gives a number one can read; `None` where there is none.
-pub(super) fn growth(per_second: f64) -> Option<String> {
+pub(in crate::output::formats) fn growth(per_second: f64) -> Option<String> {
     let (value, unit) = match per_second {
         rate if rate >= 1.0 => (rate, "s"),
         rate if rate * 60.0 >= 1.0 => (rate * 60.0, "min"),
@@ -63,7 +63,7 @@ pub(super) fn growth(per_second: f64) -> Option<String> {
 
 /// What is neither held nor released: how much of it is too young to count, and how much is not
 /// known.
-pub(super) fn rest(young: u64, unaccounted: u64) -> String {
+pub(in crate::output::formats) fn rest(young: u64, unaccounted: u64) -> String {
     let mut text = String::new();
     if young > 0 {
         text += &format!(", {young} too young to count");

@@ -7,7 +7,7 @@ use super::{
     page::{Ink, Page},
 };
 use crate::model::{
-    doctor::{DoctorReport, Status},
+    doctor::{Check, DoctorReport, Status},
     escape::{escape, width},
 };
 
@@ -21,23 +21,51 @@ pub(super) fn write(
     options: &TextOptions,
     out: &mut dyn io::Write,
 ) -> io::Result<()> {
-    let mut page = Page::new(out, options.width, options.color);
-    for check in &report.checks {
-        let (ink, label) = match check.status {
-            Status::Pass => (Ink::Fine, "pass"),
-            Status::Warn => (Ink::Suspect, "warn"),
-            Status::Fail => (Ink::Leak, "fail"),
-        };
-        let name = escape(&check.name);
-        let text = match check.detail.as_str() {
-            "" => format!("  {name}"),
-            detail => format!("  {name}: {}", escape(detail)),
-        };
-        page.headline(ink, label, &text)?;
-        if let Some(fix) = &check.fix {
-            page.hanging(6, 6 + width("fix: "), &format!("fix: {}", escape(fix)))?;
-        }
+    for one in &report.checks {
+        check(one, options, out)?;
     }
+    result(report, options, out)
+}
+
+/// Writes one check.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub(super) fn check(
+    check: &Check,
+    options: &TextOptions,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    let mut page = Page::new(out, options.width, options.color);
+    let (ink, label) = match check.status {
+        Status::Pass => (Ink::Fine, "pass"),
+        Status::Warn => (Ink::Suspect, "warn"),
+        Status::Fail => (Ink::Leak, "fail"),
+    };
+    let name = escape(&check.name);
+    let text = match check.detail.as_str() {
+        "" => format!("  {name}"),
+        detail => format!("  {name}: {}", escape(detail)),
+    };
+    page.headline(ink, label, &text)?;
+    match &check.fix {
+        Some(fix) => page.hanging(6, 6 + width("fix: "), &format!("fix: {}", escape(fix))),
+        None => Ok(()),
+    }
+}
+
+/// Writes what comes of all checks.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub(super) fn result(
+    report: &DoctorReport,
+    options: &TextOptions,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    let mut page = Page::new(out, options.width, options.color);
     page.blank()?;
     let count = |status| report.checks.iter().filter(|c| c.status == status).count();
     match (count(Status::Fail), count(Status::Warn)) {
@@ -68,6 +96,7 @@ mod tests {
             color,
             top: 10,
             all: false,
+            suspects_fail: false,
         };
         sample::text(|out| write(report, &options, out))
     }

@@ -1,14 +1,14 @@
 //! Writes for people: a report, a comparison of two, and the doctor's checks. No line is wider than asked for, and every
 //! name from outside passes [`escape`](crate::model::escape) first.
 
-mod amounts;
+pub(super) mod amounts;
 mod diff;
 mod doctor;
 mod frames;
 mod page;
 mod report;
 
-use super::{Format, TextOptions, Writer};
+use super::{ChecksWriter, Format, TextOptions, Writer};
 
 pub(super) static FORMAT: Format = Format {
     is_selective: true,
@@ -23,6 +23,10 @@ pub(super) static FORMAT: Format = Format {
     doctor: Some(Writer {
         help: "For people",
         write: doctor::write,
+    }),
+    checks: Some(ChecksWriter {
+        check: doctor::check,
+        result: doctor::result,
     }),
     ..Format::new("text")
 };

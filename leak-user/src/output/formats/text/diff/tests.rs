@@ -13,6 +13,7 @@ fn text(diff: &Diff, all: bool) -> String {
         color: false,
         top: 10,
         all,
+        suspects_fail: false,
     };
     sample::text(|out| write(diff, &options, out))
 }

@@ -10,6 +10,7 @@ const PLAIN: TextOptions = TextOptions {
     color: false,
     top: 10,
     all: false,
+    suspects_fail: false,
 };
 
 fn written(report: &Report, options: &TextOptions) -> String {
