@@ -96,6 +96,7 @@ fn weigh(analysis: &Analysis, judged: &mut Judged, stack: &[Frame], view: Option
         named.described += 1;
         named.deleted += usize::from(description.deleted);
         named.in_memory += usize::from(description.deleted && description.in_memory);
+        named.of_files += usize::from(description.maps_a_file());
         named.half_closed += usize::from(description.half_closed);
     }
     judge::weigh(judged, &named);

@@ -87,6 +87,14 @@ pub struct Description {
 }
 
 impl Description {
+    /// Of a mapping: whether it is of a file that has, or had, a name. Shared anonymous memory lies in
+    /// files that never had one.
+    #[must_use]
+    pub fn maps_a_file(&self) -> bool {
+        const NAMELESS: [&str; 3] = ["/SYSV", "/memfd:", "/dev/zero"];
+        self.text.starts_with('/') && !NAMELESS.iter().any(|name| self.text.starts_with(name))
+    }
+
     /// One of which no more than its text is known.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Description {

@@ -64,11 +64,54 @@ static void half_unmapped(void)
     }
 }
 
+/* A view of a part of a file. */
+SITE static char *map_view(int file, long part)
+{
+    char *view = mmap(NULL, 4096, PROT_READ, MAP_SHARED, file, part * 8192);
+    must(view == MAP_FAILED ? -1 : 0, "mmap");
+    return view;
+}
+
+enum { VIEWS = 40 };
+
+/* A file of which views are taken, which do not lie side by side. */
+static int views_file(void)
+{
+    FILE *file = tmpfile();
+    must(file ? ftruncate(fileno(file), 1024 * 8192) : -1, "tmpfile");
+    return fileno(file);
+}
+
+/* Keeps each view of a file that it ever took. */
+static void file_views(void)
+{
+    int file = views_file();
+    long part = 0;
+    for (beat at = {0};; pace(&at, 6))
+        map_view(file, part++ % 1024);
+}
+
+/* Keeps the last forty. */
+static void file_view_cache(void)
+{
+    static char *cache[VIEWS];
+    int file = views_file();
+    long part = 0;
+    for (beat at = {0};; pace(&at, 6)) {
+        char **slot = &cache[part % VIEWS];
+        if (*slot)
+            munmap(*slot, 4096);
+        *slot = map_view(file, part++ % 1024);
+    }
+}
+
 static const pattern programs[] = {
     {"arenas", arenas},
     {"memory-cache", memory_cache},
     {"allocator", allocator},
     {"half-unmapped", half_unmapped},
+    {"file-views", file_views},
+    {"file-view-cache", file_view_cache},
 };
 
 int main(int argc, char **argv)

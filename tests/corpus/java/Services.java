@@ -3,7 +3,12 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.nio.MappedByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.channels.Selector;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
@@ -31,6 +36,32 @@ public class Services {
 
     private static void openAndKeep() throws IOException {
         kept.add(new FileInputStream("/etc/passwd"));
+    }
+
+    /** A view of a part of a file. */
+    private static MappedByteBuffer mapChunk(Path path, int number) throws IOException {
+        try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+            return channel.map(FileChannel.MapMode.READ_ONLY, number % 500 * 8192L, 4096);
+        }
+    }
+
+    private static Path chunks() throws IOException {
+        Path path = Files.createTempFile("corpus", ".chunks");
+        path.toFile().deleteOnExit();
+        Files.write(path, new byte[500 * 8192]);
+        return path;
+    }
+
+    /** Maps the file once, and takes its views of that. */
+    private static void mappingCache() throws Exception {
+        Path path = chunks();
+        List<MappedByteBuffer> cache = new ArrayList<>();
+        paced(6, number -> {
+            if (cache.size() < 20) {
+                cache.add(mapChunk(path, number));
+            }
+            cache.get(number % cache.size()).get(0);
+        });
     }
 
     private static void connectAndKeep(ServerSocket server) throws IOException {
@@ -99,6 +130,12 @@ public class Services {
     private static void run(String program) throws Exception {
         switch (program) {
             case "files" -> paced(6, number -> openAndKeep());
+            case "file-mappings" -> {
+                Path path = chunks();
+                List<MappedByteBuffer> all = new ArrayList<>();
+                paced(6, number -> all.add(mapChunk(path, number)));
+            }
+            case "mapping-cache" -> mappingCache();
             case "sockets" -> {
                 ServerSocket server = listen();
                 paced(3, number -> connectAndKeep(server));

@@ -80,16 +80,16 @@ fn meetings(ledger: &Ledger) -> BTreeMap<Reverse<WaysMeet>, Vec<SiteKey>> {
         if held(record) == 0 {
             continue;
         }
-        // A healthy program maps memory in many places.
-        if record.kind == Kind::Mapping {
-            continue;
-        }
         let in_process = WaysMeet {
             process: record.process,
             kind: record.kind,
             call: None,
         };
-        meetings.entry(Reverse(in_process)).or_default().push(key);
+        // A healthy program maps memory in many places: only those that make the same call are
+        // judged together, and what they may be is said by names (rule `allocator`).
+        if record.kind != Kind::Mapping {
+            meetings.entry(Reverse(in_process)).or_default().push(key);
+        }
         if let Some(&[first, second, third]) = record.frames.get(..SAME_FRAMES) {
             // Each time that a process executes itself, its code is elsewhere, by whole pages.
             let bits = match ledger.generation(record.process) {

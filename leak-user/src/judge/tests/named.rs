@@ -69,6 +69,99 @@ fn memory_that_a_program_maps_itself_is_as_any_resource() {
     assert_eq!(weighed(Kind::Mapping, 20.0, &named).verdict, Verdict::Leak);
 }
 
+/// Frames by function and file.
+fn frames(names: &[(&str, &str)]) -> Vec<Frame> {
+    let frame = |&(symbol, module): &(&str, &str)| Frame {
+        symbol: symbol.to_owned(),
+        module: module.to_owned(),
+        ..Frame::default()
+    };
+    names.iter().map(frame).collect()
+}
+
+#[test]
+fn only_who_calls_for_memory_makes_it_an_allocators() {
+    let libc = "/usr/lib/libc.so.6";
+    let jvm = "/usr/lib/jvm/lib/server/libjvm.so";
+    let of = |names: &[(&str, &str)]| {
+        let stack = frames(names);
+        let named = Named {
+            stack: &stack,
+            ..Named::default()
+        };
+        weighed(Kind::Mapping, 20.0, &named).verdict
+    };
+    let heap = [
+        ("__mmap64", libc),
+        ("os::pd_commit_memory", jvm),
+        ("JavaMain", jvm),
+    ];
+    assert_eq!(of(&heap), Verdict::Suspect);
+    let file = [
+        ("__mmap64", libc),
+        (
+            "Java_sun_nio_ch_UnixFileDispatcherImpl_map0",
+            "/jvm/lib/libnio.so",
+        ),
+        ("readChunk", ""),
+        ("JavaCalls::call_helper", jvm),
+    ];
+    assert_eq!(of(&file), Verdict::Leak);
+    let block = [
+        ("mmap64", libc),
+        ("sysmalloc", libc),
+        ("malloc", libc),
+        ("grow", "/bin/a"),
+    ];
+    assert_eq!(of(&block), Verdict::Suspect);
+    let own = [
+        ("mmap64", libc),
+        ("load", "/bin/a"),
+        ("malloc_stats_print", "/lib/b.so"),
+    ];
+    assert_eq!(of(&own), Verdict::Leak);
+}
+
+#[test]
+fn memory_that_many_places_get_by_one_call_is_as_an_allocators() {
+    let stack = frames(&[("mmap", "libc.so.6"), ("chunk_new", "a"), ("grow", "a")]);
+    let loader = frames(&[
+        ("mmap", "ld-linux.so.2"),
+        ("_dl_map_segments", "ld-linux.so.2"),
+    ]);
+    let of = |stack, of_files, ways: usize| {
+        let mut judged = judged(Kind::Mapping, 20.0);
+        judged.ways = vec![judged.key; ways];
+        let named = Named {
+            stack,
+            described: 5,
+            of_files,
+            ..Named::default()
+        };
+        weigh(&mut judged, &named);
+        judged.verdict
+    };
+    assert_eq!(of(&stack, 0, 0), Verdict::Leak);
+    assert_eq!(of(&stack, 0, 3), Verdict::Suspect);
+    assert_eq!(of(&stack, 5, 3), Verdict::Leak);
+    assert_eq!(of(&loader, 5, 3), Verdict::Suspect);
+    assert_eq!(of(&loader, 5, 0), Verdict::Leak);
+}
+
+#[test]
+fn a_mapping_of_a_file_is_no_heap() {
+    let stack = frames(&[("mmap", "libc.so.6"), ("os::map_memory", "libjvm.so")]);
+    let of_files = |of_files| Named {
+        stack: &stack,
+        described: 5,
+        of_files,
+        ..Named::default()
+    };
+    let verdict = |named| weighed(Kind::Mapping, 20.0, &named).verdict;
+    assert_eq!(verdict(of_files(4)), Verdict::Leak);
+    assert_eq!(verdict(of_files(1)), Verdict::Suspect);
+}
+
 #[test]
 fn stacks_without_threads_are_those_of_threads_not_joined() {
     let stack = stack(&["mmap", "pthread_create@@GLIBC_2.34", "main"]);
