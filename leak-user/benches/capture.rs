@@ -100,6 +100,7 @@ fn outstanding_in(file: &[u8]) -> u64 {
     let source = Source {
         name: "churn".to_owned(),
         content: file,
+        is_being_written: false,
     };
     let report = reader::report(vec![source], &Query::default()).expect("it was just written");
     let processes = report.processes.iter();

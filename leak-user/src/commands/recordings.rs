@@ -1,7 +1,7 @@
 //! Recordings that the command line names.
 
 use std::{
-    fs::File,
+    fs::{File, TryLockError},
     io::{self, Read},
     path::Path,
 };
@@ -17,6 +17,7 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Source<Box<dyn Read>>> {
         return Ok(Source {
             name: "standard input".to_owned(),
             content: Box::new(io::stdin()),
+            is_being_written: false,
         });
     }
     let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
@@ -25,6 +26,20 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Source<Box<dyn Read>>> {
     }
     Ok(Source {
         name,
+        is_being_written: is_locked(&file),
         content: Box::new(file),
     })
+}
+
+/// Whether a recorder holds its lock on the file. Copies and other machines do not see it.
+pub(super) fn is_locked(file: &File) -> bool {
+    match file.try_lock_shared() {
+        Ok(()) => {
+            // A file system may not know locks: then nobody holds one.
+            let _ = file.unlock();
+            false
+        }
+        Err(TryLockError::WouldBlock) => true,
+        Err(TryLockError::Error(_)) => false,
+    }
 }

@@ -38,6 +38,23 @@ pub fn meaning_of_loss(cause: &str) -> Option<&'static str> {
     })
 }
 
+/// What it means for a report that records of these causes were lost.
+#[must_use]
+pub fn meaning_of_losses<'a>(mut causes: impl Iterator<Item = &'a str>) -> &'static str {
+    let of_file = ["capture_damaged", "capture_unknown", "late_facts_dropped"];
+    match causes.all(|cause| of_file.contains(&cause)) {
+        // Nobody can look into /proc of that time.
+        true => {
+            "What was in them is missing from this report, and where that was a release, something \
+             that was given back is told as held."
+        }
+        false => {
+            "Where that may hide a release, the process was compared with /proc before its verdict, \
+             and the verdict is less sure; an acquisition among them is missing from this report."
+        }
+    }
+}
+
 /// What a reason for the end of a stack means, if it is one of ours.
 #[must_use]
 pub fn meaning_of_end(reason: &str) -> Option<&'static str> {

@@ -171,6 +171,7 @@ mod tests {
         let source = Source {
             name: "a.lkt".to_owned(),
             content: &bytes[..bytes.len() - cut],
+            is_being_written: false,
         };
         let query = Query::default();
         let events = Events::new(vec![source], &query)?;

@@ -71,10 +71,17 @@ fn a_killed_recorder_leaves_names() {
                     .any(|one| one.description == "/etc/hostname")
         })
     });
+    // That it has no end yet is no damage while it is being written.
+    let report = reported(&recording, &[]);
+    assert_eq!(report.health.lost, 0, "{report:?}");
+    assert!(uncovers(&report, "not finished"), "{report:?}");
+    let verified = leaktrace(&["verify", text(&recording)]);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
     recorder.signal(libc::SIGKILL);
     let _ = recorder.end();
     assert!(named);
     let report = reported(&recording, &[]);
+    assert!(uncovers(&report, "did not end"), "{report:?}");
     let process = report.processes.iter().find(|one| one.pid == leaking.pid());
     assert!(process.unwrap().cmdline.len() > 1, "{process:?}");
 }

@@ -4,6 +4,7 @@ use std::{fs::File, io::Read as _, os::unix::ffi::OsStrExt as _, path::Path};
 
 use anyhow::{Context as _, anyhow};
 
+use crate::commands::recordings;
 use crate::{
     advice::{self, Advice},
     model::{escape::escape_bytes, report::Report},
@@ -29,11 +30,17 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Report> {
         .take(format::MARKER.len() as u64)
         .read_to_end(&mut start)
         .with_context(|| format!("cannot read '{shown}'"))?;
+    let is_being_written = recordings::is_locked(&file);
     let is_recording = start == format::MARKER;
     let content = start.as_slice().chain(file);
     if is_recording {
         let name = path.to_string_lossy().into_owned();
-        let mut report = reader::report(vec![Source { name, content }], &Query::default())?;
+        let source = Source {
+            name,
+            content,
+            is_being_written,
+        };
+        let mut report = reader::report(vec![source], &Query::default())?;
         Advice::read(&advice::Sources::default())?.apply(&mut report);
         return Ok(report);
     }

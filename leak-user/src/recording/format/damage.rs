@@ -72,6 +72,14 @@ impl Cause {
     }
 }
 
+impl Damage {
+    /// Whether the file merely ends before its end. While it is being written it always does.
+    #[must_use]
+    pub fn is_early_end(&self) -> bool {
+        matches!(self.cause, Cause::NoEnd | Cause::Truncated)
+    }
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "at byte {}: {}", self.offset, self.cause.text())?;

@@ -18,6 +18,8 @@ pub struct Verified {
     /// Places that are damaged, and the first of them.
     pub damaged: u64,
     pub first_bad: Option<Damage>,
+    /// The file ends before its end. That is one of the damaged places.
+    pub early_end: bool,
     /// The chain's value behind the last sound frame: that of the end, if nothing is
     /// damaged.
     pub chain: Chain,
@@ -46,6 +48,7 @@ pub fn verify(source: impl Read) -> Result<Verified, ReadError> {
         records: 0,
         damaged: 0,
         first_bad: None,
+        early_end: false,
         chain: Chain::default(),
     };
     loop {
@@ -57,6 +60,7 @@ pub fn verify(source: impl Read) -> Result<Verified, ReadError> {
             }
             Next::Damage(damage) => {
                 verified.damaged += 1;
+                verified.early_end |= damage.is_early_end();
                 verified.first_bad.get_or_insert(damage);
             }
             Next::Over => {

@@ -8,7 +8,7 @@ use leak_common::Class;
 use super::{
     Query, QueryError, Source,
     missed::MAX_NAMED,
-    parts::{self, Part},
+    parts::{self, Part, is_unfinished},
 };
 use crate::{
     analysis::{Beginning, Input},
@@ -32,6 +32,7 @@ impl<'a, R: Read> Events<'a, R> {
     /// See [`QueryError`].
     pub fn new(sources: Vec<Source<R>>, query: &'a Query) -> Result<Events<'a, R>, QueryError> {
         let parts = parts::open(sources)?;
+        let missing = parts::missing(&parts);
         let beginning = parts.iter().find_map(|part| part.beginning.as_ref());
         if let Some(beginning) = beginning {
             query.check_times(beginning)?;
@@ -40,7 +41,12 @@ impl<'a, R: Read> Events<'a, R> {
             host: beginning.map(|one| one.host.clone()).unwrap_or_default(),
             parts: parts.into(),
             query,
-            totals: EventTotals::default(),
+            totals: EventTotals {
+                // How many records they had is not known.
+                lost: missing.len() as u64,
+                uncovered: missing,
+                ..EventTotals::default()
+            },
         })
     }
 
@@ -81,6 +87,11 @@ impl<'a, R: Read> Events<'a, R> {
                         }
                         None => continue,
                     }
+                }
+                Some(Item::Damage(damage)) if is_unfinished(part.is_being_written, &damage) => {
+                    let sentence = format!("{}: not finished, it is being written", part.name);
+                    self.totals.uncovered.push(sentence);
+                    continue;
                 }
                 Some(Item::Damage(damage)) => (damage.records.unwrap_or(1), damage.to_string()),
                 Some(Item::Unknown(unknown)) => (unknown.records, unknown.to_string()),
@@ -168,6 +179,7 @@ mod tests {
         let source = |content: &&'static [u8]| Source {
             name: "a.lkt".to_owned(),
             content: *content,
+            is_being_written: false,
         };
         let parts: Vec<&'static [u8]> = parts.iter().map(|one| &*one.to_vec().leak()).collect();
         let mut events = Events::new(parts.iter().map(source).collect(), query).unwrap();
@@ -219,6 +231,48 @@ mod tests {
             ..Query::default()
         };
         assert_eq!(of(early).len(), 10);
+    }
+
+    #[test]
+    fn a_part_that_is_missing_is_named() {
+        let (names, totals) = read(&[&part(0), &part(3), &part(4)], &Query::default());
+        assert_eq!((names.len(), totals.lost), (30, 1), "{totals:?}");
+        assert!(
+            totals.uncovered[0].starts_with("parts 1 to 2 are missing"),
+            "{totals:?}"
+        );
+        let (_, totals) = read(&[&part(7), &part(5)], &Query::default());
+        assert!(
+            totals.uncovered[0].starts_with("part 6 is missing"),
+            "{totals:?}"
+        );
+        // Older parts may have been removed on purpose (--keep).
+        assert_eq!(read(&[&part(5), &part(6)], &Query::default()).1.lost, 0);
+    }
+
+    #[test]
+    fn the_missing_end_of_what_is_being_written_is_no_loss() {
+        let bytes = part(0);
+        for cut in 1..200 {
+            for is_being_written in [true, false] {
+                let source = Source {
+                    name: "a.lkt".to_owned(),
+                    content: &bytes[..bytes.len() - cut],
+                    is_being_written,
+                };
+                let query = Query::default();
+                let mut events = Events::new(vec![source], &query).unwrap();
+                while events.next_row().unwrap().is_some() {}
+                let totals = events.totals();
+                assert_eq!(totals.lost == 0, is_being_written, "{cut}: {totals:?}");
+                let words = if is_being_written {
+                    "not finished"
+                } else {
+                    "at byte"
+                };
+                assert!(totals.uncovered[0].contains(words), "{cut}: {totals:?}");
+            }
+        }
     }
 
     #[test]

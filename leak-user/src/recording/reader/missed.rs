@@ -34,6 +34,13 @@ impl Unread {
         ));
     }
 
+    /// It has no end yet.
+    pub(super) fn rest(&mut self, name: &str) {
+        self.named.push(format!(
+            "{name}: not finished, it is being written; this report is on what was there"
+        ));
+    }
+
     pub(super) fn damage(&mut self, name: &str, damage: &Damage) {
         self.damaged += 1;
         self.lost = self.lost.saturating_add(damage.records.unwrap_or(1).max(1));
@@ -153,6 +160,7 @@ mod tests {
             let source = Source {
                 name: "a.lkt".to_owned(),
                 content: &*recording,
+                is_being_written: false,
             };
             reader::report(vec![source], query)
                 .unwrap()

@@ -21,6 +21,8 @@ pub use query::Query;
 pub struct Source<R> {
     pub name: String,
     pub content: R,
+    /// A recorder is writing it at this moment, so that it has no end yet.
+    pub is_being_written: bool,
 }
 
 /// Why a query has no answer.
@@ -55,8 +57,10 @@ impl std::error::Error for QueryError {}
 /// See [`QueryError`].
 pub fn report<R: Read>(sources: Vec<Source<R>>, query: &Query) -> Result<Report, QueryError> {
     let mut parts = parts::open(sources)?;
+    let missing = parts::missing(&parts);
     let part = parts::choose(&mut parts, query)?;
     let mut report = report::of_part(part, query)?;
+    report.health.uncovered.extend(missing);
     let damaged = parts.into_iter().filter_map(parts::Part::damage);
     report.health.uncovered.extend(damaged);
     Ok(report)

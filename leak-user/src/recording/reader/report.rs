@@ -9,7 +9,7 @@ use super::{
     Query, QueryError,
     late_facts::LateFacts,
     missed::{self, Unread},
-    parts::Part,
+    parts::{Part, is_unfinished},
 };
 use crate::{
     analysis::{Analysis, Beginning, Input, Span},
@@ -29,6 +29,7 @@ pub(super) fn of_part<R: Read>(part: Part<R>, query: &Query) -> Result<Report, Q
 struct Reading<'a, R: Read> {
     name: String,
     reader: Reader<R>,
+    is_being_written: bool,
     query: &'a Query,
     analysis: Analysis,
     /// The latest time that is asked for.
@@ -60,6 +61,7 @@ impl<'a, R: Read> Reading<'a, R> {
         Ok(Reading {
             name: part.name,
             reader: part.reader,
+            is_being_written: part.is_being_written,
             query,
             analysis: Analysis::new(beginning),
             latest,
@@ -78,6 +80,9 @@ impl<'a, R: Read> Reading<'a, R> {
             match item {
                 None => return Ok(()),
                 Some(Item::Input(input)) => self.input(&input),
+                Some(Item::Damage(damage)) if is_unfinished(self.is_being_written, &damage) => {
+                    self.unread.rest(&self.name);
+                }
                 Some(Item::Damage(damage)) => {
                     self.unread.damage(&self.name, &damage);
                     self.lost();
@@ -261,6 +266,7 @@ mod tests {
         let source = Source {
             name: "made".to_owned(),
             content: std::io::Cursor::new(writer.finish().unwrap().0),
+            is_being_written: false,
         };
         let query = Query {
             to: Some(Moment::After(Duration::from_secs(seconds))),

@@ -136,6 +136,10 @@ impl Files {
             .with_context(|| cannot(&path))?
             .persist(&path)
             .with_context(|| cannot(&path))?;
+        // Tells readers that it is not finished. Without it they take the missing end for damage.
+        if let Err(error) = file.try_lock() {
+            tracing::debug!("cannot lock {}: {error}", shown(&path));
+        }
         self.made.push_back(path.clone());
         while self.keep.is_some_and(|keep| self.made.len() > keep) {
             if let Some(oldest) = self.made.pop_front()

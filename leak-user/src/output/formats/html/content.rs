@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::embed::inert;
 use crate::model::{
     hex::Hex,
-    loss::{meaning_of_end, meaning_of_loss},
+    loss::{meaning_of_end, meaning_of_loss, meaning_of_losses},
     report::{Failure, Finding, Frame, Point, Process, Report, Verdict},
 };
 
@@ -200,6 +200,7 @@ fn of_health(report: &Report) -> Value {
     json!({
         "events": health.events,
         "lost": health.lost,
+        "loss": meaning_of_losses(health.lost_by_cause.keys().map(String::as_str)),
         "losses": explained(&health.lost_by_cause, meaning_of_loss),
         "reconciled": health.reconciled,
         "adopted": health.adopted,

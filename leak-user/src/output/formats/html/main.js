@@ -120,9 +120,7 @@ function trust() {
   fill(byId("trust-list"),
     make("p", `${counted(health.events, "event was", "events were")} seen in ${duration(report.window.seconds)}.`),
     health.lost || health.losses.length
-      ? make("p", `Lost ${counted(health.lost, "record", "records")}. Where that may hide a release, the process was `
-        + "compared with /proc before its verdict, and the verdict is less sure; an acquisition among them is missing "
-        + "from this report.")
+      ? make("p", `Lost ${counted(health.lost, "record", "records")}. ${health.loss}`)
       : make("p", "Nothing was lost."),
     entries(health.losses),
     line(health.reconciled, "resource was dropped because /proc did not show it any more.",

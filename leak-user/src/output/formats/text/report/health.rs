@@ -5,7 +5,7 @@ use std::io;
 use crate::{
     model::{
         escape::escape,
-        loss::{meaning_of_end, meaning_of_loss},
+        loss::{meaning_of_end, meaning_of_loss, meaning_of_losses},
         report::{Health, Report, Suppressed},
         time::to_the_second,
     },
@@ -151,14 +151,8 @@ fn loss(health: &Health, page: &mut Page) -> io::Result<()> {
         return page.line("Nothing was lost.");
     }
     let records = counted(health.lost, "record", "records");
-    page.paragraph(
-        0,
-        &format!(
-            "Lost {records}. Where that may hide a release, the process was compared with /proc \
-             before its verdict, and the verdict is less sure; an acquisition among them is missing \
-             from this report."
-        ),
-    )?;
+    let meaning = meaning_of_losses(causes.clone().map(|(cause, _)| cause.as_str()));
+    page.paragraph(0, &format!("Lost {records}. {meaning}"))?;
     for (cause, count) in causes {
         let text = match meaning_of_loss(cause) {
             Some(meaning) => format!("- {cause} {count}: {meaning}"),
