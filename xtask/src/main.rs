@@ -15,6 +15,7 @@ mod lint;
 mod packages;
 mod python;
 mod run;
+mod steps;
 mod test;
 mod toolchain;
 mod vm;

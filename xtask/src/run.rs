@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result};
 
 use crate::command::{self, Settings, as_root};
+use crate::steps::Steps;
 use crate::{bpf, host, workspace};
 
 /// Seconds that the demo is traced for.
@@ -20,9 +21,17 @@ pub(crate) fn leaktrace(settings: Settings, args: &[OsString]) -> Result<()> {
 
 /// Traces the whole host beside a program that leaks files and sockets.
 pub(crate) fn demo(settings: Settings) -> Result<()> {
+    let mut steps = Steps::new(3);
+    steps.next(
+        "the eBPF object, and the linker for it",
+        "75 s the first time",
+    );
     bpf::build(settings)?;
+    steps.next("leaktrace", "3 min the first time");
     let binary = host::build_lean()?;
+    steps.next("a program that leaks", "1 s");
     command::run(command::cargo().args(["build", "--package", "xtask", "--bin", "demo-leak"]))?;
+    steps.done();
     eprintln!(
         "xtask: demo-leak leaks 10 files and 6 sockets a second, and closes as many properly; \
          tracing the whole host for {DEMO_SECONDS} s"
