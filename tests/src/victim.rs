@@ -55,6 +55,19 @@ fn build(name: &str) -> PathBuf {
     program
 }
 
+/// Whether a user without privileges can make a user name space, as some victims do.
+#[must_use]
+pub fn has_user_namespaces() -> bool {
+    const NOBODY: u32 = 65_534;
+    let mut unshare = Command::new("unshare");
+    let made = unshare.args(["--user", "true"]).uid(NOBODY).status();
+    let has = made.is_ok_and(|status| status.success());
+    if !has {
+        eprintln!("skipped: no user name spaces here");
+    }
+    has
+}
+
 /// `target/debug` or `target/release` of this run.
 #[must_use]
 pub fn target_directory() -> PathBuf {

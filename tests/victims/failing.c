@@ -2,7 +2,8 @@
  * says "held" with what it holds by then. The ways of the twins run into none.
  *
  * open, socket, accept, dup, ring: RLIMIT_NOFILE. thread, fork: RLIMIT_NPROC of a user
- * of its own. group: the limit of its control group. map: RLIMIT_AS.
+ * of its own. group: the limit of its control group. map: RLIMIT_AS. inotify: the limit of its
+ * user name space.
  * twin: opens and closes below the limit. again: an accept that need not wait. */
 #include "victim.h"
 #include "rows/ring.h"
@@ -62,6 +63,8 @@ SITE long fail_map(void)
 {
     return SYS(SYS_mmap, 0, 64 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
+
+SITE long fail_inotify(void) { return SYS(SYS_inotify_init1, 0); }
 
 static void *waits(void *nothing)
 {
@@ -139,6 +142,8 @@ int main(int argc, char **argv)
         must(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl");
     } else if (IS(map)) {
         limit(RLIMIT_AS, 200 * MIB);
+    } else if (IS(inotify)) {
+        enter_user_namespace("max_inotify_instances", TASKS);
     } else if (!IS(group)) {
         limit(RLIMIT_NOFILE, IS(accept) ? DESCRIPTORS / 2 : DESCRIPTORS);
     }
@@ -161,6 +166,8 @@ int main(int argc, char **argv)
         held = runs(fail_group, EAGAIN);
     else if (IS(map))
         held = runs(fail_map, ENOMEM);
+    else if (IS(inotify))
+        held = runs(fail_inotify, EMFILE);
     else if (IS(again))
         held = runs(fail_accept, EAGAIN);
     else if (IS(twin))

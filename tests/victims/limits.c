@@ -1,12 +1,17 @@
-/* limits descriptors|threads|memory|joined|apart|flat LIMIT BASE: has LIMIT descriptors at
- * most and BASE of them to begin with; then takes one descriptor, thread, 128 KiB of memory or
- * mapping (which the kernel joins with others, or does not) every 50 ms, or takes and gives
- * back. Says how many it took a second when it has done so 100 times and kept its pace: it was
- * never late by more than a tenth of the time. Goes on until stdin has a word. */
+/* limits descriptors|threads|memory|joined|apart|terminals|flat LIMIT BASE: has LIMIT
+ * descriptors at most and BASE of them to begin with; then takes one descriptor, thread, 128 KiB
+ * of memory, mapping (which the kernel joins with others, or does not) or pseudo terminal every
+ * 50 ms, or takes and gives back. limits instances|watches|brief-instances LIMIT BASE: the same
+ * with inotify, in a user name space that allows LIMIT; instances are taken every 100 ms, since
+ * a user may have 128 of them, and the brief ones are closed at once. Says how many it took a
+ * second when it has done so 100 times and kept its pace: it was never late by more than a tenth
+ * of the time. Goes on until stdin has a word. */
 #include "victim.h"
 
+#include <dirent.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -41,6 +46,28 @@ SITE static void take_mapping(int protection)
     must(SYS(SYS_mmap, 0, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), "mmap");
 }
 
+SITE static long take_terminal(void)
+{
+    return must(SYS(SYS_openat, AT_FDCWD, "/dev/ptmx", O_RDWR | O_NOCTTY), "open /dev/ptmx");
+}
+
+SITE static long take_instance(void)
+{
+    return must(SYS(SYS_inotify_init1, 0), "inotify_init1");
+}
+
+/* Watches another file. */
+SITE static void take_watch(long instance, DIR *directory)
+{
+    char path[300];
+    struct dirent *entry = readdir(directory);
+    if (!entry)
+        exit(BROKEN);
+    snprintf(path, sizeof path, "/usr/bin/%s", entry->d_name);
+    must(SYS(SYS_inotify_add_watch, instance, path, IN_OPEN | IN_DONT_FOLLOW),
+         "inotify_add_watch");
+}
+
 SITE static long take_descriptor(void)
 {
     return must(SYS(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY), "open");
@@ -50,13 +77,22 @@ int main(int argc, char **argv)
 {
     if (argc < 4)
         return BROKEN;
+    int watches = !strcmp(argv[1], "watches");
+    int instances = !strcmp(argv[1], "instances"), skipped = 0;
+    int inotify = watches || strstr(argv[1], "instances");
     struct rlimit limit = {.rlim_cur = strtoul(argv[2], NULL, 10), .rlim_max = RLIM_INFINITY};
     limit.rlim_max = limit.rlim_cur;
-    must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+    if (!inotify)
+        must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
     /* What was inherited would count. */
     must(SYS(SYS_close_range, 3, ~0U, 0), "close_range");
     for (int i = 0; i < atoi(argv[3]); i++)
         take_descriptor();
+    if (inotify)
+        enter_user_namespace(watches ? "max_inotify_watches" : "max_inotify_instances",
+                             strtol(argv[2], NULL, 10));
+    DIR *directory = opendir("/usr/bin");
+    long instance = watches ? take_instance() : -1;
     await_start();
     double begun = seconds();
     struct timespec turn = {0};
@@ -72,6 +108,16 @@ int main(int argc, char **argv)
             take_mapping(PROT_READ);
         else if (!strcmp(argv[1], "apart"))
             take_mapping(i % 2 ? PROT_READ : PROT_NONE);
+        else if (!strcmp(argv[1], "terminals"))
+            take_terminal();
+        else if (instances && i % 2)
+            skipped++;
+        else if (instances)
+            take_instance();
+        else if (!strcmp(argv[1], "brief-instances"))
+            must(SYS(SYS_close, take_instance()), "close");
+        else if (watches)
+            take_watch(instance, directory);
         else if (!strcmp(argv[1], "descriptors"))
             take_descriptor();
         else
@@ -81,7 +127,7 @@ int main(int argc, char **argv)
         if (late > latest)
             latest = late;
         if (!told && i >= TOLD && latest < (now - begun) / 10) {
-            SAY("pace %f", i / (now - begun));
+            SAY("pace %f", (i - skipped) / (now - begun));
             told = 1;
         }
     }

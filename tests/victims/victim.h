@@ -102,6 +102,27 @@ static inline void keep_pace(struct timespec *turn, long milliseconds)
         ;
 }
 
+/* A user name space of its own, of a user whom nobody else is, where a limit of /proc/sys/user is
+ * so low. */
+static inline void enter_user_namespace(const char *limit, long value)
+{
+    int user = 54000 + getpid() % 6000;
+    must(SYS(SYS_setresgid, user, user, user), "setresgid");
+    must(SYS(SYS_setresuid, user, user, user), "setresuid");
+    /* Forgotten when the user changes. */
+    must(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl");
+    if (unshare(CLONE_NEWUSER)) {
+        fprintf(stderr, "no user name space: %m\n");
+        exit(LACKS);
+    }
+    char path[128], text[32];
+    snprintf(path, sizeof path, "/proc/sys/user/%s", limit);
+    int length = snprintf(text, sizeof text, "%ld\n", value);
+    long file = must(SYS(SYS_openat, AT_FDCWD, path, O_WRONLY), path);
+    must(SYS(SYS_write, file, text, length), path);
+    must(SYS(SYS_close, file), "close");
+}
+
 /* Tells the test where we are: one line. */
 #define SAY(...) (printf(__VA_ARGS__), putchar('\n'), fflush(stdout))
 

@@ -3,10 +3,11 @@
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use leak_common::{Class, Kind, ProcessId};
+use leak_common::{Kind, ProcessId};
 
 use super::{
     Analysis, Span,
+    bounds::{Growing, bounds, exhaustion, growing_by_process, pace_to},
     names::{by_name, points, rfc3339},
 };
 use crate::{
@@ -38,11 +39,12 @@ pub(super) fn report(analysis: &Analysis, span: Span) -> Report {
     for (judged, stack) in judged.iter_mut().zip(&stacks) {
         weigh(analysis, judged, stack, views.get(&judged.process));
     }
-    let growth = growth_by_process(&judged);
-    let mut assembly = Assembly {
+    let growing = growing_by_process(analysis, &judged);
+    let assembly = Assembly {
         analysis,
         span,
-        limits: limits(analysis, &views, &growth),
+        limits: limits(analysis, &views, &growing),
+        growing,
         views,
     };
     let failures = analysis.failures.within(span);
@@ -115,16 +117,16 @@ struct Assembly<'a> {
     span: Span,
     views: HashMap<ProcessId, ProcessView>,
     limits: HashMap<ProcessId, Vec<Limit>>,
+    growing: HashMap<ProcessId, Vec<Growing>>,
 }
 
 impl Assembly<'_> {
-    fn processes(&mut self) -> Vec<Process> {
-        let limits = std::mem::take(&mut self.limits);
+    fn processes(&self) -> Vec<Process> {
         let mut processes: Vec<Process> = self
             .views
             .values()
             .filter(|view| view.outstanding.total() + view.preexisting.total() > 0)
-            .map(|view| self.process(view, limits.get(&view.id)))
+            .map(|view| self.process(view, self.limits.get(&view.id)))
             .collect();
         processes.sort_by_key(|process| {
             let held: u64 = process.outstanding.values().sum();
@@ -159,16 +161,7 @@ impl Assembly<'_> {
     fn finding(&self, judged: &Judged, stack: Vec<Frame>) -> Finding {
         let process = judged.process;
         let at_exit = judged.exited.map(|exit| (exit, judged.outstanding));
-        let exhaustion = self
-            .limits
-            .get(&process)
-            .into_iter()
-            .flatten()
-            .filter(|limit| judged.counts() && bounds(limit, judged.kind.class()))
-            .filter_map(|limit| limit.exhaustion_seconds)
-            // What does not grow does not bring a limit nearer.
-            .filter(|&seconds| judged.growth_per_second > 0.0 || seconds <= 0.0)
-            .min_by(f64::total_cmp);
+        let nearest = self.nearest_limit(judged);
         Finding {
             verdict: judged.verdict,
             confidence: judged.confidence,
@@ -185,7 +178,8 @@ impl Assembly<'_> {
             bytes: judged.bytes,
             growth_per_second: judged.growth_per_second,
             oldest_age_seconds: judged.oldest_age,
-            exhaustion_seconds: exhaustion,
+            exhaustion_seconds: nearest.and_then(|limit| limit.exhaustion_seconds),
+            limit: nearest.map_or_else(String::new, |limit| limit.resource.clone()),
             rule: judged.rule.to_owned(),
             evidence: judged.evidence.clone(),
             waits_for: judged.waits_for.clone(),
@@ -200,6 +194,23 @@ impl Assembly<'_> {
                 .map(|record| record.kind.name().to_owned()),
             ways: judged.ways.iter().copied().map(number).collect(),
         }
+    }
+
+    /// The limit that a finding's growth reaches first.
+    fn nearest_limit(&self, judged: &Judged) -> Option<&Limit> {
+        let limits = self.limits.get(&judged.process).into_iter().flatten();
+        let growing = self.growing.get(&judged.process).into_iter().flatten();
+        let growing = growing.filter(|growing| growing.key == judged.key);
+        let bounded = growing.flat_map(|growing| {
+            let limits = limits.clone();
+            limits.filter(|limit| bounds(limit, growing))
+        });
+        let forecast = bounded.filter_map(|limit| Some((limit.exhaustion_seconds?, limit)));
+        forecast
+            // What does not grow does not bring a limit nearer.
+            .filter(|&(seconds, _)| judged.growth_per_second > 0.0 || seconds <= 0.0)
+            .min_by(|(a, _), (b, _)| a.total_cmp(b))
+            .map(|(_, limit)| limit)
     }
 
     fn examples(&self, judged: &Judged) -> Vec<Example> {
@@ -227,43 +238,21 @@ impl Assembly<'_> {
     }
 }
 
-/// Growth per second of what is not steady, by process and class.
-fn growth_by_process(judged: &[Judged]) -> HashMap<ProcessId, Vec<(Class, f64)>> {
-    let mut growth: HashMap<ProcessId, Vec<(Class, f64)>> = HashMap::new();
-    for judged in judged.iter().filter(|judged| judged.counts()) {
-        let pace = judged.growth_per_second.max(0.0);
-        let of_process = growth.entry(judged.process).or_default();
-        of_process.push((judged.kind.class(), pace));
-    }
-    growth
-}
-
 /// The limits of running processes, and when those that grow will have reached them.
 fn limits(
     analysis: &Analysis,
     views: &HashMap<ProcessId, ProcessView>,
-    growth: &HashMap<ProcessId, Vec<(Class, f64)>>,
+    growing: &HashMap<ProcessId, Vec<Growing>>,
 ) -> HashMap<ProcessId, Vec<Limit>> {
     let running = views.values().filter(|view| view.exited.is_none());
     running
         .map(|view| {
             let mut limits = analysis.knowledge.limits_of(view.id).to_vec();
             for limit in &mut limits {
-                let pace: f64 = growth
-                    .get(&view.id)
-                    .into_iter()
-                    .flatten()
-                    .filter(|(class, _)| bounds(limit, *class))
-                    .map(|(_, pace)| pace)
-                    .sum();
-                // The measured use says when. Where it is too slow to show in few
-                // samples, the findings' pace does, unless the samples show that use
-                // does not rise: then as much is given back elsewhere.
-                let left = limit.soft.saturating_sub(limit.used);
-                let by_findings = (pace > 0.0).then(|| left as f64 / pace);
+                let of_process = growing.get(&view.id).map_or(&[][..], Vec::as_slice);
+                let pace = pace_to(limit, of_process);
                 let measured = analysis.uses.measured(view.id, limit);
-                let by_findings = by_findings.filter(|_| !measured.does_not_rise);
-                limit.exhaustion_seconds = measured.exhaustion_seconds.or(by_findings);
+                limit.exhaustion_seconds = exhaustion(limit, pace, measured);
             }
             (view.id, limits)
         })
@@ -298,21 +287,6 @@ fn full(analysis: &Analysis, failures: &[Failure]) -> Vec<Full> {
         full.refused = of.map(|failure| failure.count).sum();
     }
     all
-}
-
-/// Whether a limit is on resources of a class.
-fn bounds(limit: &Limit, class: Class) -> bool {
-    match class {
-        Class::Descriptor => matches!(limit.resource.as_str(), "nofile" | "file-max"),
-        Class::Mapping => limit.resource == "max_map_count",
-        Class::Thread | Class::Process => {
-            matches!(
-                limit.resource.as_str(),
-                "pids" | "nproc" | "threads-max" | "pid_max"
-            )
-        }
-        Class::Shm | Class::Heap => false,
-    }
 }
 
 /// Leaks first, then by how soon a limit is hit, then by pace and number.

@@ -5,6 +5,7 @@
 //! descriptor is) and tells it as [`Input`]s; the report is made of what was told.
 
 mod assemble;
+mod bounds;
 mod checkpoint;
 mod failures;
 mod forecast;

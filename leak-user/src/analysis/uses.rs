@@ -15,7 +15,7 @@ use crate::{
     ledger::ProcessView,
     model::{
         report::{Limit, SharedLimit},
-        time::Nanos,
+        time::{Nanos, seconds},
     },
 };
 
@@ -46,6 +46,9 @@ pub(super) struct Measured {
     pub(super) exhaustion_seconds: Option<f64>,
     /// Whether they show that it does not.
     pub(super) does_not_rise: bool,
+    /// What the last sample has more than the first, a second; `None` where nothing was gained, or
+    /// too little is known.
+    pub(super) gain_per_second: Option<f64>,
 }
 
 #[derive(Debug, Default)]
@@ -170,6 +173,7 @@ impl AllUses {
         Measured {
             exhaustion_seconds: forecast(samples, limit.used, limit.soft).exhaustion_seconds,
             does_not_rise: does_not_rise(samples),
+            gain_per_second: gain(samples).filter(|_| !does_not_rise(samples)),
         }
     }
 
@@ -177,18 +181,7 @@ impl AllUses {
         let uses = self.processes.get(&process);
         match limit.resource.as_str() {
             "nofile" => uses.map_or(&[], |uses| &uses.descriptors),
-            MAPPINGS => {
-                let counted = self.told(&scope_of(process), MAPPINGS);
-                let known = uses.map_or(&[][..], |uses| &uses.mappings);
-                let last = known.last().map_or(0, |(_, held)| *held);
-                let joined = limit.used < last / 2;
-                if counted.len() >= LEAST_SAMPLES || joined {
-                    counted
-                } else {
-                    known
-                }
-            }
-            ADDRESS_SPACE => self.told(&scope_of(process), ADDRESS_SPACE),
+            resource @ (MAPPINGS | ADDRESS_SPACE) => self.told(&scope_of(process), resource),
             resource => self.told(&limit.scope, resource),
         }
     }
@@ -202,6 +195,14 @@ impl AllUses {
     fn forecast_shared(&self, scope: &str, resource: &str, used: u64, limit: u64) -> Forecast {
         forecast(self.told(scope, resource), used, limit)
     }
+}
+
+/// Units a second from the first to the last of samples enough.
+fn gain(samples: &[(Nanos, u64)]) -> Option<f64> {
+    let ((began, first), (ended, last)) = (samples.first()?, samples.last()?);
+    let span = seconds(ended.saturating_sub(*began));
+    let gained = last.checked_sub(*first).filter(|gained| *gained > 0)?;
+    (samples.len() >= LEAST_SAMPLES && span > 0.0).then(|| gained as f64 / span)
 }
 
 /// The scope under which a process's own samples are kept among those of shared limits.

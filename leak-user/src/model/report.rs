@@ -37,10 +37,12 @@ pub struct Report {
 /// A limit that several processes run into together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SharedLimit {
-    /// `host`, the path of a control group, `user:UID`, or `netns:[INODE] to PEER`.
+    /// `host`, the path of a control group, `user:UID`, `user:UID in userns:[INODE]`,
+    /// `ipcns:[INODE]`, or `netns:[INODE] to PEER`.
     pub scope: String,
-    /// `file-max`, `threads-max`, `pid_max`, `pids`, `memory`, `nproc`,
-    /// `ephemeral-ports`.
+    /// `file-max`, `threads-max`, `pid_max`, `pty.max`, `pids`, `memory`, `nproc`,
+    /// `inotify.max_user_instances`, `inotify.max_user_watches`, `keys.maxkeys`,
+    /// `keys.maxbytes`, `shmmni`, `ephemeral-ports`.
     pub resource: String,
     pub used: u64,
     pub limit: u64,
@@ -213,8 +215,7 @@ pub struct Process {
 pub struct Limit {
     /// `nofile`, `max_map_count`, `nproc`, ...
     pub resource: String,
-    /// Whose limit it is: `host`, the path of a control group, `user:UID`; empty for
-    /// the process's own.
+    /// Whose limit it is, as of a [`SharedLimit`]; empty for the process's own.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scope: String,
     pub used: u64,
@@ -266,6 +267,9 @@ pub struct Finding {
     pub growth_per_second: f64,
     pub oldest_age_seconds: f64,
     pub exhaustion_seconds: Option<f64>,
+    /// Of the limits of its process, the one that `exhaustion_seconds` is about: the nearest.
+    #[serde(default)]
+    pub limit: String,
     /// The rule that decided: `growth`, `zombies`, `close-wait`, ...
     #[serde(default)]
     pub rule: String,

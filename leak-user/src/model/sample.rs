@@ -245,6 +245,7 @@ pub(crate) fn socket_leak() -> Finding {
         growth_per_second: 4.1,
         oldest_age_seconds: 200.0,
         exhaustion_seconds: Some(150.0),
+        limit: "nofile".to_owned(),
         evidence: vec![
             "What is old rose in 9 of 10 intervals and never came down.".to_owned(),
             "410 sockets wait in CLOSE_WAIT: the peer has closed, this side never did, and only \

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Proc, numbers_in, read_number, read_text};
+use super::{Proc, Ucounts, numbers_in, read_number, read_text};
 use crate::model::report::Host;
 
 /// What all processes of the host use together. Taken once for a report: the
@@ -12,7 +12,9 @@ pub struct HostUse {
     /// Processes and threads of the host.
     pub tasks: u64,
     /// The same by real user.
-    pub tasks_of_user: HashMap<u32, u64>,
+    pub tasks_of_user: HashMap<Ucounts, u64>,
+    /// The tracer's user name space.
+    pub user_namespace: u64,
     /// Open files of the host (not descriptors: duplicates are one).
     pub files: u64,
     /// `kernel.threads-max`, `kernel.pid_max`, `fs.file-max`, `vm.max_map_count`.
@@ -20,6 +22,13 @@ pub struct HostUse {
     pub pid_max: Option<u64>,
     pub file_max: Option<u64>,
     pub max_map_count: Option<u64>,
+    /// Pseudo terminals: `kernel.pty.nr` and `kernel.pty.max`.
+    pub ptys: Option<u64>,
+    pub pty_max: Option<u64>,
+    /// Shared memory segments of the tracer's IPC name space, and `kernel.shmmni` there.
+    pub ipc_namespace: Option<u32>,
+    pub segments: Option<u64>,
+    pub segments_max: Option<u64>,
 }
 
 impl Proc {
@@ -47,19 +56,26 @@ impl Proc {
     #[must_use]
     pub fn host_use(&self) -> HostUse {
         let mut tasks_of_user = HashMap::new();
+        let user_namespace = self.own_user_namespace();
         if let Ok(pids) = numbers_in(&self.root) {
-            for (user, tasks) in pids.filter_map(|pid| self.tasks_of(pid)) {
+            for (user, tasks) in pids.filter_map(|pid| self.tasks_of(pid, user_namespace)) {
                 *tasks_of_user.entry(user).or_insert(0) += tasks;
             }
         }
         HostUse {
             tasks: self.host_tasks().unwrap_or(0),
             tasks_of_user,
+            user_namespace,
             files: self.host_files().unwrap_or(0),
             threads_max: self.sysctl("kernel/threads-max"),
             pid_max: self.sysctl("kernel/pid_max"),
             file_max: self.file_max(),
             max_map_count: self.sysctl("vm/max_map_count"),
+            ptys: self.sysctl("kernel/pty/nr"),
+            pty_max: self.sysctl("kernel/pty/max"),
+            ipc_namespace: self.own_ipc_namespace(),
+            segments: self.count_segments(),
+            segments_max: self.sysctl("kernel/shmmni"),
         }
     }
 
@@ -80,6 +96,11 @@ impl Proc {
         let text = read_text(&self.root.join("sys/fs/file-nr"), 256)?;
         text.split_ascii_whitespace().next()?.parse().ok()
     }
+}
+
+/// What tells segments of an IPC name space from others'.
+pub(super) fn segments_scope(namespace: u32) -> String {
+    format!("ipcns:[{namespace}]")
 }
 
 #[cfg(test)]

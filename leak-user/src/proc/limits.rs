@@ -2,7 +2,10 @@
 
 use procfs::{FromRead, process::LimitValue};
 
-use super::{HostUse, Proc, SHORT, bytes_field, cgroup::cached_in, field, read_start};
+use super::{
+    HostUse, Proc, SHORT, Ucounts, bytes_field, cgroup::cached_in, field, host::segments_scope,
+    read_start,
+};
 use crate::model::report::Limit;
 
 /// Soft limits of a process, in descriptors, tasks and bytes; `None` is unlimited.
@@ -13,13 +16,15 @@ pub(super) struct SoftLimits {
     pub(super) tasks: Option<u64>,
     pub(super) address_space: Option<u64>,
     pub(super) data: Option<u64>,
+    pub(super) locked: Option<u64>,
 }
 
 impl Proc {
     /// The limits of a process, without an exhaustion time: `nofile`,
-    /// `max_map_count`, `as` (bytes), `nproc` (per user; root is exempt), `pids` and `memory`
-    /// (bytes) of its control group, and the host's `threads-max`, `pid_max` and
-    /// `file-max`. What is unlimited or cannot be read is left out.
+    /// `max_map_count`, `as` and `memlock` (bytes), `nproc` (per user; root is exempt) and
+    /// `sigpending`, `pids` and `memory` (bytes) of its control group, `shmmni` of its IPC name
+    /// space, and the host's `threads-max`, `pid_max`, `file-max` and `pty.max`. What is unlimited
+    /// or cannot be read is left out.
     #[must_use]
     pub fn limits(&self, pid: u32, host: &HostUse) -> Vec<Limit> {
         let mut limits = Vec::new();
@@ -34,15 +39,17 @@ impl Proc {
                 });
             }
         };
-        let Some(user) = self.real_user(pid) else {
+        let Some((user, ..)) = self.tasks_of(pid, host.user_namespace) else {
             return limits;
         };
         let SoftLimits {
             files,
             tasks,
             address_space,
+            locked,
             ..
         } = self.soft_limits(pid);
+        let status = self.text_of(pid, "status").unwrap_or_default();
         add("nofile", "", self.count_descriptors(pid), files);
         add(
             "max_map_count",
@@ -51,12 +58,16 @@ impl Proc {
             host.max_map_count,
         );
         if address_space.is_some() {
-            add("as", "", self.address_space_bytes(pid), address_space);
+            add("as", "", bytes_field(&status, "VmSize:"), address_space);
         }
-        if user != 0 {
+        let used = bytes_field(&status, "VmLck:").filter(|bytes| *bytes > 0);
+        add("memlock", "", used, locked);
+        if !self.may_exceed_tasks(pid, user) {
             let used = host.tasks_of_user.get(&user).copied();
-            add("nproc", &user_scope(user), used, tasks);
+            add("nproc", &user.scope(), used, tasks);
         }
+        let (used, allowed) = signals_in(&status).unzip();
+        add("sigpending", &user.scope(), used, allowed);
         let groups = self.text_of(pid, "cgroup").unwrap_or_default();
         if let Some(group) = self.group_tasks(&groups) {
             add("pids", &group.scope, Some(group.used), Some(group.limit));
@@ -68,6 +79,13 @@ impl Proc {
         add("threads-max", "host", Some(host.tasks), host.threads_max);
         add("pid_max", "host", Some(host.tasks), host.pid_max);
         add("file-max", "host", Some(host.files), host.file_max);
+        add("pty.max", "host", host.ptys, host.pty_max);
+        if let Some(namespace) = host.ipc_namespace
+            && self.ipc_namespace(pid) == host.ipc_namespace
+        {
+            let scope = segments_scope(namespace);
+            add("shmmni", &scope, host.segments, host.segments_max);
+        }
         limits
     }
 
@@ -102,15 +120,28 @@ impl Proc {
         bytes_field(&self.text_of(pid, "status")?, "VmSize:")
     }
 
-    /// A process's real user, and how many tasks of that user it is.
-    pub(super) fn tasks_of(&self, pid: u32) -> Option<(u32, u64)> {
+    /// A process's real user, and how many tasks of that user it is. `own` is the tracer's user
+    /// name space.
+    pub(super) fn tasks_of(&self, pid: u32, own: u64) -> Option<(Ucounts, u64)> {
         let status = self.text_of(pid, "status")?;
-        let tasks = field(&status, "Threads:")?.parse().ok()?;
-        Some((real_user_in(&status)?, tasks))
+        let tasks = field(&status, "Threads:").map_or(Some(1), |tasks| tasks.parse().ok())?;
+        let counted_for = Ucounts {
+            namespace: self.user_namespace(pid, own),
+            user: real_user_in(&status)?,
+        };
+        Some((counted_for, tasks))
     }
 
-    pub(super) fn real_user(&self, pid: u32) -> Option<u32> {
-        real_user_in(&self.text_of(pid, "status")?)
+    /// Whether RLIMIT_NPROC does not hold for a process: for root, and for who may exceed or
+    /// administer all, which counts in the first name space only (copy_process() in
+    /// kernel/fork.c).
+    pub(super) fn may_exceed_tasks(&self, pid: u32, user: Ucounts) -> bool {
+        /// CAP_SYS_ADMIN and CAP_SYS_RESOURCE, include/uapi/linux/capability.h.
+        const EXEMPT: u64 = 1 << 21 | 1 << 24;
+        let status = || self.text_of(pid, "status").unwrap_or_default();
+        let effective = |status: &str| u64::from_str_radix(field(status, "CapEff:")?, 16).ok();
+        user.user == 0
+            || user.namespace == 0 && effective(&status()).is_some_and(|set| set & EXEMPT != 0)
     }
 
     /// Soft limits of a process; none where they cannot be read.
@@ -128,8 +159,17 @@ impl Proc {
             tasks: value(limits.max_processes),
             address_space: value(limits.max_address_space),
             data: value(limits.max_data_size),
+            locked: value(limits.max_locked_memory),
         }
     }
+}
+
+/// Queued signals and timers of a user, and how many it may have: `USED/LIMIT`. `None` where there
+/// are none.
+fn signals_in(status: &str) -> Option<(u64, u64)> {
+    let (used, allowed) = field(status, "SigQ:")?.split_once('/')?;
+    let used = used.parse().ok().filter(|used| *used > 0)?;
+    Some((used, allowed.parse().ok()?))
 }
 
 /// Of the four in `status` the first one: real, effective, saved, of the file system.
@@ -139,11 +179,6 @@ fn real_user_in(status: &str) -> Option<u32> {
         .next()?
         .parse()
         .ok()
-}
-
-/// What tells a user's limits from others'.
-pub(super) fn user_scope(user: u32) -> String {
-    format!("user:{user}")
 }
 
 #[cfg(test)]
@@ -169,6 +204,10 @@ mod tests {
         assert_eq!(proc.limits(u32::MAX, &host), Vec::new());
     }
 
+    fn of_user(user: u32) -> Ucounts {
+        Ucounts { namespace: 0, user }
+    }
+
     #[test]
     fn a_made_up_process_has_the_limits_of_its_files() {
         let root = tempfile::tempdir().unwrap();
@@ -183,7 +222,7 @@ mod tests {
         let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
         std::fs::write(process.join("limits"), limits).unwrap();
         let host = HostUse {
-            tasks_of_user: HashMap::from([(1000, 42)]),
+            tasks_of_user: HashMap::from([(of_user(1000), 42)]),
             ..HostUse::default()
         };
         let limits = Proc::new(root.path())

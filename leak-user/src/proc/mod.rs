@@ -9,7 +9,8 @@
 //! Who is there: `process`, `facts`, `container`, `host`. What a process has: `descriptor`,
 //! `mapping`, `shm`, `memory`. What a single resource is: `describe`, with `socket`. Who else
 //! holds it: `holders`. What a process holds that is at a limit: `full`. Limits: `limits` of a
-//! process, `shared_limits` of many, `cgroup`. What ran out when a call failed: `shortage`. How
+//! process, `shared_limits` of many, `cgroup`; whom the kernel counts for: `ucounts`, and inotify
+//! for them: `inotify_use`. What ran out when a call failed: `shortage`. How
 //! files are read: `read`, `open`, `file_state`.
 
 mod cgroup;
@@ -23,6 +24,7 @@ pub(crate) mod first_thread_gone;
 mod full;
 mod holders;
 mod host;
+mod inotify_use;
 mod limits;
 mod mapping;
 mod memory;
@@ -33,6 +35,7 @@ mod shared_limits;
 mod shm;
 mod shortage;
 mod socket;
+mod ucounts;
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +44,6 @@ pub use container::container_id;
 pub use descriptor::{Inode, classify};
 pub use holders::Sharing;
 pub use host::HostUse;
-use limits::user_scope;
 pub use mapping::{Mapping, VDSO};
 pub use memory::{Memory, ProcessMemory, own_vdso};
 pub(crate) use open::{open_beneath, open_regular};
@@ -53,6 +55,7 @@ use read::{
 pub use shared_limits::{BUDGET as SHARED_BUDGET, SharedUse};
 pub use shm::ShmSegment;
 pub use shortage::{Refused, Shortage};
+pub use ucounts::Ucounts;
 
 /// A view of a `/proc` file system.
 #[derive(Clone, Debug)]

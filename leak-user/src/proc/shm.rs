@@ -57,6 +57,21 @@ impl Proc {
             .collect()
     }
 
+    /// How many segments there are in the reader's IPC name space.
+    pub(super) fn count_segments(&self) -> Option<u64> {
+        let file = File::open(self.root.join("sysvipc/shm")).ok()?;
+        let lines = BufReader::new(file.take(MAX_TABLE)).lines();
+        let lines = lines.map_while(Result::ok).count() as u64;
+        // The first one names the columns.
+        lines.checked_sub(1)
+    }
+
+    /// The number of the reader's own IPC name space.
+    pub(super) fn own_ipc_namespace(&self) -> Option<u32> {
+        let link = link_text(&self.root.join("self/ns/ipc")).ok()?;
+        number_in_link(&link, "ipc")?.try_into().ok()
+    }
+
     /// The number of a process's IPC name space.
     #[must_use]
     pub fn ipc_namespace(&self, pid: u32) -> Option<u32> {

@@ -200,7 +200,8 @@ impl Describer {
         if !self.is_live(process) {
             return;
         }
-        let limits = self.proc.limits(process.pid(), host);
+        let mut limits = self.proc.limits(process.pid(), host);
+        limits.extend(self.shared_use.limits_of(process.pid()));
         if outlet.analysis().limits_of(process) != limits {
             outlet.tell(Input::Limits(process, limits));
         }

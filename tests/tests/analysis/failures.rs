@@ -237,6 +237,24 @@ fn memory_that_cannot_be_mapped_is_a_failure() {
 }
 
 #[test]
+fn an_inotify_instance_that_cannot_be_made_is_a_failure_of_the_users_limit() {
+    if !harness::victim::has_user_namespaces() {
+        return;
+    }
+    let ran = fail("inotify");
+    let failure = assert_failure(&ran, "EMFILE", &["inotify_init1"], "fail_inotify");
+    let limit = "limit of 4 inotify instances (user.max_inotify_instances of its user name space)";
+    assert!(failure.meaning.contains(limit), "{failure:?}");
+    let [holder] = failure.holders.as_slice() else {
+        panic!("{failure:?}");
+    };
+    assert_eq!(
+        (holder.pid, holder.what.as_str(), holder.count),
+        (ran.pid, "inotify", ran.held)
+    );
+}
+
+#[test]
 fn who_stays_below_the_limit_has_no_failure() {
     let ran = fail("twin");
     assert!(

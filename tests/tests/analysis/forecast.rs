@@ -99,6 +99,85 @@ fn a_process_that_gives_back_what_it_takes_has_no_forecast() {
     assert_eq!(limit["exhaustion_seconds"], Value::Null, "{limit}");
 }
 
+/// Limits of a user or of the host that are nearer than that of the process: all traced at once.
+#[test]
+fn the_nearest_limit_is_told_whoever_shares_it() {
+    let _turn = beside_others();
+    if !harness::victim::has_user_namespaces() {
+        return;
+    }
+    let terminals = fs::read_to_string("/proc/sys/kernel/pty/max").unwrap();
+    let terminals = terminals.trim().parse().unwrap();
+    let start = |what, limit| Victim::start("limits", &[what, limit, "0"]);
+    let mut victims = [
+        (start("terminals", "20000"), "pty.max", "host", terminals),
+        (
+            start("instances", "120"),
+            "inotify.max_user_instances",
+            "user:",
+            120,
+        ),
+        (
+            start("watches", "2000"),
+            "inotify.max_user_watches",
+            "user:",
+            2000,
+        ),
+    ];
+    let mut brief = start("brief-instances", "120");
+    let pids: Vec<String> = victims
+        .iter()
+        .map(|(victim, ..)| victim.pid().to_string())
+        .collect();
+    let options: Vec<&str> = pids.iter().flat_map(|pid| ["-p", pid]).collect();
+    let tracer = Tracer::of(brief.pid(), &[&options[..], &["-i", "300ms"]].concat());
+    brief.tell();
+    victims.iter_mut().for_each(|(victim, ..)| victim.tell());
+    let pace = |victim: &mut Victim| victim.expect("pace").parse().unwrap();
+    let paces: Vec<f64> = victims
+        .iter_mut()
+        .map(|(victim, ..)| pace(victim))
+        .collect();
+    pace(&mut brief);
+    let report = tracer.stop();
+    for ((victim, resource, scope, most), pace) in victims.into_iter().zip(paces) {
+        let traced = Traced {
+            victim,
+            pace,
+            report: report.clone(),
+        };
+        let limit = traced.limit(resource);
+        assert_eq!(limit["soft"], most, "{limit}");
+        assert!(limit["used"].as_u64() >= Some(50), "{limit}");
+        assert!(
+            limit["scope"].as_str().unwrap().starts_with(scope),
+            "{limit}"
+        );
+        traced.assert_lasts(limit, "soft");
+        let findings = report.document["findings"].as_array().unwrap();
+        let pid = traced.victim.pid();
+        let leak = findings
+            .iter()
+            .find(|f| f["pid"] == pid && f["verdict"] != "steady")
+            .unwrap_or_else(|| panic!("no finding{}", report.excerpt(pid)));
+        assert_eq!(leak["limit"], resource, "{leak:#}");
+        assert_eq!(leak["exhaustion_seconds"], limit["exhaustion_seconds"]);
+    }
+    let processes = report.document["processes"].as_array().unwrap();
+    let limits = |pid: u32| {
+        let process = processes.iter().find(|process| process["pid"] == pid);
+        process.and_then(|process| process["limits"].as_array())
+    };
+    let resource = |limit: &Value, name: &str| limit["resource"] == name;
+    for limit in limits(brief.pid()).into_iter().flatten() {
+        let own = !resource(limit, "pty.max") && limit["scope"] != "host";
+        assert!(
+            !own || limit["exhaustion_seconds"].is_null(),
+            "{limit} of one that gives back"
+        );
+    }
+}
+
 /// A control group with a limit; removed at the end.
 struct Group {
     directory: PathBuf,

@@ -4,20 +4,23 @@
 
 mod deadline;
 mod groups;
+mod inotify;
+mod keys;
 mod ports;
 mod users;
 
 use std::time::Duration;
 
-use super::Proc;
-use crate::model::report::SharedLimit;
+use super::{Proc, host::segments_scope};
+use crate::model::report::{Limit, SharedLimit};
 use deadline::Deadline;
 use groups::Groups;
+use inotify::Inotify;
 use ports::Ports;
 use users::Users;
 
 /// Processor time that one reading may take, beyond the one file that is being read, and
-/// again for the tasks of users.
+/// again for the tasks and for the inotify of users.
 pub const BUDGET: Duration = Duration::from_millis(1);
 
 /// Control groups and name spaces are looked for again after this number of readings.
@@ -29,6 +32,7 @@ pub struct SharedUse {
     groups: Groups,
     ports: Ports,
     users: Users,
+    inotify: Inotify,
     readings: u32,
 }
 
@@ -40,14 +44,24 @@ impl SharedUse {
         if budget.is_none() || self.readings.is_multiple_of(LOOK_AGAIN) {
             self.groups.look(proc);
             self.ports.look(proc);
+            self.inotify.look();
         }
         self.readings = self.readings.wrapping_add(1);
         let mut limits = proc.host_limits();
+        limits.extend(proc.key_limits());
         self.ports.read(proc, end, &mut limits);
         self.groups.read(end, &mut limits);
         let end = budget.map(Deadline::after);
         self.users.read(proc, end, &mut limits);
+        let end = budget.map(Deadline::after);
+        self.inotify.read(proc, end, &mut limits);
         limits
+    }
+
+    /// The limits of a process that it shares with others of its user, as they were read last.
+    #[must_use]
+    pub fn limits_of(&self, pid: u32) -> Vec<Limit> {
+        self.inotify.limits_of(pid)
     }
 }
 
@@ -63,11 +77,23 @@ impl Proc {
             ("threads-max", tasks, self.sysctl("kernel/threads-max")),
             ("pid_max", tasks, self.sysctl("kernel/pid_max")),
             ("file-max", self.host_files(), self.file_max()),
+            (
+                "pty.max",
+                self.sysctl("kernel/pty/nr"),
+                self.sysctl("kernel/pty/max"),
+            ),
         ];
         let known = found.into_iter().filter_map(|(resource, used, limit)| {
             Some(limit_of("host".to_owned(), resource, used?, limit?))
         });
-        known.collect()
+        known.chain(self.segment_limit()).collect()
+    }
+
+    /// Shared memory segments of the tracer's IPC name space.
+    fn segment_limit(&self) -> Option<SharedLimit> {
+        let scope = segments_scope(self.own_ipc_namespace()?);
+        let (used, limit) = (self.count_segments()?, self.sysctl("kernel/shmmni")?);
+        Some(limit_of(scope, "shmmni", used, limit))
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{deadline::Deadline, is_over, limit_of};
 use crate::{
     model::report::SharedLimit,
-    proc::{Proc, numbers_in, user_scope},
+    proc::{Proc, Ucounts, numbers_in},
 };
 
 /// Processes asked in one round.
@@ -16,7 +16,9 @@ const MAX_ASKED: usize = 65_536;
 #[derive(Debug, Default)]
 pub(super) struct Users {
     waiting: Vec<u32>,
-    counted: BTreeMap<u32, Count>,
+    counted: BTreeMap<Ucounts, Count>,
+    /// The tracer's user name space.
+    own: u64,
 }
 
 /// Of a user.
@@ -38,6 +40,7 @@ impl Users {
     ) {
         if end.is_none() || self.waiting.is_empty() {
             self.counted.clear();
+            self.own = proc.own_user_namespace();
             self.waiting = match numbers_in(&proc.root) {
                 Ok(pids) => pids.take(MAX_ASKED).collect(),
                 Err(_) => Vec::new(),
@@ -51,19 +54,19 @@ impl Users {
         }
         for (user, count) in std::mem::take(&mut self.counted) {
             if let Some(limit) = count.limit {
-                limits.push(limit_of(user_scope(user), "nproc", count.tasks, limit));
+                limits.push(limit_of(user.scope(), "nproc", count.tasks, limit));
             }
         }
     }
 
     fn ask(&mut self, proc: &Proc, pid: u32) {
-        let Some((user, tasks)) = proc.tasks_of(pid) else {
+        let Some((user, tasks)) = proc.tasks_of(pid, self.own) else {
             return;
         };
         let count = self.counted.entry(user).or_default();
         count.tasks += tasks;
-        // Root is exempt.
-        let limit = (user != 0).then(|| proc.soft_limits(pid).tasks).flatten();
+        let limit = (!proc.may_exceed_tasks(pid, user)).then(|| proc.soft_limits(pid).tasks);
+        let limit = limit.flatten();
         count.limit = match (count.limit, limit) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),

@@ -1,6 +1,7 @@
 //! What ran out when the kernel refused a call, and who has the most of it: read in
 //! the moment after, since it says how it was then.
 
+mod inotify;
 mod memory;
 mod tasks;
 #[cfg(test)]
@@ -46,7 +47,8 @@ impl Proc {
         }
     }
 
-    fn out_of_descriptors(&self, Refused { pid, call, .. }: Refused<'_>) -> Shortage {
+    fn out_of_descriptors(&self, refused: Refused<'_>) -> Shortage {
+        let Refused { pid, call, .. } = refused;
         let soft = self.soft_limits(pid).files;
         let descriptors = self.descriptors(pid).unwrap_or_default();
         // Another thread may have closed some since.
@@ -54,11 +56,7 @@ impl Proc {
         let number = |limit: Option<u64>| limit.map(|limit| format!("{limit} "));
         let sysctl = |name: &str| number(self.sysctl(name)).unwrap_or_default();
         let meaning = match (call, is_full) {
-            ("inotify_init" | "inotify_init1", false) => format!(
-                "the user reached the limit of {}inotify instances \
-                 (fs.inotify.max_user_instances); every further inotify_init fails",
-                sysctl("fs/inotify/max_user_instances")
-            ),
+            ("inotify_init" | "inotify_init1", false) => return self.out_of_inotify(pid),
             ("fanotify_init", false) => format!(
                 "the user reached the limit of {}fanotify groups (fs.fanotify.max_user_groups); \
                  every further fanotify_init fails",

@@ -26,8 +26,10 @@ impl Proc {
         };
         let holders = match limit.resource.as_str() {
             "nproc" => {
-                let user = self.real_user(pid);
-                let same = |stat: &Stat| user.is_some() && self.real_user(stat.id.pid()) == user;
+                let own = self.own_user_namespace();
+                let user = |pid| self.tasks_of(pid, own).map(|(user, _)| user);
+                let refused = user(pid);
+                let same = |stat: &Stat| refused.is_some() && user(stat.id.pid()) == refused;
                 most(processes.into_iter().filter(same).map(threads))
             }
             "pids" => {

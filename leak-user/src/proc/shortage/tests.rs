@@ -104,12 +104,21 @@ fn inotify_has_a_limit_of_its_own() {
     let made = Made::new();
     made.process(7, "watcher", 1, "Max open files 1024")
         .descriptor(7, 0, "anon_inode:inotify")
+        .write("7/status", "Uid:\t1000\t1000\t1000\t1000\n")
+        .descriptor(8, 3, "anon_inode:inotify")
+        .descriptor(8, 4, "anon_inode:inotify")
+        .write("8/status", "Uid:\t1000\t1000\t1000\t1000\n")
+        .descriptor(9, 3, "anon_inode:inotify")
+        .write("9/status", "Uid:\t2000\t2000\t2000\t2000\n")
         .write("sys/fs/inotify/max_user_instances", "128\n");
     let shortage = made.shortage(7, "inotify_init1", Refusal::Files, 0);
     assert!(
-        shortage.meaning.contains("limit of 128 inotify instances"),
+        shortage
+            .meaning
+            .contains("limit of 128 inotify instances (fs.inotify.max_user_instances)"),
         "{shortage:?}"
     );
+    assert_eq!(held(&shortage), [(8, "inotify", 2), (7, "inotify", 1)]);
 }
 
 #[test]

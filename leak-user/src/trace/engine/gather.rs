@@ -93,8 +93,9 @@ impl Engine {
         self.describer.tell_sharing(judged, &mut self.outlet);
         self.failures
             .tell(&self.tracer, &mut self.code, &mut self.outlet)?;
-        self.describer.tell_limits(&views, judged, &mut self.outlet);
+        // Those of users are read with them.
         self.describer.tell_shared_limits(true, &mut self.outlet);
+        self.describer.tell_limits(&views, judged, &mut self.outlet);
         self.tell_health();
         Ok(())
     }

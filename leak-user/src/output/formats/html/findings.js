@@ -26,7 +26,7 @@ function numbersOf(finding) {
   const pace = growth(finding.growth_per_second) + (finding.rule === "watches" ? " watches" : "");
   const parts = [`${number(finding.outstanding)} held`, pace];
   if (finding.exhaustion_seconds !== null && !finding.process?.exited) {
-    parts.push(`limit in ${duration(finding.exhaustion_seconds)}`);
+    parts.push(`${finding.limit || "limit"} in ${duration(finding.exhaustion_seconds)}`);
   }
   return parts.join(" · ");
 }

@@ -2,8 +2,6 @@
 
 use std::io;
 
-use leak_common::{Class, Kind};
-
 use super::failures::holders;
 use crate::{
     model::{
@@ -84,33 +82,67 @@ fn numbers(finding: &Finding, process: Option<&Process>) -> String {
     };
     text += &format!(", oldest {}", duration(finding.oldest_age_seconds));
     if let Some(seconds) = finding.exhaustion_seconds.filter(|_| !exited) {
-        let limit = match process.and_then(|process| limit_of(&finding.kind, process)) {
-            Some(limit) => format!("limit {} ({})", escape(&limit.resource), limit.soft),
-            None => "its limit".to_owned(),
-        };
-        text += &match seconds {
-            0.0 => format!("; {limit} is reached"),
-            seconds => format!("; hits {limit} in {}", duration(seconds)),
-        };
+        let limit = process.and_then(|process| {
+            let mut limits = process.limits.iter();
+            limits.find(|limit| limit.resource == finding.limit)
+        });
+        text += &format!("; {}", limit_reached(limit, seconds));
     }
     text + &format!("; confidence {:.0}%", finding.confidence * 100.0)
 }
 
-/// The limit that this kind runs into first.
-fn limit_of<'a>(kind: &str, process: &'a Process) -> Option<&'a Limit> {
-    let names: &[&str] = match Kind::from_name(kind)?.class() {
-        Class::Descriptor => &["nofile", "file-max"],
-        Class::Mapping => &["max_map_count"],
-        Class::Heap => &["memory"],
-        Class::Shm => &["shmmni"],
-        Class::Thread | Class::Process => &["nproc", "pids", "threads-max", "pid_max"],
+/// Which limit is reached and when. Of one that a process shares, its own number tells nothing:
+/// so it is told whose it is and how much of it is used.
+fn limit_reached(limit: Option<&Limit>, seconds: f64) -> String {
+    let Some(limit) = limit else {
+        return match seconds {
+            0.0 => "its limit is reached".to_owned(),
+            seconds => format!("hits its limit in {}", duration(seconds)),
+        };
     };
-    let urgency = |limit: &&Limit| limit.exhaustion_seconds.unwrap_or(f64::INFINITY);
-    process
-        .limits
-        .iter()
-        .filter(|limit| names.contains(&limit.resource.as_str()))
-        .min_by(|a, b| urgency(a).total_cmp(&urgency(b)))
+    let name = escape(&limit.resource);
+    if limit.scope.is_empty() {
+        return match seconds {
+            0.0 => format!("limit {name} ({}) is reached", limit.soft),
+            seconds => format!(
+                "hits limit {name} ({}) in {}",
+                limit.soft,
+                duration(seconds)
+            ),
+        };
+    }
+    let of = match limit.scope.as_str() {
+        "host" => "the host".to_owned(),
+        scope => escape(scope).replacen("user:", "user ", 1),
+    };
+    let full = match seconds {
+        0.0 => "full".to_owned(),
+        seconds => format!("full in {}", duration(seconds)),
+    };
+    let counted = counted_by(&limit.resource).map_or_else(
+        || format!("limit {name}"),
+        |counted| format!("{counted} ({name})"),
+    );
+    format!(
+        "{counted} of {of}: {} of {}, {full}",
+        limit.used, limit.soft
+    )
+}
+
+/// What a limit that is shared counts, in plain words.
+pub(super) fn counted_by(resource: &str) -> Option<&'static str> {
+    Some(match resource {
+        "inotify.max_user_instances" => "inotify instances",
+        "inotify.max_user_watches" => "inotify watches",
+        "pty.max" => "pseudo terminals",
+        "shmmni" => "shared memory segments",
+        "nproc" | "pids" | "threads-max" | "pid_max" => "processes and threads",
+        "file-max" => "open files",
+        "keys.maxkeys" => "keys",
+        "keys.maxbytes" => "bytes of keys",
+        "sigpending" => "queued signals and timers",
+        _ => return None,
+    })
 }
 
 fn examples(finding: &Finding, page: &mut Page) -> io::Result<()> {
