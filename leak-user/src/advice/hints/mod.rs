@@ -2,6 +2,7 @@
 //! list in `hints.toml`, and further lists in the same form from files. A hint is given
 //! where all that its entry asks for is true of the finding, and else there is none.
 
+mod caller;
 #[cfg(test)]
 mod tests;
 
@@ -24,15 +25,33 @@ const MAX_HINTS: usize = 4096;
 
 /// Rules whose findings are about acquisitions that lack their release: what a hint
 /// is about that names no rule. The empty one is of reports that do not tell.
-const ACQUIRED: [&str; 7] = [
+const ACQUIRED: [&str; 10] = [
     "growth",
     "growth-by-many-ways",
     "held-at-exit",
+    "wall",
     "zombies",
     "close-wait",
+    "half-closed",
+    "pool-ran-dry",
     "deleted-files",
     "",
 ];
+
+/// Rules that state a fact which says more about the bug than where the resource was
+/// acquired: a hint that names one goes before those that only know frames.
+const FACTS: [&str; 7] = [
+    "close-wait",
+    "half-closed",
+    "pool-ran-dry",
+    "deleted-files",
+    "inherited",
+    "unjoined-threads",
+    "watches",
+];
+
+/// How the description of a child ends that has ended.
+const ZOMBIE: &str = ", zombie";
 
 /// Source languages, by the ends of their files' names.
 const LANGUAGES: [(&str, &[&str]); 9] = [
@@ -82,10 +101,23 @@ struct Hint {
     verdicts: Vec<Verdict>,
     /// At least this share of what was acquired has been released.
     released_share: Option<f64>,
+    /// Who called the C library.
+    callers: Option<Callers>,
     /// The bug that it usually is, one sentence.
     usually: String,
     /// How to fix it, one sentence or two.
     fix: String,
+    /// What is said in place of both where the children that are shown run.
+    running: Option<String>,
+}
+
+/// Whose code it was that called the C library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Callers {
+    /// A program's own, and not that of an interpreter or its packages, of which nobody
+    /// changes the C code to mend a leak.
+    Compiled,
 }
 
 impl Hints {
@@ -114,7 +146,7 @@ impl Hints {
                 continue;
             }
             if let Some(hint) = self.about(finding) {
-                finding.hint = Some(hint.text());
+                finding.hint = Some(hint.text(finding));
             }
         }
     }
@@ -127,7 +159,8 @@ impl Hints {
                 .enumerate()
                 .filter(|(_, hint)| hint.fits(finding));
             // The first of equals.
-            let most = fits.max_by_key(|(index, hint)| (hint.specificity(), usize::MAX - index));
+            let most =
+                fits.max_by_key(|(index, hint)| (hint.specificity(finding), usize::MAX - index));
             most.map(|(index, _)| index)
         };
         self.0
@@ -156,11 +189,16 @@ impl Hint {
             && self
                 .released_share
                 .is_none_or(|least| released_share(finding) >= least)
+            && match self.callers {
+                None => true,
+                Some(Callers::Compiled) => !caller::is_of_interpreter(&finding.stack),
+            }
             && self.frames.matches(&finding.stack)
     }
 
-    /// How much a hint asks for: frames, then other facts, then characters.
-    fn specificity(&self) -> (usize, usize, usize) {
+    /// How much a hint asks for: a rule that states a fact, then frames, then other facts,
+    /// then characters.
+    fn specificity(&self, finding: &Finding) -> (bool, usize, usize, usize) {
         let facts = [
             !self.states.is_empty(),
             !self.rules.is_empty(),
@@ -169,11 +207,16 @@ impl Hint {
             self.released_share.is_some(),
         ];
         let facts = facts.into_iter().filter(|given| *given).count();
-        (self.frames.len(), facts, self.frames.literals())
+        // One that does not name the rule of the finding, or names none, knows nothing of its fact.
+        let of_fact = FACTS.contains(&finding.rule.as_str()) && self.rules.contains(&finding.rule);
+        (of_fact, self.frames.len(), facts, self.frames.literals())
     }
 
-    fn text(&self) -> String {
-        format!("{} {}", self.usually, self.fix)
+    fn text(&self, finding: &Finding) -> String {
+        match &self.running {
+            Some(running) if children_run(finding) => running.clone(),
+            _ => format!("{} {}", self.usually, self.fix),
+        }
     }
 
     /// What is wrong with it, in words.
@@ -195,6 +238,13 @@ impl Hint {
         let facts = [&self.states, &self.rules, &self.languages];
         if self.frames.is_empty() && facts.iter().all(|given| given.is_empty()) {
             bail!("one of frames, states, rules and languages is needed");
+        }
+        if self
+            .running
+            .as_ref()
+            .is_some_and(|text| text.trim().is_empty())
+        {
+            bail!("running must have a text");
         }
         if self.id.is_empty() || self.usually.trim().is_empty() || self.fix.trim().is_empty() {
             bail!("id, usually and fix must have a text");
@@ -228,6 +278,17 @@ fn parse(text: &str) -> anyhow::Result<Vec<Hint>> {
 
 fn sockets(finding: &Finding) -> impl Iterator<Item = &crate::model::report::Socket> {
     finding.examples.iter().filter_map(|e| e.socket.as_ref())
+}
+
+/// Whether the children that are shown run, every one of them. A zombie is no running child.
+fn children_run(finding: &Finding) -> bool {
+    finding.kind == Kind::Process.name()
+        && finding.rule != "zombies"
+        && !finding.examples.is_empty()
+        && !finding
+            .examples
+            .iter()
+            .any(|e| e.description.ends_with(ZOMBIE))
 }
 
 fn is_written_in(finding: &Finding, language: &str) -> bool {

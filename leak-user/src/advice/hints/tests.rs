@@ -14,6 +14,10 @@ struct Recorded {
     kind: String,
     acquired: u64,
     released: u64,
+    /// The rule that decided; growth where it is not told.
+    rule: Option<String>,
+    /// What an example was, where that matters.
+    example: Option<String>,
     /// Symbol, module and file of each frame, innermost first.
     stack: Vec<(String, String, Option<String>)>,
 }
@@ -29,12 +33,20 @@ impl Recorded {
         Finding {
             verdict: Verdict::Leak,
             kind: self.kind.clone(),
-            rule: "growth".to_owned(),
+            rule: self.rule.clone().unwrap_or_else(|| "growth".to_owned()),
             acquired: self.acquired,
             released: self.released,
             stack: self.stack.iter().map(frame).collect(),
+            examples: self.example.iter().map(|of| described(of)).collect(),
             ..Finding::default()
         }
+    }
+}
+
+fn described(of: &str) -> Example {
+    Example {
+        description: of.to_owned(),
+        ..Example::default()
     }
 }
 
@@ -60,8 +72,8 @@ fn id(hints: &Hints, finding: &Finding) -> Option<String> {
 }
 
 fn built_in(id: &str) -> Hint {
-    let all = parse(BUILT_IN).unwrap();
-    all.into_iter().find(|hint| hint.id == id).unwrap()
+    static ALL: LazyLock<Vec<Hint>> = LazyLock::new(|| parse(BUILT_IN).unwrap());
+    ALL.iter().find(|hint| hint.id == id).unwrap().clone()
 }
 
 #[test]
@@ -173,6 +185,149 @@ fn facts_decide_where_the_stack_does_not() {
     let mut finding = fopen.finding();
     finding.rule = "inherited".to_owned();
     assert_eq!(given(finding).as_deref(), Some("inherited"));
+}
+
+#[test]
+fn every_rule_that_can_decide_has_a_hint_where_frames_tell_nothing() {
+    let hints = Hints::built_in();
+    let cases = [
+        ("pipe", "half-closed"),
+        ("socket", "pool-ran-dry"),
+        ("thread", "wall"),
+        ("file", "held-at-exit"),
+        ("process", "zombies"),
+        ("socket", "close-wait"),
+        ("socket", "inherited"),
+        ("file", "deleted-files"),
+        ("thread", "unjoined-threads"),
+        ("inotify", "watches"),
+    ];
+    for (kind, rule) in cases {
+        let finding = Finding {
+            verdict: Verdict::Leak,
+            kind: kind.to_owned(),
+            rule: rule.to_owned(),
+            ..Finding::default()
+        };
+        let given = id(&hints, &finding).unwrap_or_default();
+        assert!(given.starts_with(rule), "{rule}: {given:?}");
+    }
+}
+
+#[test]
+fn a_rule_that_states_a_fact_goes_before_frames() {
+    let hints = Hints::built_in();
+    let of = |rule: &str, case: &str| {
+        let recorded = recorded();
+        let mut finding = recorded.iter().find(|c| c.hint == case).unwrap().finding();
+        finding.rule = rule.to_owned();
+        id(&hints, &finding).unwrap()
+    };
+    assert_eq!(of("half-closed", "pipe"), "half-closed");
+    assert_eq!(of("close-wait", "python-requests"), "close-wait-rule");
+    assert_eq!(of("pool-ran-dry", "python-psycopg"), "pool-ran-dry");
+    assert_eq!(of("deleted-files", "fopen"), "deleted-files");
+    // Who knows the fact and the frames knows more.
+    assert_eq!(of("half-closed", "python-popen-pipe"), "python-popen-pipe");
+    assert_eq!(of("watches", "java-watch"), "java-watches");
+    // That something hit a limit or was there at the end says nothing of where it came from.
+    assert_eq!(of("wall", "python-zmq"), "python-zmq");
+    assert_eq!(of("held-at-exit", "node-worker"), "node-worker");
+    assert_eq!(of("zombies", "python-popen"), "python-popen");
+}
+
+#[test]
+fn a_child_that_runs_is_not_called_a_zombie() {
+    let hints = Hints::built_in();
+    let mut seen = 0;
+    for case in recorded().iter().filter(|c| c.kind == "process") {
+        let text = |children: &[&str]| {
+            let mut finding = case.finding();
+            finding.examples = children.iter().map(|of| described(of)).collect();
+            hints.about(&finding).unwrap().text(&finding)
+        };
+        if built_in(&case.hint).running.is_none() {
+            continue;
+        }
+        seen += 1;
+        assert!(text(&["cat", "sleep"]).starts_with("These children run on."));
+        assert!(
+            !text(&["cat", "true, zombie"]).contains("run on"),
+            "{}",
+            case.hint
+        );
+        assert!(!text(&[]).contains("run on"), "{}", case.hint);
+        assert!(!text(&["sleep"]).contains("zombie"), "{}", case.hint);
+    }
+    assert!(seen > 8, "{seen}");
+}
+
+#[test]
+fn c_advice_is_not_given_to_interpreters_and_their_packages() {
+    let hints = Hints::built_in();
+    let libc = "/usr/lib/x86_64-linux-gnu/libc.so.6";
+    let of = |kind: &str, symbol: &str, module: &str, file: Option<&str>| {
+        let frame = |symbol: &str, module: &str, file: Option<&str>| Frame {
+            symbol: symbol.to_owned(),
+            module: module.to_owned(),
+            file: file.map(str::to_owned),
+            ..Frame::default()
+        };
+        let finding = Finding {
+            kind: kind.to_owned(),
+            rule: "growth".to_owned(),
+            stack: vec![frame(symbol, libc, None), frame("", module, file)],
+            ..Finding::default()
+        };
+        id(&hints, &finding)
+    };
+    let interpreters = [
+        "/usr/bin/python3.11",
+        "/opt/python/lib/libpython3.12.so.1.0",
+        "/usr/bin/node",
+        "/usr/bin/php8.2",
+        "/usr/sbin/php-fpm8.2",
+        "/usr/lib/x86_64-linux-gnu/libruby-3.1.so.3.1.2",
+        "/usr/bin/perl",
+        "/usr/lib/jvm/java-17-openjdk-amd64/lib/server/libjvm.so",
+        "/app/venv/lib/python3.12/site-packages/x/y.cpython-312-x86_64-linux-gnu.so",
+        "/app/node_modules/x/build/Release/x.node",
+        "/usr/lib/php/20220829/redis.so",
+    ];
+    for (kind, symbol) in [
+        ("eventfd", "eventfd"),
+        ("file", "open64"),
+        ("epoll", "epoll_create1"),
+    ] {
+        let compiled = of(kind, symbol, "/usr/local/bin/server", None).unwrap();
+        assert_eq!(Some(compiled.as_str()), symbol.get(..compiled.len()));
+        for module in interpreters {
+            let given = of(kind, symbol, module, None);
+            assert_ne!(given.as_deref(), Some(compiled.as_str()), "{module}");
+        }
+        for name in [
+            "/usr/bin/nodejs-exporter",
+            "/app/python-router",
+            "/srv/javaws-proxy",
+        ] {
+            assert_eq!(
+                of(kind, symbol, name, None).as_deref(),
+                Some(compiled.as_str()),
+                "{name}"
+            );
+        }
+        assert_ne!(of(kind, symbol, "", Some("/app/main.py")), Some(compiled));
+    }
+}
+
+#[test]
+fn who_opened_what_a_child_inherits_is_addressed_as_the_one_who_opened_it() {
+    let hint = built_in("inherited");
+    assert!(
+        hint.usually.starts_with("This process opened"),
+        "{}",
+        hint.usually
+    );
 }
 
 #[test]
@@ -300,12 +455,19 @@ fn mistakes_in_a_list_are_named_with_their_line() {
 #[test]
 fn every_hint_of_the_list_has_been_seen_or_is_known_not_to_be() {
     // Entries without a recorded stack: by facts alone, or by what is not at hand.
-    const NOT_RECORDED: [&str; 12] = [
+    const NOT_RECORDED: [&str; 23] = [
         "go-syscall",
         "java-jdbc",
+        "java-object",
+        "libcurl",
         "libpq",
+        "libzmq",
         "malloc-mapping",
-        "node-worker",
+        "node-object",
+        "php-object",
+        "python-inotify-watches",
+        "python-package",
+        "ruby-object",
         "zombies",
         "close-wait",
         "close-wait-rule",
@@ -313,6 +475,10 @@ fn every_hint_of_the_list_has_been_seen_or_is_known_not_to_be() {
         "inherited",
         "watches",
         "deleted-files",
+        "half-closed",
+        "pool-ran-dry",
+        "wall",
+        "held-at-exit",
     ];
     let recorded = recorded();
     for hint in parse(BUILT_IN).unwrap() {
