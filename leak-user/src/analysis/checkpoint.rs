@@ -24,12 +24,15 @@ impl Analysis {
             });
         }
         let saved = saved.into_iter().map(Box::new).map(Input::Restored);
+        let generated = self.judge.generated_code().into_iter();
+        let generated = generated.map(|code| Input::GeneratedCode(Box::new(code)));
         let failures = self.failures.all().map(Box::new).map(Input::FirstFailure);
         // Uses come behind the shared limits: telling those adds a sample, and what was
         // saved replaces it.
         let uses = self.uses.saved().map(Box::new).map(Input::Restored);
         let inputs = saved
             .chain(self.knowledge.retold())
+            .chain(generated)
             .chain(failures)
             .chain(uses);
         let inputs = inputs.collect();

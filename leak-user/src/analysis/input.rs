@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::FirstFailure;
 use crate::{
     event::{Event, Failed, Notice, row::EventRow},
-    judge::{LastUses, Observation, SavedJudge},
+    judge::{GeneratedCode, LastUses, Observation, SavedJudge},
     ledger::{BaselineProcess, SavedLedger, Shown, SiteCounts},
     model::{
         facts::{Description, Facts},
@@ -136,6 +136,8 @@ pub enum Input {
     Observed(Box<Observation>),
     /// When resources of a site were used last, for the judge.
     LastUses(Box<LastUses>),
+    /// Where a process has made code while it runs, for the judge; the latest counts.
+    GeneratedCode(Box<GeneratedCode>),
     /// Who else held the same open file at a time; the latest counts.
     Shared {
         time: Nanos,
@@ -178,6 +180,7 @@ impl Input {
             | Input::Described { .. }
             | Input::Observed(_)
             | Input::LastUses(_)
+            | Input::GeneratedCode(_)
             | Input::Shared { .. }
             | Input::FirstFailure(_)
             | Input::Limits(..)

@@ -31,6 +31,7 @@ use crate::{
     judge::{self, Judge, Judged},
     ledger::{self, Ledger},
     model::{
+        address::AddressRange,
         facts::{Description, Facts},
         report::{Frame, Health, Holder, Limit, Report},
         site::SiteId,
@@ -127,6 +128,7 @@ impl Analysis {
                 .described(*process, *handle, *time, *kind, description),
             Input::Observed(observation) => self.judge.observe(observation),
             Input::LastUses(uses) => self.judge.used(uses),
+            Input::GeneratedCode(code) => self.judge.generated(code),
             Input::Shared {
                 time,
                 process,
@@ -254,6 +256,12 @@ impl Analysis {
     #[must_use]
     pub fn holders(&self, process: ProcessId, handle: Handle, acquired: Nanos) -> &[Holder] {
         self.knowledge.holders(process, handle, acquired)
+    }
+
+    /// Where a process has made code, as far as it was told.
+    #[must_use]
+    pub fn generated_code(&self, process: ProcessId) -> &[AddressRange] {
+        self.judge.generated_by(process)
     }
 
     /// The sites with their verdicts over a time.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use leak_common::{Kind, ProcessId};
 
 use super::evidence::{
+    joined::Joined,
     round::Round,
     site::{Known, Site},
 };
@@ -27,7 +28,7 @@ impl Judge {
         let round = Round::new(self, now, window_start, ledger);
         let rules = Gathered::at(&round);
         let mut sites = rules.sites();
-        let holds = ledger
+        let holds = round
             .sites()
             .filter(|(_, record)| record.outstanding > 0 || record.ended_with_its_process());
         sites.extend(holds.map(|(key, _)| key));
@@ -49,7 +50,7 @@ impl Judge {
 fn is_closed(round: &Round<'_>, judged: &Judged) -> bool {
     let held = judged
         .exited
-        .and_then(|_| round.ledger.site(judged.key)?.at_exit());
+        .and_then(|_| round.record(judged.key)?.at_exit());
     held.is_some_and(|held| held.closed == held.count)
 }
 
@@ -57,12 +58,15 @@ fn is_closed(round: &Round<'_>, judged: &Judged) -> bool {
 /// finds more than that it is steady.
 fn judge(round: &Round<'_>, rules: &Gathered, key: SiteKey) -> Option<Judged> {
     let site = round.site(key);
-    let opinion = rules.opinion(&site);
+    let mut opinion = rules.opinion(&site);
     let figures = match &site.known {
         Some(known) => Figures::of_known(&site, known),
         None if opinion.verdict == Verdict::Steady => return None,
         None => Figures::of_subject(&rules.subject(key)?),
     };
+    let joined = round.joined(key);
+    let sentences = joined.map(Joined::sentences);
+    opinion.evidence.extend(sentences.into_iter().flatten());
     let preexisting = rules.before_trace(key);
     let samples = rules.examples(key, figures.shown);
     let oldest = samples.iter().map(|sample| sample.acquired).min();

@@ -25,12 +25,14 @@ use leak_common::{Kind, ProcessId};
 
 use crate::event::Failed;
 use crate::ledger::{Ledger, ProcessView, SiteKey};
-use crate::model::time::Nanos;
+use crate::model::{address::AddressRange, time::Nanos};
+use evidence::generated::AllGenerated;
 use evidence::last_use::AllLastUses;
 use evidence::observed::AllSeen;
 use evidence::refused::AllRefused;
 use evidence::series::Series;
 
+pub use evidence::generated::GeneratedCode;
 pub use evidence::last_use::LastUses;
 pub use evidence::named::Named;
 pub use evidence::observed::Observation;
@@ -89,6 +91,7 @@ pub struct Judge {
     seen: AllSeen,
     refused: AllRefused,
     last_uses: AllLastUses,
+    generated: AllGenerated,
     /// How often a site was not followed because there was no room for it.
     turned_away: u64,
 }
@@ -104,6 +107,7 @@ impl Judge {
             seen: AllSeen::default(),
             refused: AllRefused::default(),
             last_uses: AllLastUses::default(),
+            generated: AllGenerated::default(),
             turned_away: 0,
         }
     }
@@ -130,6 +134,7 @@ impl Judge {
         self.seen.forget(ledger);
         self.refused.forget(ledger);
         self.last_uses.forget(ledger);
+        self.generated.forget(ledger);
     }
 
     fn sample_totals(&mut self, now: Nanos, ledger: &Ledger, running: &[ProcessView]) {
@@ -164,6 +169,23 @@ impl Judge {
     /// Takes note of when resources of a site were used last.
     pub fn used(&mut self, uses: &LastUses) {
         self.last_uses.take(uses);
+    }
+
+    /// Takes note of where a process has made code.
+    pub fn generated(&mut self, code: &GeneratedCode) {
+        self.generated.take(code);
+    }
+
+    /// Where a process has made code, as it was told.
+    #[must_use]
+    pub fn generated_by(&self, process: ProcessId) -> &[AddressRange] {
+        self.generated.of(process).unwrap_or_default()
+    }
+
+    /// The same of all processes.
+    #[must_use]
+    pub fn generated_code(&self) -> Vec<GeneratedCode> {
+        self.generated.all()
     }
 
     /// Takes note of a call that the kernel refused.

@@ -31,10 +31,18 @@ impl Ledger {
     /// everything: ask for all at once.
     #[must_use]
     pub fn details(&self, wanted: impl Fn(SiteKey) -> bool) -> HashMap<SiteKey, SiteDetail> {
+        self.details_by(|key| wanted(key).then_some(key))
+    }
+
+    /// The same of sites that count for others: `site` says for which one, or that it is not wanted.
+    #[must_use]
+    pub fn details_by(
+        &self,
+        site: impl Fn(SiteKey) -> Option<SiteKey>,
+    ) -> HashMap<SiteKey, SiteDetail> {
         let mut found: HashMap<SiteKey, Vec<(Resource, bool)>> = HashMap::new();
         self.each_own(|owner, handle, entry| {
-            let key = entry.key(owner);
-            if wanted(key) {
+            if let Some(key) = site(entry.key(owner)) {
                 let sample = Resource {
                     acquired: entry.acquired,
                     handle,

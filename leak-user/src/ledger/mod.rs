@@ -13,6 +13,7 @@ mod descriptors;
 mod details;
 mod endings;
 mod entry;
+mod joined;
 mod lifecycle;
 mod lifetimes;
 mod mappings;

@@ -80,6 +80,26 @@ public class Services {
         kept.add(Selector.open());
     }
 
+    /** Closes each selector two seconds later. */
+    private static void lendSelector(ArrayDeque<Selector> lent) throws IOException {
+        lent.add(Selector.open());
+        if (lent.size() > 16) {
+            lent.remove().close();
+        }
+    }
+
+    /** Two of them go through the same code, which is compiled while they run. */
+    private static void lendAndForget() throws Exception {
+        ArrayDeque<Selector> lent = new ArrayDeque<>();
+        paced(11, number -> {
+            if (number % 11 < 8) {
+                lendSelector(lent);
+            } else {
+                openSelector();
+            }
+        });
+    }
+
     private static ServerSocket listen() throws IOException {
         return new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
     }
@@ -146,6 +166,11 @@ public class Services {
                 }
             });
             case "selectors" -> paced(2, number -> openSelector());
+            case "lent-selectors" -> lendAndForget();
+            case "warm-pool" -> {
+                ArrayDeque<Selector> lent = new ArrayDeque<>();
+                paced(20, number -> lendSelector(lent));
+            }
             case "bounded-pool" -> boundedPool();
             case "connection-pool" -> connectionPool();
             case "thread-pool" -> threadPool();

@@ -42,7 +42,29 @@ async function openByPromise() {
   kept.push(await fs.promises.open('/etc/hosts'));
 }
 
+// Works with objects of ever other shapes, so its code is compiled and thrown away again.
+function openBesideWork(number) {
+  const object = { step: number % 3 ? 1 : 0.5 };
+  if (number % 7 === 0) {
+    object['shape' + number] = 1;
+  }
+  for (let sum = 0, n = 0; n < 20000; n++) {
+    sum += object.step * n;
+  }
+  return fs.openSync('/etc/passwd');
+}
+
 // Correct ones.
+function movingPool() {
+  const pool = [];
+  every(8, number => {
+    pool.push(openBesideWork(number));
+    if (pool.length > 12) {
+      fs.closeSync(pool.shift());
+    }
+  });
+}
+
 function streams() {
   every(10, () => fs.createReadStream('/etc/hosts').resume());
 }
@@ -79,6 +101,8 @@ function longPolls() {
 
 const programs = {
   files: () => every(6, openAndKeep),
+  'moving-code': () => every(5, number => kept.push(openBesideWork(number))),
+  'moving-pool': movingPool,
   promises: () => every(3, openByPromise),
   sockets, children, streams, 'keep-alive': keepAlive, 'bounded-cache': boundedCache, commands,
   'long-polls': longPolls,

@@ -47,6 +47,21 @@ pub struct LastUses {
     pub resources: Vec<(Nanos, Nanos)>,
 }
 
+impl LastUses {
+    /// Looks at several sites as one at the first of them. `None` where there is none.
+    pub(in crate::judge) fn joined<'a>(
+        mut all: impl Iterator<Item = &'a LastUses>,
+    ) -> Option<LastUses> {
+        let mut joined = all.next()?.clone();
+        for uses in all {
+            joined.time = joined.time.max(uses.time);
+            joined.accepted |= uses.accepted;
+            joined.resources.extend_from_slice(&uses.resources);
+        }
+        Some(joined)
+    }
+}
+
 /// What the uses of a site's resources say of its growth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::judge) enum LastUse {

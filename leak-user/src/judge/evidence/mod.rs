@@ -2,6 +2,8 @@
 //! observed over time, and the numbers that growth is measured by. Nothing here decides.
 
 pub(super) mod account;
+pub(super) mod generated;
+pub(super) mod joined;
 pub(super) mod last_use;
 pub(super) mod level;
 pub(super) mod named;

@@ -5,13 +5,15 @@ use std::{cell::RefCell, collections::HashMap};
 
 use leak_common::{Kind, ProcessId};
 
+use super::generated::AllGenerated;
+use super::joined::{AllJoined, Joined};
 use super::last_use::AllLastUses;
 use super::observed::AllSeen;
 use super::refused::AllRefused;
 use super::series::Series;
 use super::site::{Ended, Known, Site};
 use crate::judge::{Config, Judge, confidence::Trust};
-use crate::ledger::{Counts, Ledger, SiteDetail, SiteKey};
+use crate::ledger::{Counts, Ledger, SiteDetail, SiteKey, SiteRecord};
 use crate::model::time::{Nanos, born};
 
 /// One round of judging.
@@ -26,6 +28,8 @@ pub(in crate::judge) struct Round<'a> {
     pub(in crate::judge) refused: &'a AllRefused,
     /// Of each site that holds something, what that is.
     pub(in crate::judge) details: HashMap<SiteKey, SiteDetail>,
+    generated: &'a AllGenerated,
+    joined: AllJoined,
     last_uses: &'a AllLastUses,
     series: &'a HashMap<SiteKey, Series>,
     totals: &'a HashMap<(ProcessId, Kind), Series>,
@@ -49,11 +53,13 @@ impl<'a> Round<'a> {
         window_start: Nanos,
         ledger: &'a Ledger,
     ) -> Round<'a> {
+        let joined = AllJoined::of(judge, ledger, now);
         let holds = |key: SiteKey| {
             ledger
                 .site(key)
                 .is_some_and(|record| record.outstanding > 0)
         };
+        let counted_at = |key: SiteKey| holds(key).then(|| joined.speaker(key));
         Round {
             config: &judge.config,
             ledger,
@@ -61,12 +67,57 @@ impl<'a> Round<'a> {
             window_start,
             seen: &judge.seen,
             refused: &judge.refused,
-            details: ledger.details(holds),
+            details: ledger.details_by(counted_at),
+            generated: &judge.generated,
+            joined,
             last_uses: &judge.last_uses,
             series: &judge.series,
             totals: &judge.totals,
             processes: RefCell::default(),
         }
+    }
+
+    /// The site that a site is counted at: itself, mostly.
+    pub(in crate::judge) fn counted_at(&self, key: SiteKey) -> SiteKey {
+        self.joined.speaker(key)
+    }
+
+    /// The sites that are counted as one at a site, if there are others.
+    pub(in crate::judge) fn joined(&self, key: SiteKey) -> Option<&Joined> {
+        self.joined.get(key)
+    }
+
+    /// What the ledger knows of a site, with those that are counted there.
+    pub(in crate::judge) fn record(&self, key: SiteKey) -> Option<&SiteRecord> {
+        match self.joined.get(key) {
+            Some(joined) => Some(&joined.record),
+            None => self.ledger.site(key),
+        }
+    }
+
+    /// All sites but those that are counted at others.
+    pub(in crate::judge) fn sites(&self) -> impl Iterator<Item = (SiteKey, &SiteRecord)> {
+        let own = self
+            .ledger
+            .sites()
+            .filter(|(key, _)| self.counted_at(*key) == *key);
+        own.map(|(key, record)| (key, self.record(key).unwrap_or(record)))
+    }
+
+    /// When what a process holds of a site was acquired, ascending.
+    pub(in crate::judge) fn times_at(&self, process: ProcessId, key: SiteKey) -> Vec<Nanos> {
+        let others = self.joined(key).map_or(&[][..], |joined| &joined.others);
+        let sites = std::iter::once(&key).chain(others);
+        let mut times: Vec<Nanos> = sites
+            .flat_map(|&site| self.ledger.times_at(process, site))
+            .collect();
+        times.sort_unstable();
+        times
+    }
+
+    /// Whether a frame of a process is in code that it generates.
+    pub(in crate::judge) fn is_generated(&self, process: ProcessId, frame: u64) -> bool {
+        self.generated.contains(process, frame)
     }
 
     /// The time observed.
@@ -94,18 +145,25 @@ impl<'a> Round<'a> {
     }
 
     fn known(&self, key: SiteKey) -> Option<Known<'_>> {
-        let record = self.ledger.site(key)?;
+        let record = self.record(key)?;
+        let joined = self.joined(key);
         let process = self.process(record.process);
         Some(Known {
             record,
             balance: record.balance(process.lost_any),
             detail: self.details.get(&key),
             ended: Ended::of(record),
-            series: self.series.get(&key),
+            series: match joined {
+                Some(joined) => joined.series.as_ref(),
+                None => self.series.get(&key),
+            },
             totals: self.totals.get(&(record.process, record.kind)),
             born: process.executed.unwrap_or_else(|| born(record.process)),
             preexisting: process.preexisting.get(record.kind),
-            last_uses: self.last_uses.at(key, self.now),
+            last_uses: match joined {
+                Some(joined) => joined.last_uses.as_ref(),
+                None => self.last_uses.at(key, self.now),
+            },
             until: self.ledger.known_until(),
         })
     }

@@ -95,6 +95,36 @@ impl Series {
         series
     }
 
+    /// What was outstanding at several sites together, at the times of the one that begins first.
+    /// `None` where there is none.
+    pub(in crate::judge) fn joined(all: &[&Series]) -> Option<Series> {
+        let begins = |series: &&&Series| series.0.first().map_or(Nanos::MAX, |point| point.time);
+        let first = all.iter().min_by_key(begins)?;
+        let mut before = 0;
+        let points = first.0.iter().map(|&Point { time, .. }| {
+            let parts = all.iter().map(|series| series.within(before, time));
+            let (least, most) = parts.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+            before = time;
+            Point { time, least, most }
+        });
+        Some(Series(points.collect()))
+    }
+
+    /// The least and the most after a time and up to another; what there was before where no
+    /// point is in between.
+    fn within(&self, after: Nanos, until: Nanos) -> (u64, u64) {
+        let known = &self.0[..self.0.partition_point(|point| point.time <= until)];
+        let within = &known[known.partition_point(|point| point.time <= after)..];
+        let within = if within.is_empty() {
+            &known[known.len().saturating_sub(1)..]
+        } else {
+            within
+        };
+        let least = within.iter().map(|point| point.least).min();
+        let most = within.iter().map(|point| point.most).max();
+        (least.unwrap_or(0), most.unwrap_or(0))
+    }
+
     /// What was outstanding at a time; `None` where no point is as early.
     pub(in crate::judge) fn level_at(&self, time: Nanos) -> Option<u64> {
         let until = self.0.partition_point(|point| point.time <= time);

@@ -64,7 +64,7 @@ impl Rule for CloseWait {
                 let Some(held) = round.ledger.held_on(process, handle) else {
                     continue;
                 };
-                let closed = sites.entry(held.site).or_default();
+                let closed = sites.entry(round.counted_at(held.site)).or_default();
                 closed.all += 1;
                 closed.preexisting += usize::from(held.preexisting);
                 if round.now.saturating_sub(waiting.since) >= age {

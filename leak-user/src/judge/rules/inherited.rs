@@ -35,7 +35,8 @@ impl Rule for InheritedCopies {
         for copy in round.ledger.inherited() {
             let is_old = round.now.saturating_sub(copy.since) >= round.config.inherited;
             if is_old && round.ledger.site(copy.site).is_some() {
-                sites.entry(copy.site).or_default().push(copy);
+                let site = round.counted_at(copy.site);
+                sites.entry(site).or_default().push(copy);
             }
         }
         InheritedCopies(sites)

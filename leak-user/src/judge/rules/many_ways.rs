@@ -12,10 +12,12 @@ use leak_common::{Kind, ProcessId};
 
 use super::{Rule, exit, growth, wall};
 use crate::judge::confidence;
-use crate::judge::evidence::{account::Account, last_use::LastUse, round::Round, site::Site};
+use crate::judge::evidence::{
+    account::Account, joined::is_unread, last_use::LastUse, round::Round, site::Site,
+};
 use crate::judge::findings::Findings;
 use crate::judge::opinion::Opinion;
-use crate::ledger::{Ledger, Lifetimes, SiteKey, SiteRecord};
+use crate::ledger::{Lifetimes, SiteKey, SiteRecord};
 use crate::model::report::Verdict;
 use crate::model::time::Nanos;
 
@@ -39,7 +41,7 @@ impl Rule for ManyWays {
     }
 
     fn compare(&self, round: &Round<'_>, findings: &mut Findings) {
-        for (Reverse(meeting), ways) in meetings(round.ledger) {
+        for (Reverse(meeting), ways) in meetings(round) {
             let is_leak = |key: &SiteKey| {
                 let found = findings.get(key);
                 found.is_some_and(|judged| judged.verdict == Verdict::Leak)
@@ -56,7 +58,7 @@ impl Rule for ManyWays {
                 judged.rule = opinion.rule;
                 judged.evidence = opinion.evidence;
                 judged.waits_for = None;
-                judged.ways = ways[1..].to_vec();
+                judged.ways.extend_from_slice(&ways[1..]);
             }
         }
     }
@@ -74,9 +76,9 @@ struct WaysMeet {
 
 /// The sites that hold something, by where their ways meet: calls before processes, and
 /// the largest site of each first. Sites that stand alone are left out.
-fn meetings(ledger: &Ledger) -> BTreeMap<Reverse<WaysMeet>, Vec<SiteKey>> {
+fn meetings(round: &Round<'_>) -> BTreeMap<Reverse<WaysMeet>, Vec<SiteKey>> {
     let mut meetings: BTreeMap<Reverse<WaysMeet>, Vec<SiteKey>> = BTreeMap::new();
-    for (key, record) in ledger.sites() {
+    for (key, record) in round.sites() {
         if held(record) == 0 {
             continue;
         }
@@ -92,12 +94,16 @@ fn meetings(ledger: &Ledger) -> BTreeMap<Reverse<WaysMeet>, Vec<SiteKey>> {
         }
         if let Some(&[first, second, third]) = record.frames.get(..SAME_FRAMES) {
             // Each time that a process executes itself, its code is elsewhere, by whole pages.
-            let bits = match ledger.generation(record.process) {
+            let bits = match round.ledger.generation(record.process) {
                 0 => u64::MAX,
                 _ => IN_PAGE,
             };
+            let place = |frame: u64| match round.is_generated(record.process, frame) {
+                true => 0,
+                false => frame & bits,
+            };
             let in_call = WaysMeet {
-                call: Some([first & bits, second & bits, third & bits]),
+                call: Some([place(first), place(second), place(third)]),
                 ..in_process
             };
             meetings.entry(Reverse(in_call)).or_default().push(key);
@@ -105,8 +111,10 @@ fn meetings(ledger: &Ledger) -> BTreeMap<Reverse<WaysMeet>, Vec<SiteKey>> {
     }
     meetings.retain(|_, ways| ways.len() > 1);
     for ways in meetings.values_mut() {
-        let outstanding = |key: &SiteKey| ledger.site(*key).map_or(0, held);
-        ways.sort_by_key(|key| (Reverse(outstanding(key)), *key));
+        let outstanding = |key: &SiteKey| round.record(*key).map_or(0, held);
+        // A stack that was not read says least.
+        let is_read = |key: &SiteKey| round.record(*key).is_some_and(|one| !is_unread(one));
+        ways.sort_by_key(|key| (!is_read(key), Reverse(outstanding(key)), *key));
     }
     meetings
 }

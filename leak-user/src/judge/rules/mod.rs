@@ -26,6 +26,7 @@ mod many_ways;
 mod tests;
 mod thread_memory;
 mod unjoined_threads;
+mod unread;
 mod wall;
 mod watches;
 mod zombies;
@@ -48,6 +49,8 @@ const RULES: &[Line] = &[
     Line::of::<exit::HeldAtExit>(),
     // Growth that cannot go on.
     Line::of::<wall::Wall>(),
+    // Sites that are none of their own.
+    Line::of::<unread::Unread>(),
     // Facts that speak beside it.
     Line::of::<zombies::Zombies>(),
     Line::of::<close_wait::CloseWait>(),

@@ -83,6 +83,7 @@ impl Leaking {
         let mut leaking = Leaking::default();
         leaking.others.insert(process.pid());
         for (handle, key) in round.ledger.threads(process) {
+            let key = round.counted_at(key);
             let leaks = |judged: &Judged| grows(judged, Kind::Thread);
             if !findings.get(&key).is_some_and(leaks) {
                 let tid = handle.as_task().map(|task| task.pid());
@@ -93,12 +94,13 @@ impl Leaking {
             if let Some(&stack) = stacks.and_then(|stacks| stacks.get(&handle)) {
                 threads.looked_at += 1;
                 if let Some(mapping) = round.ledger.mapped_at(process, stack) {
+                    let mapping = round.counted_at(mapping);
                     *threads.stacks.entry(mapping).or_default() += 1;
                 }
             }
         }
         for (&site, threads) in &mut leaking.sites {
-            threads.starts = round.ledger.times_at(process, site);
+            threads.starts = round.times_at(process, site);
             leaking.starts.extend(&threads.starts);
         }
         leaking.starts.sort_unstable();
@@ -132,7 +134,7 @@ impl Leaking {
             if self.others.contains(&record.tid) {
                 return None;
             }
-            let mapped = round.ledger.times_at(process, mapping);
+            let mapped = round.times_at(process, mapping);
             let mut sites = self.sites.iter();
             let one = sites.find(|(_, threads)| came_with(&mapped, &threads.starts));
             let all = || came_with(&mapped, &self.starts).then_some(most);

@@ -48,7 +48,8 @@ impl Rule for Watches {
         for (process, seen) in round.seen.iter() {
             for (&handle, watches) in &seen.watches {
                 if let Some(held) = round.ledger.held_on(process, handle) {
-                    sites.entry(held.site).or_default().push(Watching {
+                    let site = round.counted_at(held.site);
+                    sites.entry(site).or_default().push(Watching {
                         process,
                         handle,
                         acquired: held.acquired,

@@ -55,7 +55,8 @@ impl Rule for Zombies {
         for zombie in round.ledger.zombies() {
             if counts(&zombie, round.config, round.now, round.window()) {
                 let sites = parents.entry(zombie.parent).or_default();
-                sites.entry(zombie.key).or_default().push(zombie);
+                let key = round.counted_at(zombie.key);
+                sites.entry(key).or_default().push(zombie);
             }
         }
         let mut found = HashMap::new();

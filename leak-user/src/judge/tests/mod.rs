@@ -5,6 +5,7 @@ mod claims;
 mod end;
 mod facts;
 mod full_pools;
+mod joined;
 mod last_use;
 mod named;
 mod order;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     analysis::{FirstFailure, Input},
-    judge::{LastUses, Observation},
+    judge::{GeneratedCode, LastUses, Observation},
     ledger::{BaselineProcess, Shown, SiteCounts},
     model::time::Nanos,
 };
@@ -22,6 +22,7 @@ const MAX_JSON: usize = 1 << 20;
 
 field_by_field! {
     BaselineProcess { id, parent, comm, time, descriptors, mappings, threads, children; zombies }
+    GeneratedCode { process, ranges }
     LastUses { time, site, accepted, resources }
     Observation { time, process, close_wait, watches; stacks }
     Shown { time, descriptors, mappings, threads, young, adopt_as_preexisting }
@@ -117,6 +118,10 @@ pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>
             uses.put(out);
             (kinds::LAST_USES, Some(uses.time))
         }
+        Input::GeneratedCode(code) => {
+            code.put(out);
+            (kinds::GENERATED_CODE, None)
+        }
         Input::Shared {
             time,
             process,
@@ -204,6 +209,7 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
             description: json(from)?,
         },
         kinds::LAST_USES => Input::LastUses(Box::new(Field::get(from)?)),
+        kinds::GENERATED_CODE => Input::GeneratedCode(Box::new(Field::get(from)?)),
         kinds::OBSERVED => Input::Observed(Box::new(Field::get(from)?)),
         kinds::SHARED => Input::Shared {
             time: Field::get(from)?,

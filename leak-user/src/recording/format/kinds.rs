@@ -50,6 +50,7 @@ kinds! {
     RESTORED = 49,
     LAST_USES = 50,
     FULL = 51,
+    GENERATED_CODE = 52,
 }
 
 // A number that two kinds have would be read as the first of them. From 128 on a first

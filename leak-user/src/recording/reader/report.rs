@@ -145,6 +145,7 @@ impl<'a, R: Read> Reading<'a, R> {
             | Input::Limits(..)
             | Input::SharedLimits(_)
             | Input::Full(..)
+            | Input::GeneratedCode(_)
             | Input::Health(_) => !self.is_over,
         }
     }

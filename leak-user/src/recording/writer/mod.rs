@@ -288,6 +288,7 @@ fn must_stay(input: &Input) -> bool {
         | Input::Described { .. }
         | Input::Observed(_)
         | Input::LastUses(_)
+        | Input::GeneratedCode(_)
         | Input::Shared { .. }
         | Input::Failed(_)
         | Input::Notice(_)

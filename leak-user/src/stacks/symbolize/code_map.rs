@@ -8,10 +8,13 @@ use super::{
     perf_map::PerfMap,
     seen_mapping::{Backing, SeenMapping},
 };
-use crate::model::time::Nanos;
+use crate::model::{address::AddressRange, time::Nanos};
 
 /// Most executable mappings kept of a process.
 pub(super) const MAX_MAPPINGS: usize = 16_384;
+
+/// Code that a process generates lies in one region if no more is between its parts.
+const GAP: u64 = 256 << 20;
 
 /// Most mappings kept of those that something else was mapped over.
 const MAX_REPLACED: usize = 128;
@@ -50,6 +53,26 @@ impl CodeMap {
     /// Whether a perf map may name any of it.
     pub(super) fn may_be_generated(&self) -> bool {
         self.mappings.iter().any(SeenMapping::may_be_generated)
+    }
+
+    /// Where it is, with the gaps between where there is no other code: what such a process maps for
+    /// its code, it fills from time to time. In the order of addresses.
+    pub(super) fn generated(&self) -> Vec<AddressRange> {
+        let mut ranges: Vec<AddressRange> = Vec::new();
+        let mut goes_on = false;
+        for mapping in &self.mappings {
+            let range = mapping.range;
+            let is_generated = mapping.may_be_generated();
+            match ranges.last_mut() {
+                Some(last) if is_generated && goes_on && range.start - last.end <= GAP => {
+                    last.end = range.end;
+                }
+                _ if is_generated => ranges.push(range),
+                _ => {}
+            }
+            goes_on = is_generated;
+        }
+        ranges
     }
 
     /// The mapping that an address lay in at a time, as far as that is known.
@@ -392,6 +415,8 @@ mod tests {
             ("1000-2000 rwxp 0 00:00 0 ", true),
             ("1000-2000 r-xp 0 00:00 0 [anon:v8]", true),
             ("1000-2000 r-xs 0 00:01 9 /memfd:x (deleted)", true),
+            ("1000-2000 r-xs 0 fe:00 9 /tmp/ffi7 (deleted)", true),
+            ("1000-2000 r-xp 0 fe:00 9 /lib/old.so (deleted)", false),
             (A, false),
             ("1000-2000 r-xp 0 00:00 0 [vdso]", false),
         ] {

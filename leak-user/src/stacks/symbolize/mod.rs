@@ -35,7 +35,7 @@ use self::{
     seen_mapping::{Backing, SeenMapping},
 };
 use crate::{
-    model::{report::Frame, time::Nanos},
+    model::{address::AddressRange, report::Frame, time::Nanos},
     proc::{Mapping, Proc, VDSO},
     stacks::MappedCode,
 };
@@ -215,6 +215,7 @@ impl Symbolizer {
             backing,
             first: time,
             last: time,
+            nameless: false,
             told: true,
         };
         let key = (process, generation);
@@ -258,6 +259,33 @@ impl Symbolizer {
             let named = |map: &Rc<PerfMap>| map.name(address).is_some();
             !mapping.may_be_generated() || code_map.perf_map.as_ref().is_none_or(named)
         })
+    }
+
+    /// Where the frames of a stack lie that are in code which the process generates: all such code
+    /// that is known of it. Empty where the stack has none, or only such as lies in `known`, which is
+    /// in the order of addresses.
+    #[must_use]
+    pub fn generated_code(
+        &self,
+        process: ProcessId,
+        generation: Generation,
+        (frames, time): (&[u64], Nanos),
+        known: &[AddressRange],
+    ) -> Vec<AddressRange> {
+        let Some(code_map) = self.code_maps.get(&(process, generation)) else {
+            return Vec::new();
+        };
+        let is_new = |frame: &u64| {
+            let address = before(*frame);
+            let after = known.partition_point(|range| range.start <= address);
+            let is_known = after > 0 && known[after - 1].contains(address);
+            let mapping = code_map.mapping(address, time);
+            !is_known && mapping.is_some_and(SeenMapping::may_be_generated)
+        };
+        match frames.iter().any(is_new) {
+            true => code_map.generated(),
+            false => Vec::new(),
+        }
     }
 
     /// Names a stack of addresses, innermost first: by what lay there at the time it

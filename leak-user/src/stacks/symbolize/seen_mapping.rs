@@ -19,6 +19,8 @@ pub(super) struct SeenMapping {
     /// When it was seen first and last.
     pub(super) first: Nanos,
     pub(super) last: Nanos,
+    /// It shares a file that is deleted: libraries are mapped privately.
+    pub(super) nameless: bool,
     /// The kernel told of it: `first` is when it was mapped, not when it was found.
     pub(super) told: bool,
 }
@@ -61,7 +63,9 @@ impl SeenMapping {
             },
             _ => Backing::Anonymous,
         };
+        let is_shared = mapping.permissions[3] == b's';
         SeenMapping {
+            nameless: is_shared && path_of(&mapping.path) != mapping.path,
             range: mapping.range,
             offset: mapping.offset,
             file: (mapping.device, mapping.inode),
@@ -123,6 +127,7 @@ impl SeenMapping {
     pub(super) fn may_be_generated(&self) -> bool {
         match &self.backing {
             Backing::Anonymous => true,
+            Backing::File { .. } if self.nameless => true,
             Backing::File { path, .. } => path.starts_with("/memfd:") || path.starts_with("/dev/"),
             Backing::Kernel { .. } | Backing::Unknown => false,
         }

@@ -10,10 +10,12 @@ use leak_common::{ProcessId, wire::StackEnd};
 
 use super::{Plan, outlet::Outlet};
 use crate::{
+    analysis::Input,
     event::{CodeMapped, Executed, Forked, Interpreted as Walked, Notice, Site},
+    judge::GeneratedCode,
     kernel::{TableMaps, monotonic_now},
     ledger::SiteKey,
-    model::{hash::Map, report::Frame, site::SiteId, time::Nanos},
+    model::{address::AddressRange, hash::Map, report::Frame, site::SiteId, time::Nanos},
     proc::Proc,
     stacks::{
         MappedCode,
@@ -168,13 +170,13 @@ impl Code {
 
     /// Looks at a new program at once, where it may not live long. It was told already.
     pub(super) fn look_at_program(&mut self, executed: &Executed, outlet: &Outlet) {
+        let generation = outlet.generation(executed.process);
         self.learned.remove(&executed.process);
-        self.look_at(executed.process, &[0], executed.time, outlet);
+        self.look_at(executed.process, &[0], executed.time, generation);
     }
 
     /// Reads a process's code if a stack is not covered by what is known of it.
-    fn look_at(&mut self, process: ProcessId, frames: &[u64], time: Nanos, outlet: &Outlet) {
-        let generation = outlet.generation(process);
+    fn look_at(&mut self, process: ProcessId, frames: &[u64], time: Nanos, generation: u32) {
         if self.symbolizer.covers(process, generation, frames, time) {
             return;
         }
@@ -191,14 +193,25 @@ impl Code {
     }
 
     /// Looks at the code of a site's process.
-    pub(super) fn look_at_site(&mut self, site: SiteId, outlet: &Outlet) {
+    pub(super) fn look_at_site(&mut self, site: SiteId, outlet: &mut Outlet) {
         let Some(record) = outlet.ledger().site(SiteKey::Site(site)) else {
             return;
         };
         let process = record.process;
+        let generation = self.generation_of(site);
         // The code of a program that was replaced is gone.
-        if self.generation_of(site) == outlet.generation(process) {
-            self.look_at(process, &record.frames, record.first_seen, outlet);
+        if generation == outlet.generation(process) {
+            let stack = (&*record.frames, record.first_seen);
+            self.look_at(process, stack.0, stack.1, generation);
+            let known = outlet.analysis().generated_code(process);
+            let found = self
+                .symbolizer
+                .generated_code(process, generation, stack, known);
+            if !found.is_empty() {
+                let ranges = together(found, known);
+                let code = GeneratedCode { process, ranges };
+                outlet.tell(Input::GeneratedCode(Box::new(code)));
+            }
         }
     }
 
@@ -280,6 +293,20 @@ pub(super) struct Stack<'a> {
     pub(super) end: StackEnd,
     /// When it was taken.
     pub(super) time: Nanos,
+}
+
+/// All that is in one of both, in the order of addresses.
+fn together(mut ranges: Vec<AddressRange>, known: &[AddressRange]) -> Vec<AddressRange> {
+    ranges.extend_from_slice(known);
+    ranges.sort_unstable();
+    ranges.dedup_by(|next, last| {
+        let touches = next.start <= last.end;
+        if touches {
+            last.end = last.end.max(next.end);
+        }
+        touches
+    });
+    ranges
 }
 
 /// The chosen processes, or all of them.

@@ -15,7 +15,7 @@ use crate::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, Notice,
         RangeReleased, Registers, Released, Remapped, Site, StackSample, Uncovered, Unfinished,
     },
-    judge::{LastUses, Observation},
+    judge::{GeneratedCode, LastUses, Observation},
     ledger::{BaselineProcess, SavedLedger, Shown, SiteCounts},
     model::{
         facts::{Description, Facts},
@@ -422,6 +422,10 @@ fn later_kinds() -> Vec<Input> {
             resources: vec![(5_000_000_100, 5_000_000_200)],
         })),
         Input::Full(CHILD, Box::new(full)),
+        Input::GeneratedCode(Box::new(GeneratedCode {
+            process: CHILD,
+            ranges: vec![(0x7f00_0000_0000..0x7f00_0100_0000).into()],
+        })),
     ]
 }
 

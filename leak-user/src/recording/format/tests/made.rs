@@ -13,7 +13,7 @@ use crate::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, Notice,
         RangeReleased, Registers, Released, Remapped, Site, StackSample, Uncovered, Unfinished,
     },
-    judge::{LastUses, Observation},
+    judge::{GeneratedCode, LastUses, Observation},
     ledger::{BaselineProcess, Shown, SiteCounts},
     model::{
         address::AddressRange,
@@ -324,7 +324,7 @@ prop_compose! {
     fn told()(
         process in process(), lost in of(process()), time in time(), site in site_id(),
         total: u64, start_ticks: u64, comm in text(), exe in text(), cmdline in texts(),
-        container_id in of(text()), handles in handles(), which in 0..11,
+        container_id in of(text()), handles in handles(), which in 0..12,
     ) -> Input {
         match which {
             0 => Input::Gone(process),
@@ -340,6 +340,9 @@ prop_compose! {
             9 => Input::LastUses(Box::new(LastUses {
                 time, site, accepted: total % 2 == 0,
                 resources: vec![(time, total), (total, time)],
+            })),
+            10 => Input::GeneratedCode(Box::new(GeneratedCode {
+                process, ranges: vec![AddressRange { start: time, end: total }],
             })),
             6 => Input::Observed(Box::new(Observation {
                 time, process,
