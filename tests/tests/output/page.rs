@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use harness::browser::{Drawn, attribute, draw};
+use harness::compile::installed;
 use harness::victim::program;
 use harness::{BRIEF_NURSERY, beside_others};
 use tempfile::TempDir;
@@ -116,7 +117,7 @@ fn the_fragment_filters_findings_processes_and_icicle() {
         let body = drawn
             .between("<table class=\"processes\">", "</table>")
             .unwrap_or_default();
-        body.matches("<tr>").count()
+        body.matches("<tr").count()
     };
     assert_eq!(
         rows(&found),
@@ -131,13 +132,123 @@ fn the_fragment_filters_findings_processes_and_icicle() {
 
     let none = drawn(&PAGE.path(), "filter=function:no_such_function").unwrap();
     assert_eq!(none.shown("article", "leak").len(), 0);
-    assert_eq!(
-        none.tags("article").len(),
-        found.tags("article").len(),
-        "hidden, not gone"
-    );
+    assert!(none.markup.contains("No finding to show."));
     assert_eq!(none.shown("button", "cell").len(), 0);
     assert_eq!(rows(&none), 0);
+}
+
+#[test]
+fn steady_findings_are_drawn_when_they_are_asked_for() {
+    let _turn = beside_others();
+    let Some(usual) = drawn(&PAGE.path(), "") else {
+        return;
+    };
+    assert_eq!(usual.shown("article", "steady").len(), 0);
+    let all = drawn(&PAGE.path(), "verdicts=leak,suspect,steady&sort=held").unwrap();
+    assert!(
+        all.shown("article", "steady").len() > 2,
+        "{:?}",
+        all.tags("article")
+    );
+    // What is compressed is linked as the rest is: to frames and to the process.
+    let cells = all.shown("button", "cell");
+    let of_loader =
+        |cell: &&str| attribute(cell, "title").is_some_and(|title| title.contains("ld-"));
+    assert!(cells.iter().any(of_loader), "{cells:#?}");
+    let held = |key: &&str| -> Option<u64> {
+        let (count, _) = key.split_once(" held")?;
+        count
+            .chars()
+            .filter(char::is_ascii_digit)
+            .collect::<String>()
+            .parse()
+            .ok()
+    };
+    let counts: Vec<u64> = all
+        .markup
+        .split("<p class=\"key\">")
+        .skip(1)
+        .filter_map(|key| held(&key))
+        .collect();
+    assert!(
+        counts.len() > 3 && counts.is_sorted_by(|a, b| a >= b),
+        "{counts:?}"
+    );
+}
+
+/// A page about a program in Python that runs into its limit.
+static FAILED: LazyLock<Option<TempDir>> = LazyLock::new(|| {
+    let python = installed("python3")?;
+    let directory = TempDir::new().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("victims/leaky.py");
+    let mut command = harness::tracer::command();
+    command
+        .args(["run", "--limit", "nofile=160"])
+        .args(BRIEF_NURSERY)
+        .args(["-f", "html", "-o"])
+        .arg(directory.path().join("page.html"))
+        .arg("--")
+        .arg(python)
+        .arg(script)
+        .arg("30");
+    let ran = harness::tracer::run(&mut command);
+    assert_eq!(ran.code, 1, "its exception ends it: {}", ran.stderr);
+    Some(directory)
+});
+
+#[test]
+fn what_failed_comes_first_and_leads_to_its_process_chart_and_findings() {
+    let _turn = beside_others();
+    let Some(directory) = FAILED.as_ref() else {
+        return;
+    };
+    let Some(page) = drawn(&directory.path().join("page.html"), "") else {
+        return;
+    };
+    let sections = page.tags("section");
+    assert_eq!(attribute(sections[0], "id"), Some("failures"));
+    assert!(!sections[0].contains(" hidden="), "{}", sections[0]);
+    assert!(
+        page.between("<h1", "</h1>")
+            .unwrap()
+            .contains("1 process fails")
+    );
+    let failure = page
+        .between("class=\"finding failure\"", "</article>")
+        .unwrap();
+    assert!(failure.contains(">EMFILE<"), "{failure}");
+    let held = failure.split_once("Held the most then:").unwrap().1;
+    assert!(
+        held.contains(" sockets") && held.contains(" files"),
+        "{held}"
+    );
+    // There and back: every link in the page leads to something in it.
+    for link in page.tags("a") {
+        let to = attribute(link, "href").unwrap().strip_prefix('#').unwrap();
+        assert!(page.markup.contains(&format!(" id=\"{to}\"")), "{link}");
+    }
+    let contents = page.between("id=\"contents-list\"", "</ul>").unwrap();
+    assert!(
+        contents.contains("#failures") && contents.contains("#processes"),
+        "{contents}"
+    );
+    let chart = page.between("<svg class=\"chart\"", "</figure>").unwrap();
+    let mark = chart.split_once("class=\"mark\"").unwrap().1;
+    assert!(mark.contains(">EMFILE in python"), "{mark}");
+    for said in [
+        "resources held",
+        "time since the trace began",
+        "limit 160 (nofile)",
+        "href=\"#finding-",
+    ] {
+        assert!(chart.contains(said), "{said}: {chart}");
+    }
+    let finding = page.between("id=\"finding-0\"", "</article>").unwrap();
+    assert!(
+        finding.contains("href=\"#process-") && finding.contains("href=\"#time\""),
+        "{finding}"
+    );
+    assert!(finding.contains("limit 160 (nofile)"), "{finding}");
 }
 
 #[test]
@@ -154,10 +265,10 @@ fn names_from_the_traced_process_stay_names() {
     assert_eq!(drawn.tags("img").len(), 0);
     assert_eq!(
         drawn.tags("script").len(),
-        2,
-        "the report and the page's own"
+        3,
+        "the report, its later part and the page's own"
     );
-    let name = drawn.between(" in <strong>", "</strong>");
+    let name = drawn.between("<strong>", "</strong>");
     assert_eq!(name, Some("&lt;img src=x\\x1b[31m"));
     let held = drawn.between("class=\"path\"", "</div>").unwrap();
     assert!(

@@ -3,8 +3,11 @@
 //!
 //! Keys are those of the JSON report, except that a `stack` holds indices into `frames`, and a `history` is a flat
 //! list: time, count, time, count.
+//!
+//! A browser opens a page of megabytes slowly, and most of a large report is steady. So what is worse than steady comes
+//! first, within bounds; the rest, of the same form, is there to be read on demand.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -12,14 +15,21 @@ use serde_json::{Value, json};
 use super::embed::inert;
 use crate::model::{
     hex::Hex,
-    loss::{meaning_of_end, meaning_of_loss, meaning_of_losses},
+    loss::{meaning_of_end, meaning_of_loss},
     report::{Failure, Finding, Frame, Point, Process, Report, Verdict},
 };
 
-/// Findings of the page at most; the worst are first.
-const FINDINGS: usize = 500;
-/// Processes, those with findings first.
-const PROCESSES: usize = 500;
+/// Findings that are there from the start, at most: leaks and suspects.
+const FINDINGS_AT_ONCE: usize = 300;
+/// Processes that are there from the start, those with these findings first.
+const PROCESSES_AT_ONCE: usize = 300;
+/// Bytes of JSON that each of these may have.
+const BYTES_AT_ONCE: usize = 1 << 20;
+/// Findings and processes that are read later, at most.
+const FINDINGS: usize = 5000;
+const PROCESSES: usize = 2000;
+/// Bytes of JSON that each of these may have; it is compressed to a tenth or so.
+const BYTES_LATER: usize = 8 << 20;
 /// First failures, shared limits and suppressions: at most this many of each.
 const OTHERS: usize = 200;
 /// Parts of one finding or process: at most this many examples, arguments, sentences, limits and holders each.
@@ -29,44 +39,113 @@ const FRAMES: usize = 128;
 /// Points of a history.
 const POINTS: usize = 240;
 
-/// The document in the page.
-pub(super) fn of(report: &Report) -> Value {
+/// The documents in the page.
+pub(super) struct Content {
+    /// What a browser reads when it opens the page.
+    pub at_once: Value,
+    /// Further `findings` and `processes`, with the `frames` of these findings.
+    pub later: Value,
+}
+
+/// What the page has of a report.
+pub(super) fn of(report: &Report) -> Content {
     let mut frames = Frames::default();
-    let findings: Vec<Value> = report
-        .findings
-        .iter()
-        .take(FINDINGS)
-        .map(|finding| of_finding(finding, &mut frames))
-        .collect();
+    let worse = |finding: &&Finding| finding.verdict != Verdict::Steady;
+    let first_findings = report.findings.iter().take_while(worse);
+    let findings = of_findings(
+        first_findings.take(FINDINGS_AT_ONCE),
+        BYTES_AT_ONCE,
+        &mut frames,
+    );
+    let (shown, rest) = report.findings.split_at(findings.len());
+    let mut later_frames = Frames::default();
+    let later_findings = of_findings(rest.iter().take(FINDINGS), BYTES_LATER, &mut later_frames);
+
+    let chosen = chosen(report, shown);
+    let all = chosen.iter().copied();
+    let processes = within(
+        BYTES_AT_ONCE,
+        all.clone().take(PROCESSES_AT_ONCE).map(of_process),
+    );
+    let rest = all.skip(processes.len()).take(PROCESSES);
+    let later_processes = within(BYTES_LATER, rest.map(of_process));
+
     let failures: Vec<Value> = report
         .failures
         .iter()
         .take(OTHERS)
         .map(|failure| of_failure(failure, &mut frames))
         .collect();
-    let processes: Vec<Value> = chosen(report).into_iter().map(of_process).collect();
-    let left = |all: usize, most: usize| all.saturating_sub(most);
-    inert(json!({
+    let left = |all: usize, shown: usize| all.saturating_sub(shown);
+    let mut at_once = inert(json!({
         "host": report.host,
         "window": report.window,
         "health": of_health(report),
         "totals": totals(report),
-        "findings": findings,
-        "processes": processes,
         "full": first(&report.full, OTHERS),
         "shared_limits": first(&report.shared_limits, OTHERS),
         "failures": failures,
         "suppressed": first(&report.suppressed, OTHERS),
         "frames": frames.known,
+        "later": {"findings": later_findings.len(), "processes": later_processes.len()},
         "left_out": {
-            "findings": left(report.findings.len(), FINDINGS),
-            "processes": left(report.processes.len(), PROCESSES),
+            "findings": left(report.findings.len(), findings.len() + later_findings.len()),
+            "processes": left(report.processes.len(), processes.len() + later_processes.len()),
             "full processes": left(report.full.len(), OTHERS),
             "shared limits": left(report.shared_limits.len(), OTHERS),
             "failures": left(report.failures.len(), OTHERS),
             "suppressions": left(report.suppressed.len(), OTHERS),
         },
-    }))
+    }));
+    // They are inert already.
+    at_once["findings"] = findings.into();
+    at_once["processes"] = processes.into();
+    let mut later = json!({"frames": inert(json!(later_frames.known))});
+    later["findings"] = later_findings.into();
+    later["processes"] = later_processes.into();
+    Content { at_once, later }
+}
+
+/// Findings as the page has them, as many as fit into so many bytes of JSON with the frames that only they have.
+fn of_findings<'a>(
+    findings: impl Iterator<Item = &'a Finding>,
+    bytes: usize,
+    frames: &mut Frames<'a>,
+) -> Vec<Value> {
+    let mut room = bytes;
+    let mut taken = Vec::new();
+    for finding in findings {
+        let known = frames.known.len();
+        let value = inert(of_finding(finding, frames));
+        let new_frames: usize = frames.known[known..]
+            .iter()
+            .map(|frame| length(&json!(frame)))
+            .sum();
+        let Some(left) = room.checked_sub(length(&value) + new_frames) else {
+            break;
+        };
+        room = left;
+        taken.push(value);
+    }
+    taken
+}
+
+/// As many values as fit into so many bytes of JSON, made inert.
+fn within(bytes: usize, values: impl Iterator<Item = Value>) -> Vec<Value> {
+    let mut room = bytes;
+    values
+        .map(inert)
+        .take_while(|value| {
+            let left = room.checked_sub(length(value));
+            room = left.unwrap_or(0);
+            left.is_some()
+        })
+        .collect()
+}
+
+/// Bytes of a value as JSON.
+fn length(value: &Value) -> usize {
+    value.to_string().len()
 }
 
 /// Every frame once.
@@ -150,11 +229,9 @@ fn of_process(process: &Process) -> Value {
 }
 
 /// The processes to show: those with findings, then those that hold most.
-fn chosen(report: &Report) -> Vec<&Process> {
-    let found: std::collections::HashSet<(u32, u64)> = report
-        .findings
+fn chosen<'a>(report: &'a Report, findings: &[Finding]) -> Vec<&'a Process> {
+    let found: HashSet<(u32, u64)> = findings
         .iter()
-        .take(FINDINGS)
         .map(|finding| (finding.pid, finding.start_time))
         .collect();
     let mut processes: Vec<&Process> = report.processes.iter().collect();
@@ -165,7 +242,6 @@ fn chosen(report: &Report) -> Vec<&Process> {
             std::cmp::Reverse(sum(&process.preexisting)),
         )
     });
-    processes.truncate(PROCESSES);
     processes
 }
 
@@ -200,7 +276,6 @@ fn of_health(report: &Report) -> Value {
     json!({
         "events": health.events,
         "lost": health.lost,
-        "loss": meaning_of_losses(health.lost_by_cause.keys().map(String::as_str)),
         "losses": explained(&health.lost_by_cause, meaning_of_loss),
         "reconciled": health.reconciled,
         "adopted": health.adopted,

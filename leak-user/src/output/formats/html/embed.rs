@@ -1,5 +1,8 @@
 //! JSON that can stand in a script element, with every string shown safely.
 
+use std::io;
+
+use flate2::{Compression, write::ZlibEncoder};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -40,6 +43,37 @@ pub(super) fn in_script(document: &Value) -> String {
     })
 }
 
+/// The document as the page's script reads it on demand: deflated with zlib's head, in base64.
+///
+/// # Errors
+///
+/// None but those of the library that compresses.
+pub(super) fn packed(document: &Value) -> io::Result<String> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    serde_json::to_writer(&mut encoder, document)?;
+    Ok(base64(&encoder.finish()?))
+}
+
+/// Base64 with padding (RFC 4648, section 4).
+pub(super) fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let mut three = [0; 3];
+        three[..chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+        for place in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
+            text.push(if place > chunk.len() {
+                '='
+            } else {
+                letter.into()
+            });
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -78,6 +112,26 @@ mod tests {
             inert(json!({"a\u{202e}": ["\x1b[31m", {"n": 1, "long": long}]})),
             json!({r"a\u{202e}": [r"\x1b[31m", {"n": 1, "long": "x".repeat(2047) + "…"}]})
         );
+    }
+
+    #[test]
+    fn what_is_packed_is_read_again_and_is_letters_alone() {
+        let document = json!({"a": ["</script>", "é"], "n": 7});
+        let text = packed(&document).unwrap();
+        assert!(
+            text.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+/=".contains(c)),
+            "{text}"
+        );
+        for (bytes, letters) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+        ] {
+            assert_eq!(base64(bytes.as_bytes()), letters);
+        }
     }
 
     proptest! {

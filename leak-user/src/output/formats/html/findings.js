@@ -1,20 +1,45 @@
-// One card for each finding, and what failed first.
+// One card for each problem, finding and failure.
 
 /** Stacks that are open at first: of the worst findings. */
 const OPEN_STACKS = 1;
 
+const cards = new Map();
+
+/** The card of a finding, made when it is first shown. */
+function cardOf(finding) {
+  let card = cards.get(finding);
+  if (!card) cards.set(finding, card = findingCard(finding, report.findings.indexOf(finding)));
+  return card;
+}
+
+const verdictOf = ({ verdict }) => (VERDICTS.includes(verdict) ? verdict : "steady");
+
+/** Goes to a finding, which is shown for that if it is not. */
+function linkToFinding(finding, ...text) {
+  const made = make("a", { href: `#finding-${report.findings.indexOf(finding)}` }, ...text);
+  made.addEventListener("click", (event) => {
+    event.preventDefault();
+    goTo(finding);
+  });
+  return made;
+}
+
+const linkToProcess = (process, ...text) => (process
+  ? make("a", { href: `#process-${process.pid}-${process.start_time}` }, ...text) : text);
+
 function findingCard(finding, place) {
-  const card = make(`article.finding.${VERDICTS.includes(finding.verdict) ? finding.verdict : "steady"}`,
+  const card = make(`article.finding.${verdictOf(finding)}`, { id: `finding-${place}`, tabindex: -1 },
     make("header",
       make("h3", make("span.badge", finding.verdict.toUpperCase()), make("span.what", ` ${finding.kind} in `,
-        make("strong", finding.comm || "?"), ` (${finding.pid})`)),
+        linkToProcess(finding.process, make("strong", finding.comm || "?"), ` (${finding.pid})`))),
       make("p.key", numbersOf(finding))),
     make("div.body",
       make("div.says",
         make("ul.evidence", finding.evidence.map((sentence) => make("li", sentence))),
         finding.waits_for && make("p.waits", make("b", "Waits for: "), finding.waits_for),
         finding.hint && make("p.advice", make("b", "Hint: "), finding.hint)),
-      make("div.shape", sparkline(finding.history, `${finding.kind} outstanding`))),
+      make("div.shape", sparkline(finding.history, `${nouns(2, finding.kind)} held`, { limit: limitOf(finding), scale: true }),
+        finding.history.length > 1 && make("a.back", { href: "#time" }, "compare over time"))),
     facts(finding),
     stackOf(finding, place < OPEN_STACKS && finding.verdict !== "steady"),
     examplesOf(finding));
@@ -26,7 +51,7 @@ function numbersOf(finding) {
   const pace = growth(finding.growth_per_second) + (finding.rule === "watches" ? " watches" : "");
   const parts = [`${number(finding.outstanding)} held`, pace];
   if (finding.exhaustion_seconds !== null && !finding.process?.exited) {
-    parts.push(`${finding.limit || "limit"} in ${duration(finding.exhaustion_seconds)}`);
+    parts.push(`limit in ${duration(finding.exhaustion_seconds)}`);
   }
   return parts.join(" · ");
 }
@@ -48,17 +73,36 @@ function facts(finding) {
 
 function stackOf(entry, open) {
   if (!entry.stack.length) return make("p.empty", "No stack: the acquisition, or its stack, was not seen.");
-  const named = telling(entry.stack);
+  const named = telling(entry.stack, entry.lines);
   const label = [`Stack, ${counted(entry.stack.length, "frame", "frames")}: `, make("code", frameName(named)),
     make("span.place", " ", shortPlace(named))];
   return disclosure(label, open, () => [
-    make("ol.stack", { start: 0 }, entry.stack.map((frame) => make("li",
-      make("code.function", frameName(frame)),
-      frame.inlined && make("span.note", " inlined"),
-      make("span.place", { title: framePlace(frame) }, " ", shortPlace(frame)),
-      frame.module && make("span.module", { title: frame.module }, ` (${baseName(frame.module)})`)))),
+    make("ol.stack", (entry.lines ?? entry.stack.map((_, at) => [at, 0])).map((line) => (typeof line[1] === "string"
+      ? foldedLines(entry.stack, line) : frameLine(entry.stack[line[0]], line[0], line[1] === 1)))),
     entry.frames_left_out > 0 && make("p.empty", `${counted(entry.frames_left_out, "frame is", "frames are")} left out here.`),
   ]);
+}
+
+function frameLine(frame, at, own) {
+  return make(`li${own ? ".own" : ""}`, { value: at },
+    make("code.function", frameName(frame)),
+    own && make("span.yours", "yours"),
+    frame.inlined && make("span.note", " inlined"),
+    make("span.place", { title: framePlace(frame) }, " ", shortPlace(frame)),
+    frame.module && make("span.module", { title: frame.module }, ` (${baseName(frame.module)})`));
+}
+
+/** Frames that are folded, as `[first, whose, count]`: a click shows them. */
+function foldedLines(stack, [first, whose, count]) {
+  const folded = make("li.folded", { value: first });
+  const button = make("button.unfold", { type: "button" }, `… ${counted(count, "frame", "frames")} of ${whose}`);
+  button.addEventListener("click", () => {
+    const lines = stack.slice(first, first + count).map((frame, at) => frameLine(frame, first + at, false));
+    folded.replaceWith(...lines);
+    lines[0].tabIndex = -1;
+    lines[0].focus();
+  });
+  return append(folded, [button]);
 }
 
 function examplesOf(finding) {
@@ -81,16 +125,56 @@ function describe(example) {
   return [says, holders.length > 0 && make("div.note", "also held by ", holdersOf(holders))];
 }
 
-const holdersOf = (holders) => holders.map(({ comm, pid, handle, count }) =>
-  `${comm} (${pid})${handle ? ` as ${handle}` : ""}${count > 1 ? ` ${number(count)}×` : ""}`).join(", ");
+/** Who holds, and how many of what: each process once. */
+function holdersOf(holders) {
+  const said = new Map();
+  for (const { comm, pid, handle, what, count } of holders) {
+    const amount = what === "bytes" ? bytes(count) : what ? `${number(count)} ${nouns(count, what)}`
+      : count > 1 ? `${number(count)}×` : "";
+    const who = `${comm} (${pid})`;
+    said.set(who, [...(said.get(who) ?? []), [handle && `as ${handle}`, amount].filter(Boolean).join(" ")].filter(Boolean));
+  }
+  return [...said].map(([who, amounts]) => (amounts.length ? `${who} ${amounts.join(", ")}` : who)).join("; ");
+}
+
+/** A kind of resource as a noun. */
+function nouns(count, kind) {
+  if (count === 1 || /s$/.test(kind) && kind !== "process") return kind;
+  return /s$/.test(kind) ? `${kind}es` : /ry$/.test(kind) ? kind.replace(/y$/, "ies") : `${kind}s`;
+}
 
 function failureCard(failure) {
   return make("article.finding.failure",
     make("header",
       make("h3", make("span.badge", failure.error), make("span.what", ` ${failure.call} in `,
-        make("strong", failure.comm), ` (${failure.pid})`)),
+        linkToProcess(processOf.get(processKey(failure)), make("strong", failure.comm), ` (${failure.pid})`))),
       make("p.key", `first after ${duration(failure.after_seconds)} · ${counted(failure.count, "time", "times")}`)),
     failure.meaning && make("p", failure.meaning),
     failure.holders.length > 0 && make("p", make("b", "Held the most then: "), holdersOf(failure.holders)),
+    leading(failure),
     stackOf(failure, false));
+}
+
+/** Of the same process, the findings that may be why. */
+function leading(failure) {
+  const of = report.findings.filter((finding) => finding.verdict !== "steady" && processKey(finding) === processKey(failure));
+  return of.length > 0 && make("p", make("b", "Findings there: "), of.slice(0, 4).map((finding, at) =>
+    [at > 0 && ", ", linkToFinding(finding, `${number(finding.outstanding)} ${nouns(finding.outstanding, finding.kind)}`)]));
+}
+
+/** One cause and its parts. */
+function problemCard(problem) {
+  const [first] = problem.findings;
+  return make(`article.finding.problem.${verdictOf(problem)}`,
+    make("header",
+      make("h3", make("span.badge", problem.verdict.toUpperCase()), make("span.what", ` ${problem.kind} in `,
+        make("strong", problem.who || "?"), ` (${problem.pids.join(", ")})`)),
+      make("p.key", numbersOf({ ...problem, rule: first?.rule, process: first?.process }))),
+    problem.where && make("p.where", make("code", problem.where), problem.via && [" via ", make("code", problem.via)]),
+    make("ul.parts", problem.parts.map((part) => {
+      const label = `${number(part.outstanding)} ${nouns(part.outstanding, part.kind)}`;
+      const [of, ...more] = part.findings.map((index) => report.findings[index]).filter(Boolean);
+      return make("li", of ? linkToFinding(of, label) : label, part.preexisting > 0 && `, ${number(part.preexisting)} from before the trace`,
+        ` · ${growth(part.growth_per_second)}`, more.length > 0 && ` · in ${number(more.length + 1)} findings`);
+    })));
 }

@@ -17,7 +17,7 @@ use std::io;
 use super::{Format, Medium, Writer};
 use crate::model::report::Report;
 
-/// The page with `{{style}}`, `{{script}}` and `{{report}}` in the places of these.
+/// The page with `{{style}}`, `{{script}}`, `{{report}}` and `{{later}}` in the places of these.
 const PAGE: &str = include_str!("page.html");
 
 /// The style; the page's policy has its hash.
@@ -54,6 +54,7 @@ pub(super) static FORMAT: Format = Format {
 ///
 /// Those of `out`.
 fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
+    let content = content::of(report);
     let mut rest = PAGE;
     while let Some((before, after)) = rest.split_once("{{") {
         let (name, after) = after.split_once("}}").expect("the page is ours");
@@ -61,7 +62,8 @@ fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
         match name {
             "style" => out.write_all(STYLE.as_bytes())?,
             "script" => out.write_all(SCRIPTS.concat().as_bytes())?,
-            "report" => out.write_all(embed::in_script(&content::of(report)).as_bytes())?,
+            "report" => out.write_all(embed::in_script(&content.at_once).as_bytes())?,
+            "later" => out.write_all(embed::packed(&content.later)?.as_bytes())?,
             other => unreachable!("the page has no place {other}"),
         }
         rest = after;

@@ -40,18 +40,18 @@ function processTable(container, processes) {
     button.addEventListener("click", () => {
       order.up = order.column === column ? !order.up : Boolean(column.up);
       order.column = column;
-      processTable(container, processes);
+      withLater(() => processTable(container, visible().processes));
     });
     return make("th", { scope: "col", "aria-sort": sortedBy }, button);
   });
   const shown = allRows ? sorted : sorted.slice(0, ROWS);
   fill(container, make("div.scroll", make("table.processes",
     make("thead", make("tr", heads)), make("tbody", shown.map(processRow)))));
-  if (shown.length < sorted.length) {
-    const more = make("button.more", { type: "button" }, `Show ${number(sorted.length - shown.length)} more`);
+  if (shown.length < sorted.length || waiting.processes) {
+    const more = make("button.more", { type: "button" }, `Show ${number(sorted.length - shown.length + waiting.processes)} more`);
     more.addEventListener("click", () => {
       allRows = true;
-      processTable(container, processes);
+      withLater(() => processTable(container, visible().processes));
     });
     append(container, [more]);
   }
@@ -59,7 +59,7 @@ function processTable(container, processes) {
 
 function processRow(process) {
   const command = process.cmdline.join(" ");
-  return make("tr",
+  return make("tr", { id: `process-${process.pid}-${process.start_time}` },
     make("td.number", String(process.pid)),
     make("td.command", make("strong", process.comm), process.exited && make("span.note", " exited"),
       process.exe && make("div.path", { title: process.exe }, process.exe),
@@ -67,8 +67,15 @@ function processRow(process) {
       process.container_id && make("div.path", { title: process.container_id }, `container ${process.container_id.slice(0, 12)}`)),
     make("td", kindsOf(process.outstanding)),
     make("td.number", number(sum(Object.values(process.preexisting)))),
-    make("td", sparkline(process.history, "held", 120, 32)),
+    make("td", sparkline(process.history, "resources held", { width: 120, height: 32 }), findingsOf(process)),
     make("td", process.exited ? null : limitsOf(process.limits)));
+}
+
+/** Links to what was found in it, the steady ones left out. */
+function findingsOf(process) {
+  const found = process.findings.filter(({ verdict }) => verdict !== "steady");
+  return found.length > 0 && make("div.note", found.slice(0, 3).map((finding, at) =>
+    [at > 0 && ", ", linkToFinding(finding, `${finding.verdict}: ${finding.kind}`)]), found.length > 3 && ` and ${number(found.length - 3)} more`);
 }
 
 function kindsOf(counts) {
@@ -103,12 +110,12 @@ function limitRow(resource, used, limit, exhaustion) {
 }
 
 /** A process that is at a limit, and what it holds. */
-function fullCard({ comm, pid, used, limit, resource, refused, groups, others }) {
+function fullCard({ comm, pid, start_time, used, limit, resource, refused, groups, others }) {
   return make("div.scroll",
-    make("p", `${comm} (${pid}): ${number(used)} of ${number(limit)} descriptors are in use (${resource})`,
+    make("p", linkToProcess(processOf.get(processKey({ pid, start_time })), `${comm} (${pid})`), `: ${number(used)} of ${number(limit)} descriptors are in use (${resource})`,
       refused > 0 && `, and ${counted(refused, "more was", "more were")} refused`, "."),
     make("table",
-      make("thead", make("tr", ["Held", "Kind", "What", "State", "Oldest"].map((name) => make("th", { scope: "col" }, name)))),
+      make("thead", make("tr", ["Held", "Kind", "What", "State", "Oldest"].map((name, at) => make(at ? "th" : "th.number", { scope: "col" }, name)))),
       make("tbody", groups.map((group) => make("tr", make("td.number", number(group.count)), make("td", group.kind),
         make("td.long", group.what), make("td", group.state), make("td", group.oldest))))),
     others > 0 && make("p.hint", `... and ${number(others)} more`));
