@@ -282,11 +282,24 @@ fn full(analysis: &Analysis, failures: &[Failure]) -> Vec<Full> {
     for full in &mut all {
         let of = failures.iter().filter(|failure| {
             let process = (failure.pid, failure.start_time) == (full.pid, full.start_time);
-            process && failure.error == Refusal::Files.name()
+            process && is_refusal_for(&full.resource, failure)
         });
         full.refused = of.map(|failure| failure.count).sum();
     }
     all
+}
+
+/// Whether a call failed because a limit was reached.
+fn is_refusal_for(resource: &str, failure: &Failure) -> bool {
+    let makes_instance = failure.call.starts_with("inotify_init");
+    let error = match resource {
+        "max_map_count" => Refusal::Memory,
+        "nproc" => Refusal::Tasks,
+        "inotify.max_user_instances" if !makes_instance => return false,
+        "inotify.max_user_watches" => return false,
+        _ => Refusal::Files,
+    };
+    failure.error == error.name()
 }
 
 /// Leaks first, then by how soon a limit is hit, then by pace and number.

@@ -59,8 +59,12 @@ pub struct Full {
     pub pid: u32,
     pub start_time: u64,
     pub comm: String,
-    /// `nofile`.
+    /// `nofile`, `max_map_count`, or of the process's user: `nproc`,
+    /// `inotify.max_user_instances`, `inotify.max_user_watches`.
     pub resource: String,
+    /// Whose limit it is, as of a [`Limit`]; empty for the process's own.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub scope: String,
     pub used: u64,
     pub limit: u64,
     /// Calls that failed for it, in the window.
@@ -71,13 +75,13 @@ pub struct Full {
     pub others: u64,
 }
 
-/// Descriptors of a process that have something in common.
+/// What has something in common, of what counts against a limit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FullGroup {
-    /// `file`, `socket`, ...
+    /// `file`, `socket`, ...; `task` for processes and threads.
     pub kind: String,
-    /// A path, or a pattern of paths, where `*` is what differs; of sockets `-> PEER`, or
+    /// Of a limit that processes share, a process or its name. Else a path, or a pattern of paths, where `*` is what differs; of sockets `-> PEER`, or
     /// `LOCAL <- HOST`. Empty where nothing is known.
     pub what: String,
     /// The kernel's word for a socket's state; `deleted`; else empty.

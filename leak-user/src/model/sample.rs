@@ -134,6 +134,7 @@ fn full() -> Full {
         oldest: oldest.to_owned(),
     };
     Full {
+        scope: String::new(),
         pid: 1234,
         start_time: 4242,
         comm: "nginx".to_owned(),

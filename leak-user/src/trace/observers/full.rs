@@ -2,9 +2,9 @@
 //! it ends: what they hold is told. What is full and does not grow is no leak by any rule, and
 //! yet why somebody looks.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use leak_common::ProcessId;
+use leak_common::{Kind, ProcessId};
 
 use super::Outlet;
 use crate::{
@@ -21,11 +21,16 @@ const MAX_TOLD: usize = 64;
 /// Processes that are looked at: one file of each, and another of those that hold some.
 const MAX_PROCESSES: usize = 16_384;
 
+/// How many of a kind a process holds, as far as is known.
+fn held(view: &ProcessView, kind: Kind) -> u64 {
+    view.outstanding.get(kind) + view.preexisting.get(kind)
+}
+
 /// Who was told to be full.
 pub(super) struct FullLooks {
     proc: Proc,
     told: HashSet<ProcessId>,
-    refused: HashSet<ProcessId>,
+    refused: HashMap<ProcessId, Refusal>,
 }
 
 impl FullLooks {
@@ -33,7 +38,7 @@ impl FullLooks {
         FullLooks {
             proc: proc.clone(),
             told: HashSet::new(),
-            refused: HashSet::new(),
+            refused: HashMap::new(),
         }
     }
 
@@ -42,39 +47,59 @@ impl FullLooks {
     pub(super) fn look(&mut self, outlet: &mut Outlet) {
         let holds = |view: &ProcessView| view.outstanding.total() + view.preexisting.total() > 0;
         let running = outlet.ledger().running().into_iter();
-        let some: Vec<ProcessId> = running
-            .filter(holds)
-            .map(|view| view.id)
-            .take(MAX_PROCESSES)
-            .collect();
-        for process in some {
-            match self
+        let some: Vec<ProcessView> = running.filter(holds).take(MAX_PROCESSES).collect();
+        let mut full: HashMap<u32, Full> = HashMap::new();
+        for view in &some {
+            let refused = self.refused.get(&view.id).copied();
+            let own = self
                 .proc
-                .full(process.pid(), self.refused.contains(&process))
-            {
-                Some(full) => self.tell(process, full, outlet),
-                None if self.told.contains(&process)
-                    && self.proc.identity(process.pid()) == Some(process) =>
+                .full(view.id.pid(), refused, held(view, Kind::Mapping));
+            full.extend(own.map(|own| (own.pid, own)));
+        }
+        for shared in self.full_users(&some) {
+            // A process is told of once: its own limit is what it can do something about.
+            full.entry(shared.pid).or_insert(shared);
+        }
+        for view in some {
+            match full.remove(&view.id.pid()) {
+                Some(full) => self.tell(view.id, full, outlet),
+                None if self.told.contains(&view.id)
+                    && self.proc.identity(view.id.pid()) == Some(view.id) =>
                 {
-                    self.told.remove(&process);
-                    outlet.tell(Input::Full(process, Box::default()));
+                    self.told.remove(&view.id);
+                    outlet.tell(Input::Full(view.id, Box::default()));
                 }
                 None => {}
             }
         }
     }
 
-    /// Looks at a process that was refused a descriptor for the first time.
+    /// The users of processes that have nearly all that they may.
+    fn full_users(&self, views: &[ProcessView]) -> Vec<Full> {
+        let pids: Vec<u32> = views.iter().map(|view| view.id.pid()).collect();
+        let with_inotify = views.iter().filter(|view| held(view, Kind::Inotify) > 0);
+        let with_inotify: Vec<u32> = with_inotify.map(|view| view.id.pid()).collect();
+        let mut full = self.proc.full_of_inotify(&with_inotify);
+        full.extend(self.proc.full_of_tasks(&pids));
+        full
+    }
+
+    /// Looks at a process that was refused something of which it may be full, for the first time.
     pub(super) fn refused(&mut self, failed: &Failed, outlet: &mut Outlet) {
-        if failed.error != Refusal::Files
+        let is_about = match failed.error {
+            Refusal::Files => true,
+            Refusal::Memory => failed.kind == Kind::Mapping,
+            Refusal::Tasks | Refusal::HostFiles => false,
+        };
+        if !is_about
             || self.refused.len() >= MAX_TOLD
-            || !self.refused.insert(failed.process)
+            || self.refused.insert(failed.process, failed.error).is_some()
         {
             return;
         }
         // It may have given everything back since; and other things run out with the same
         // error, such as a user's inotify instances.
-        if let Some(full) = self.proc.full(failed.process.pid(), true) {
+        if let Some(full) = self.proc.full(failed.process.pid(), Some(failed.error), 0) {
             self.tell(failed.process, full, outlet);
         }
     }

@@ -111,10 +111,7 @@ fn limit_reached(limit: Option<&Limit>, seconds: f64) -> String {
             ),
         };
     }
-    let of = match limit.scope.as_str() {
-        "host" => "the host".to_owned(),
-        scope => escape(scope).replacen("user:", "user ", 1),
-    };
+    let of = owner(&limit.scope);
     let full = match seconds {
         0.0 => "full".to_owned(),
         seconds => format!("full in {}", duration(seconds)),
@@ -129,7 +126,15 @@ fn limit_reached(limit: Option<&Limit>, seconds: f64) -> String {
     )
 }
 
-/// What a limit that is shared counts, in plain words.
+/// Whose a limit is that is shared.
+pub(super) fn owner(scope: &str) -> String {
+    match scope {
+        "host" => "the host".to_owned(),
+        scope => escape(scope).replacen("user:", "user ", 1),
+    }
+}
+
+/// What a limit counts, in plain words.
 pub(super) fn counted_by(resource: &str) -> Option<&'static str> {
     Some(match resource {
         "inotify.max_user_instances" => "inotify instances",
@@ -138,6 +143,8 @@ pub(super) fn counted_by(resource: &str) -> Option<&'static str> {
         "shmmni" => "shared memory segments",
         "nproc" | "pids" | "threads-max" | "pid_max" => "processes and threads",
         "file-max" => "open files",
+        "nofile" => "descriptors",
+        "max_map_count" => "mappings",
         "keys.maxkeys" => "keys",
         "keys.maxbytes" => "bytes of keys",
         "sigpending" => "queued signals and timers",

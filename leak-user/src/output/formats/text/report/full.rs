@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::finding::{counted_by, owner};
 use crate::{
     model::{
         escape::{escape, shorten_middle, width},
@@ -41,12 +42,17 @@ fn write_one(full: &Full, page: &mut Page) -> io::Result<()> {
         0 => String::new(),
         times => format!(", and {} refused", counted(times, "more was", "more were")),
     };
+    let of = match full.scope.as_str() {
+        "" => String::new(),
+        scope => format!(" of {}", owner(scope)),
+    };
     let headline = format!(
-        " {} ({}): {} of {} descriptors are in use ({}){refused}",
+        " {} ({}): {} of {} {}{of} are in use ({}){refused}",
         escape(&full.comm),
         full.pid,
         full.used,
         full.limit,
+        counted_by(&full.resource).unwrap_or("units"),
         escape(&full.resource)
     );
     page.headline(Ink::Leak, "FULL", &headline)?;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::finding::owner;
 use crate::{
     model::{escape::escape, report::SharedLimit},
     output::formats::text::{
@@ -44,10 +45,7 @@ fn line(limit: &SharedLimit, seconds: f64) -> String {
         }
         _ => growth(limit.growth_per_second).map_or(String::new(), |pace| format!(", {pace}")),
     };
-    let of = match limit.scope.as_str() {
-        "host" => "the host".to_owned(),
-        scope => escape(scope),
-    };
+    let of = owner(&limit.scope);
     let full = match seconds {
         0.0 => "full".to_owned(),
         seconds => format!("full in {}", duration(seconds)),

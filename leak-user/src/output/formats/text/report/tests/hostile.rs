@@ -99,6 +99,7 @@ fn hostile(text: &str, number: u64, real: f64) -> Report {
     }];
     report.full = vec![
         Full {
+            scope: text(),
             pid: u32::MAX,
             start_time: number,
             comm: text(),

@@ -1,6 +1,10 @@
 //! Processes that are full: at a limit of theirs, or near it, without growth. How they came
 //! there is not known any more. What they hold says most of it, so it is put into groups: so
-//! many of one path, of one peer, of one state.
+//! many of one path, of one peer, of one state. This is about descriptors; `mappings` and
+//! `users` are about other limits.
+
+mod mappings;
+mod users;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,6 +13,7 @@ use leak_common::{Class, Handle, Kind};
 use super::{Proc, link_text, number_in_link};
 use crate::model::{
     handle,
+    refusal::Refusal,
     report::{Full, FullGroup, Socket},
 };
 
@@ -57,10 +62,21 @@ fn is_full(used: u64, limit: u64, refused: bool) -> bool {
 }
 
 impl Proc {
+    /// What a process holds that is full of descriptors, or else of mappings. `refused` is for want
+    /// of what a call of it failed; `mappings` is how many it has, as far as is known without
+    /// reading them.
+    #[must_use]
+    pub fn full(&self, pid: u32, refused: Option<Refusal>, mappings: u64) -> Option<Full> {
+        let refused_files = refused == Some(Refusal::Files);
+        let descriptors = self.full_of_descriptors(pid, refused_files);
+        let ran_out = refused == Some(Refusal::Memory);
+        let may_be = || ran_out || self.may_be_full_of_mappings(mappings);
+        descriptors.or_else(|| may_be().then(|| self.full_of_mappings(pid)).flatten())
+    }
+
     /// What a process holds that is full of descriptors: it has nine tenths of what its
     /// limit allows, or more. `refused` says that a call of it failed for want of one.
-    #[must_use]
-    pub fn full(&self, pid: u32, refused: bool) -> Option<Full> {
+    fn full_of_descriptors(&self, pid: u32, refused: bool) -> Option<Full> {
         let stat = self.stat(pid)?;
         let used = self.count_descriptors(pid)?;
         if used < LEAST_LIMIT * FULL / 100 && !refused {
@@ -87,7 +103,7 @@ impl Proc {
             limit,
             others: used.saturating_sub(told),
             groups: groups.into_iter().take(GROUPS).collect(),
-            refused: 0,
+            ..Full::default()
         })
     }
 
@@ -385,8 +401,9 @@ mod tests {
         assert!(is_full(54, 60, false) && is_full(60, 60, false) && !is_full(53, 60, true));
         assert!(!is_full(3, 1, false) && !is_full(0, 0, false) && is_full(8, 8, true));
         // This one has room.
-        assert_eq!(Proc::default().full(std::process::id(), true), None);
-        assert_eq!(Proc::default().full(u32::MAX, true), None);
+        let refused = Some(Refusal::Files);
+        assert_eq!(Proc::default().full(std::process::id(), refused, 0), None);
+        assert_eq!(Proc::default().full(u32::MAX, refused, 0), None);
     }
 
     proptest! {
