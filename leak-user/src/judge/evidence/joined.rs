@@ -135,7 +135,10 @@ pub(in crate::judge) fn is_unread(record: &SiteRecord) -> bool {
     record.end == StackEnd::Locked
 }
 
-/// Sites that call from generated code.
+/// Process, kind, and the frames up to generated code.
+type Call<'a> = (ProcessId, u32, &'a [u64]);
+
+/// A site that is called from generated code.
 struct Caller<'a> {
     key: SiteKey,
     record: &'a SiteRecord,
@@ -161,7 +164,7 @@ impl Caller<'_> {
 
 /// Sites that differ in generated code only.
 fn of_generated_code(judge: &Judge, ledger: &Ledger) -> Vec<Vec<SiteKey>> {
-    let mut calls: BTreeMap<(ProcessId, u32, &[u64]), Vec<Caller<'_>>> = BTreeMap::new();
+    let mut calls: BTreeMap<Call<'_>, Vec<Caller<'_>>> = BTreeMap::new();
     for (key, record) in ledger.sites() {
         let Some(ranges) = judge.generated.of(record.process) else {
             continue;

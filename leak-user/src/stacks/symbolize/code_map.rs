@@ -28,7 +28,6 @@ pub(super) struct CodeMap {
     /// it was seen first.
     replaced: Vec<SeenMapping>,
     pub(super) perf_map: Option<Rc<PerfMap>>,
-    pub(super) used: u64,
     /// The process maps code whose file is not known.
     pub(super) stale: bool,
 }
@@ -48,6 +47,11 @@ impl CodeMap {
             stale: true,
             ..CodeMap::default()
         }
+    }
+
+    /// How many mappings it has.
+    pub(super) fn len(&self) -> usize {
+        self.mappings.len() + self.replaced.len()
     }
 
     /// Whether a perf map may name any of it.

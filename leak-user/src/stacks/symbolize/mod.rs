@@ -6,6 +6,7 @@
 
 mod call_site;
 mod code_map;
+mod code_maps;
 mod demangle;
 mod elf;
 mod frames;
@@ -22,13 +23,14 @@ mod symbols;
 mod tests;
 mod vdso;
 
-use std::{collections::HashMap, fs::File, path::PathBuf, rc::Rc};
+use std::{fs::File, path::PathBuf, rc::Rc};
 
 use leak_common::ProcessId;
 
 use self::{
     call_site::Role,
     code_map::{CodeMap, MAX_MAPPINGS},
+    code_maps::CodeMaps,
     frames::{bare, before, named},
     modules::Modules,
     perf_map::PerfMap,
@@ -56,8 +58,12 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Addresses whose names are remembered.
     pub known_addresses: usize,
-    /// Processes whose mappings are remembered.
+    /// Processes whose mappings are remembered: as many as may hold something, and those that did when
+    /// they ended.
     pub processes: usize,
+    /// Mappings with code that are remembered, of all processes together: some 100 bytes each. Those
+    /// that a child shares with its parent count twice, and take no room.
+    pub mappings: usize,
     /// Bytes of perf maps.
     pub perf_map_bytes: usize,
     /// Where separate debug information is installed.
@@ -72,11 +78,23 @@ impl Default for Limits {
             symbol_bytes: 512 << 20,
             file_bytes: 256 << 20,
             known_addresses: 65_536,
-            processes: 4096,
+            processes: 65_536,
+            mappings: 1 << 20,
             perf_map_bytes: 128 << 20,
             debug_directory: PathBuf::from("/usr/lib/debug"),
         }
     }
+}
+
+/// Why the code at an address is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UnknownCode {
+    /// The process had ended before its mappings were read.
+    NeverRead,
+    /// There was no room for what was known of the process.
+    Forgotten,
+    /// No code was seen at the address: garbage on a stack, or code that was there for a moment.
+    NotMapped,
 }
 
 /// Which program of a process: counts its calls of exec.
@@ -85,10 +103,8 @@ type Generation = u32;
 /// Learns processes and symbolizes their stacks. It is for one thread.
 #[derive(Debug)]
 pub struct Symbolizer {
-    limits: Limits,
     modules: Modules,
-    code_maps: HashMap<(ProcessId, Generation), CodeMap>,
-    clock: u64,
+    code_maps: CodeMaps,
 }
 
 impl Default for Symbolizer {
@@ -102,10 +118,8 @@ impl Symbolizer {
     #[must_use]
     pub fn new(limits: Limits) -> Symbolizer {
         Symbolizer {
-            modules: Modules::new(limits.clone()),
-            limits,
-            code_maps: HashMap::new(),
-            clock: 0,
+            code_maps: CodeMaps::new(&limits),
+            modules: Modules::new(limits),
         }
     }
 
@@ -130,7 +144,7 @@ impl Symbolizer {
         let mut code_map = CodeMap::new(self.code_of(proc, pid, &mappings, now));
         let key = (process, generation);
         if code_map.may_be_generated() {
-            let earlier = self.code_maps.get(&key);
+            let earlier = self.code_maps.get(key);
             let known = earlier.and_then(|earlier| earlier.perf_map.clone());
             code_map.perf_map = match PerfMap::read(proc, pid, known.as_deref()) {
                 Ok(Some(new)) => Some(Rc::new(new)),
@@ -141,10 +155,10 @@ impl Symbolizer {
         if proc.identity(pid) != Some(process) {
             return false;
         }
-        if let Some(earlier) = self.code_maps.remove(&key) {
+        if let Some(earlier) = self.code_maps.take(key) {
             code_map.keep_earlier(earlier);
         }
-        self.store(key, code_map);
+        self.code_maps.insert(key, code_map);
         true
     }
 
@@ -219,21 +233,15 @@ impl Symbolizer {
             told: true,
         };
         let key = (process, generation);
-        if let Some(code_map) = self.code_maps.get_mut(&key) {
-            code_map.mapped(mapping);
-        } else {
-            let mut code_map = CodeMap::unseen();
-            code_map.mapped(mapping);
-            self.store(key, code_map);
-        }
+        let mut code_map = self.code_maps.take(key).unwrap_or_else(CodeMap::unseen);
+        code_map.mapped(mapping);
+        self.code_maps.insert(key, code_map);
     }
 
     /// Gives a new process what is known of its parent: until it calls exec, its
     /// code lies where the parent's does.
     pub fn inherit(&mut self, parent: (ProcessId, Generation), child: (ProcessId, Generation)) {
-        if let Some(code_map) = self.code_maps.get(&parent).cloned() {
-            self.store(child, code_map);
-        }
+        self.code_maps.share(parent, child);
     }
 
     /// Whether a process was learned, with all that it mapped, and every address of
@@ -241,13 +249,13 @@ impl Symbolizer {
     /// [`learn`](Self::learn) may help, but need not, so not too often.
     #[must_use]
     pub fn covers(
-        &self,
+        &mut self,
         process: ProcessId,
         generation: Generation,
         frames: &[u64],
         time: Nanos,
     ) -> bool {
-        let code_map = self.code_maps.get(&(process, generation));
+        let code_map = self.code_maps.used((process, generation));
         let Some(code_map) = code_map.filter(|code_map| !code_map.stale) else {
             return false;
         };
@@ -272,7 +280,7 @@ impl Symbolizer {
         (frames, time): (&[u64], Nanos),
         known: &[AddressRange],
     ) -> Vec<AddressRange> {
-        let Some(code_map) = self.code_maps.get(&(process, generation)) else {
+        let Some(code_map) = self.code_maps.get((process, generation)) else {
             return Vec::new();
         };
         let is_new = |frame: &u64| {
@@ -302,11 +310,9 @@ impl Symbolizer {
         frames: &[u64],
         time: Nanos,
     ) -> Vec<Frame> {
-        self.clock += 1;
-        let Some(code_map) = self.code_maps.get_mut(&(process, generation)) else {
+        let Some(code_map) = self.code_maps.used((process, generation)) else {
             return frames.iter().map(|frame| bare(*frame)).collect();
         };
-        code_map.used = self.clock;
         let mut symbolized = Vec::new();
         let mut role = Role::Innermost;
         for address in frames {
@@ -326,6 +332,32 @@ impl Symbolizer {
         symbolized
     }
 
+    /// Why the code of some frames of a stack is not known; `None` where it is, whatever names it has.
+    #[must_use]
+    pub fn unknown_code(
+        &self,
+        process: ProcessId,
+        generation: Generation,
+        frames: &[u64],
+        time: Nanos,
+    ) -> Option<UnknownCode> {
+        let Some(code_map) = self.code_maps.get((process, generation)) else {
+            return Some(match self.code_maps.has_forgotten(process) {
+                true => UnknownCode::Forgotten,
+                false => UnknownCode::NeverRead,
+            });
+        };
+        let is_known = |frame: &u64| {
+            let mapping = code_map.mapping_of(*frame, Role::Innermost, time);
+            mapping.is_some_and(|mapping| !matches!(mapping.backing, Backing::Unknown))
+        };
+        match frames.iter().all(is_known) {
+            true => None,
+            false if code_map.stale => Some(UnknownCode::NeverRead),
+            false => Some(UnknownCode::NotMapped),
+        }
+    }
+
     /// The name, as it is in its file, of the function that a caller's address lies
     /// in, as far as is known last; not of one inlined into it. To be compared, not shown.
     pub fn function_name(
@@ -334,7 +366,7 @@ impl Symbolizer {
         generation: Generation,
         address: u64,
     ) -> Option<String> {
-        let code_map = self.code_maps.get(&(process, generation))?;
+        let code_map = self.code_maps.get((process, generation))?;
         let mapping = code_map.mapping_of(address, Role::Caller, Nanos::MAX)?;
         let (Backing::File { module, .. } | Backing::Kernel { module, .. }) = &mapping.backing
         else {
@@ -349,37 +381,6 @@ impl Symbolizer {
 
     /// Drops what is known of a process. Its files stay until others need the room.
     pub fn forget(&mut self, process: ProcessId) {
-        self.code_maps.retain(|(other, _), _| *other != process);
-    }
-
-    fn store(&mut self, key: (ProcessId, Generation), mut code_map: CodeMap) {
-        self.clock += 1;
-        code_map.used = self.clock;
-        self.code_maps.insert(key, code_map);
-        while self.code_maps.len() > self.limits.processes.max(1) {
-            let oldest = self.code_maps.iter().min_by_key(|(_, other)| other.used);
-            let Some(oldest) = oldest.map(|(key, _)| *key) else {
-                break;
-            };
-            self.code_maps.remove(&oldest);
-        }
-        self.bound_perf_maps();
-    }
-
-    /// Drops the perf maps not used for longest until the rest fits.
-    fn bound_perf_maps(&mut self) {
-        let mut by_use: Vec<_> = self
-            .code_maps
-            .values_mut()
-            .filter(|code_map| code_map.perf_map.is_some())
-            .collect();
-        by_use.sort_by_key(|code_map| std::cmp::Reverse(code_map.used));
-        let mut bytes = 0;
-        for code_map in by_use {
-            bytes += code_map.perf_map.as_ref().map_or(0, |map| map.bytes());
-            if bytes > self.limits.perf_map_bytes {
-                code_map.perf_map = None;
-            }
-        }
+        self.code_maps.forget(process);
     }
 }

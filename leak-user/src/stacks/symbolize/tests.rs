@@ -336,6 +336,42 @@ fn tables_are_bounded() {
     assert_eq!(symbolizer.modules.count(), 2);
 }
 
+#[test]
+fn the_code_of_thousands_of_processes_is_remembered_and_those_forgotten_are_told() {
+    let proc = Proc::default();
+    let own = proc.identity(std::process::id()).unwrap();
+    let child = |n: u32| ProcessId::new(1_000_000 + n, 7);
+    let frames = [known_function()];
+    let mut symbolizer = Symbolizer::default();
+    assert!(symbolizer.learn(&proc, own, 0, NOW));
+    for n in 0..10_000 {
+        symbolizer.inherit((own, 0), (child(n), 0));
+    }
+    for n in [0, 5000, 9999] {
+        assert_eq!(symbolizer.unknown_code(child(n), 0, &frames, NOW), None);
+        let found = symbolizer.symbolize(child(n), 0, &frames, NOW);
+        assert!(found[0].symbol.ends_with("known_function"));
+    }
+    let never = symbolizer.unknown_code(child(10_000), 0, &frames, NOW);
+    assert_eq!(never, Some(UnknownCode::NeverRead));
+    let nowhere = symbolizer.unknown_code(child(1), 0, &[1], NOW);
+    assert_eq!(nowhere, Some(UnknownCode::NotMapped));
+
+    let mut small = Symbolizer::new(Limits {
+        processes: 64,
+        ..Limits::default()
+    });
+    assert!(small.learn(&proc, own, 0, NOW));
+    for n in 0..200 {
+        small.inherit((own, 0), (child(n), 0));
+        // What is asked for stays.
+        assert!(small.covers(child(0), 0, &frames, NOW), "{n}");
+    }
+    let why = |n| small.unknown_code(child(n), 0, &frames, NOW);
+    assert_eq!((why(0), why(199)), (None, None));
+    assert_eq!(why(1), Some(UnknownCode::Forgotten));
+}
+
 /// Wrong names or none at most.
 #[test]
 fn damaged_programs_do_no_harm() {

@@ -19,7 +19,7 @@ use crate::{
     proc::Proc,
     stacks::{
         MappedCode,
-        symbolize::Symbolizer,
+        symbolize::{Symbolizer, UnknownCode},
         tables::{Figures, Tables},
     },
 };
@@ -39,6 +39,10 @@ const LEARN_AGAIN: Nanos = 100_000_000;
 /// from its events. The others are found by looking at the process.
 const FILES_IN_A_TICK: usize = 64;
 
+/// Programs looked at in a tick when their first site is told, and not when something of it is old:
+/// a process may have ended by then. A look takes about a tenth of a millisecond.
+const EARLY_LOOKS: usize = 8;
+
 pub(super) struct Code {
     proc: Proc,
     /// A command is traced, whose descendants may not live long.
@@ -47,6 +51,10 @@ pub(super) struct Code {
     tables: Tables,
     interpreted: Interpreted,
     stacks: Stacks,
+    /// Sites with frames whose code is not known.
+    unknown: Map<SiteId, UnknownCode>,
+    /// Programs that may still be looked at in this tick before anything of them is old.
+    looks_left: usize,
     /// Which of its process's programs a site belongs to, where that is not the first.
     generations: Map<SiteId, u32>,
     /// When a process's code was last looked at.
@@ -77,6 +85,8 @@ impl Code {
             tables,
             interpreted: Interpreted::start()?,
             stacks: Stacks::default(),
+            unknown: Map::default(),
+            looks_left: EARLY_LOOKS,
             generations: Map::default(),
             learned: Map::default(),
             files_left: FILES_IN_A_TICK,
@@ -100,6 +110,7 @@ impl Code {
     /// A new interval between looks begins.
     pub(super) fn tick(&mut self) {
         self.files_left = FILES_IN_A_TICK;
+        self.looks_left = EARLY_LOOKS;
     }
 
     /// Uses up what concerns stacks alone.
@@ -175,6 +186,16 @@ impl Code {
         self.look_at(executed.process, &[0], executed.time, generation);
     }
 
+    /// Looks at the code of a site that was told just now, if few were before in this tick.
+    pub(super) fn look_early(&mut self, site: SiteId, outlet: &mut Outlet) {
+        let record = outlet.ledger().site(SiteKey::Site(site));
+        let is_known = record.is_none_or(|one| self.learned.contains_key(&one.process));
+        if !is_known && self.looks_left > 0 {
+            self.looks_left -= 1;
+            self.look_at_site(site, outlet);
+        }
+    }
+
     /// Reads a process's code if a stack is not covered by what is known of it.
     fn look_at(&mut self, process: ProcessId, frames: &[u64], time: Nanos, generation: u32) {
         if self.symbolizer.covers(process, generation, frames, time) {
@@ -233,7 +254,43 @@ impl Code {
             end: record.end,
             time: record.first_seen,
         };
+        let (process, generation) = (stack.process, stack.generation);
+        let why = self
+            .symbolizer
+            .unknown_code(process, generation, stack.frames, stack.time);
+        match why.filter(|_| !stack.frames.is_empty()) {
+            Some(why) => self.unknown.insert(site, why),
+            None => self.unknown.remove(&site),
+        };
         self.frames(&stack)
+    }
+
+    /// Why there are frames without a name and a file, in a sentence; `None` where there are none.
+    pub(super) fn uncovered(&self) -> Option<String> {
+        let count = |why| self.unknown.values().filter(|&&other| other == why).count();
+        let reasons = [
+            (
+                UnknownCode::NeverRead,
+                "the process ended before its code was looked at",
+            ),
+            (
+                UnknownCode::Forgotten,
+                "there was no room for the code of so many processes",
+            ),
+            (UnknownCode::NotMapped, "no code was seen at an address"),
+        ];
+        let reasons = reasons.into_iter().map(|(why, words)| (count(why), words));
+        let reasons = reasons.filter(|(count, _)| *count > 0);
+        let reasons: Vec<String> = reasons
+            .map(|(count, words)| format!("{count} because {words}"))
+            .collect();
+        (!reasons.is_empty()).then(|| {
+            let all = self.unknown.len();
+            format!(
+                "frames of {all} stacks have no names: {}",
+                reasons.join(", ")
+            )
+        })
     }
 
     /// The frames of a stack with names, innermost first.
@@ -279,6 +336,7 @@ impl Code {
         self.interpreted.forget(site);
         self.stacks.forget_site(site);
         self.generations.remove(&site);
+        self.unknown.remove(&site);
     }
 }
 

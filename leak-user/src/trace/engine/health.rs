@@ -57,7 +57,8 @@ impl Engine {
 
     fn uncovered(&self) -> Vec<String> {
         let missing = self.hooks.missing.iter().cloned();
-        missing.chain(self.describer.uncovered()).collect()
+        let missing = missing.chain(self.describer.uncovered());
+        missing.chain(self.code.uncovered()).collect()
     }
 
     /// Losses by cause; what is zero is left out.

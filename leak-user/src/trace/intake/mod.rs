@@ -108,8 +108,9 @@ impl Intake {
         let generation = parts.outlet.generation(site.process);
         parts.code.site(&site, generation);
         parts.tell(Event::Site(site));
-        if parts.scope.prompt {
-            parts.code.look_at_site(id, parts.outlet);
+        match parts.scope.prompt {
+            true => parts.code.look_at_site(id, parts.outlet),
+            false => parts.code.look_early(id, parts.outlet),
         }
     }
 
