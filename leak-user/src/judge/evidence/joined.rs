@@ -197,10 +197,13 @@ fn of_generated_code(judge: &Judge, ledger: &Ledger) -> Vec<Vec<SiteKey>> {
     groups
 }
 
+/// A site whose stack could not be read, and what is known of the stack.
+type Unread<'a> = (SiteKey, &'a [u64]);
+
 /// Adds sites whose stack could not be read to those that begin as they do: where there are
 /// several, to the one that acquired the most.
 fn add_unread(ledger: &Ledger, groups: &mut Vec<Vec<SiteKey>>) {
-    let mut unread: HashMap<(ProcessId, Kind), Vec<(SiteKey, &[u64])>> = HashMap::new();
+    let mut unread: HashMap<(ProcessId, Kind), Vec<Unread<'_>>> = HashMap::new();
     for (key, record) in ledger.sites() {
         if is_unread(record) && !record.frames.is_empty() {
             let of = unread.entry((record.process, record.kind)).or_default();
