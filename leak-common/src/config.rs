@@ -153,6 +153,10 @@ pub struct Offsets {
     pub tcp_received: u32,
     pub tcp_bytes_sent: u32,
     pub tcp_bytes_received: u32,
+    /// Whom a socket is connected to.
+    pub sock_remote_port: u32,
+    pub sock_remote_address: u32,
+    pub sock_remote_address6: u32,
 }
 
 impl Offsets {
@@ -228,6 +232,9 @@ impl Offsets {
         tcp_received: ABSENT,
         tcp_bytes_sent: ABSENT,
         tcp_bytes_received: ABSENT,
+        sock_remote_port: ABSENT,
+        sock_remote_address: ABSENT,
+        sock_remote_address6: ABSENT,
     };
 }
 
@@ -244,5 +251,5 @@ impl Config {
     };
 }
 
-const _: () = assert!(size_of::<Offsets>() == 70 * 4);
+const _: () = assert!(size_of::<Offsets>() == 73 * 4);
 const _: () = assert!(size_of::<Config>() == 16 + 16 * MAX_COMMS + size_of::<Offsets>());

@@ -46,6 +46,8 @@ numbered! {
         /// Loss: a row of the table of system calls has a number that the programs do not
         /// know. It cannot happen while both sides are built together.
         UnknownRow = 21,
+        /// Loss: the table of borrows was full, a borrow of a pooled connection was not counted.
+        BorrowsFull = 22,
     }
 }
 
@@ -77,6 +79,7 @@ impl Counter {
             Counter::TooManyReceived => Some("too_many_received"),
             Counter::FailuresFull => Some("failures_full"),
             Counter::UnknownRow => Some("unknown_row"),
+            Counter::BorrowsFull => Some("borrows_full"),
             Counter::Acquired
             | Counter::Released
             | Counter::DiedYoung

@@ -68,3 +68,16 @@ pub const REMEMBERED_STACKS: u32 = 64;
 
 /// Counters of how often processes mapped code: a power of two, 8 KiB.
 pub const CHANGE_COUNTERS: u32 = 1024;
+
+/// Sockets of pools that are watched: 48 + 8 + 48 bytes and a bucket each, 0.12 MiB.
+pub const WATCHED_ENTRIES: u32 = 1024;
+
+/// Stacks that borrow from watched pools: 48 + 16 + 16 bytes and a bucket each, 0.4 MiB.
+pub const BORROW_ENTRIES: u32 = 4096;
+
+/// A send on a watched socket after this pause is another borrow.
+pub const BORROW_PAUSE_NS: u64 = 10_000_000;
+
+/// Sends by the same thread and registers within this time count as made by the same stack: it
+/// is not taken again.
+pub const BORROWER_FRESH_NS: u64 = 1_000_000;

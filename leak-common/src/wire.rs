@@ -456,9 +456,57 @@ pub struct DescriptorUse {
     /// Bytes of data that a TCP socket sent and received.
     pub bytes_sent: u64,
     pub bytes_received: u64,
+    /// Address of the kernel's socket (`struct sock`), to compare; 0 where it is none.
+    pub socket: u64,
+    /// Whom a TCP socket is connected to: the address, one of IPv4 in the first word, and the
+    /// port, both in the order of the network.
+    pub remote_address: [u32; 4],
+    pub remote_port: u16,
+    pub reserved: [u16; 3],
 }
 
-const _: () = assert!(size_of::<DescriptorUse>() == 56);
+/// Value of the table of watched sockets, whose key is the address of the kernel's socket: who
+/// sent on it last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Watched {
+    /// Whose socket it is: its [`ProcessId`].
+    pub process: u64,
+    /// The sockets that belong together have the same: their borrows are counted by it.
+    pub pool: u64,
+    /// The last send, 0 before the first that was seen.
+    pub used: u64,
+    /// The site of the stack that borrowed it last, 0 where that is not known.
+    pub borrower: u64,
+    /// When that stack was taken last, and by which thread and registers.
+    pub taken: u64,
+    pub place: u64,
+}
+
+/// Key of the table of borrows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct BorrowKey {
+    /// As in [`Watched::pool`].
+    pub pool: u64,
+    /// The site of the borrower's stack.
+    pub borrower: u64,
+}
+
+/// Value of the table of borrows. A borrow is a send by another stack than the one before on the
+/// same socket, or after a pause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Borrows {
+    pub count: u64,
+    /// Those after which the same socket was borrowed again.
+    pub followed: u64,
+}
+
+const _: () = assert!(size_of::<DescriptorUse>() == 88);
+const _: () = assert!(size_of::<Watched>() == 48);
+const _: () = assert!(size_of::<BorrowKey>() == 16);
+const _: () = assert!(size_of::<Borrows>() == 16);
 const _: () = assert!(size_of::<Head>() == 24);
 const _: () = assert!(size_of::<Site>() == 40);
 const _: () = assert!(size_of::<Acquired>() == 56);

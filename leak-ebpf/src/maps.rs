@@ -16,14 +16,14 @@ use aya_ebpf::{
 use leak_common::{
     Counter, ProcessId,
     limits::{
-        FAILURE_ENTRIES, FILE_ENTRIES, LOSS_ENTRIES, RING_BYTES, SITE_ENTRIES, TARGET_ENTRIES,
-        YOUNG_ENTRIES,
+        BORROW_ENTRIES, FAILURE_ENTRIES, FILE_ENTRIES, LOSS_ENTRIES, RING_BYTES, SITE_ENTRIES,
+        TARGET_ENTRIES, WATCHED_ENTRIES, YOUNG_ENTRIES,
     },
     unwind::{
         CHUNK_PAGES, CHUNK_ROWS, FileCode, FileKey, MAX_PYTHON_LAYOUTS, MAX_RULES, Page,
         PythonLayout, Row, Rule,
     },
-    wire::{FailureKey, SiteCount, Young, YoungKey},
+    wire::{BorrowKey, Borrows, FailureKey, SiteCount, Watched, Young, YoungKey},
 };
 
 /// Records to user space. Only `emit` writes here.
@@ -70,6 +70,15 @@ pub(crate) static LOSSES: HashMap<ProcessId, u64> = HashMap::with_max_entries(LO
 #[map]
 pub(crate) static FAILURES: HashMap<FailureKey, u64> =
     HashMap::with_max_entries(FAILURE_ENTRIES, 0);
+
+/// Sockets of pools that user space has watched, by their address; empty unless there is a pool.
+#[map]
+pub(crate) static WATCHED: HashMap<u64, Watched> = HashMap::with_max_entries(WATCHED_ENTRIES, 0);
+
+/// How often each stack borrowed from each pool that is watched.
+#[map]
+pub(crate) static BORROWS: HashMap<BorrowKey, Borrows> =
+    HashMap::with_max_entries(BORROW_ENTRIES, 0);
 
 /// User space writes the tables through a mapping of the maps (5.5).
 const MAPPABLE: u32 = aya_ebpf::bindings::BPF_F_MMAPABLE;

@@ -68,6 +68,8 @@ pub struct Finding {
     pub bytes: u64,
     pub evidence: Vec<String>,
     pub stack: Vec<Frame>,
+    #[serde(default)]
+    pub last_user: Vec<Frame>,
     pub examples: Vec<Example>,
 }
 

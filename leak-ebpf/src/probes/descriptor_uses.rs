@@ -80,6 +80,10 @@ fn tell(ctx: *const TaskFile) -> Option<()> {
         position: known(file, config!(offsets.file_position)),
         bytes_sent: 0,
         bytes_received: 0,
+        socket: 0,
+        remote_address: [0; 4],
+        remote_port: 0,
+        reserved: [0; 3],
     };
     if row.mode & TYPE == SOCKET {
         socket(&mut row, file);
@@ -98,6 +102,7 @@ fn tell(ctx: *const TaskFile) -> Option<()> {
 fn socket(row: &mut DescriptorUse, file: u64) {
     let socket: u64 = known(file, config!(offsets.file_private));
     let sock: u64 = known(socket, config!(offsets.socket_sock));
+    row.socket = sock;
     row.family = known(sock, config!(offsets.sock_family));
     let state: u8 = known(sock, config!(offsets.sock_state));
     row.state = u16::from(state);
@@ -111,6 +116,12 @@ fn socket(row: &mut DescriptorUse, file: u64) {
         row.received = known(sock, config!(offsets.tcp_received));
         row.bytes_sent = known(sock, config!(offsets.tcp_bytes_sent));
         row.bytes_received = known(sock, config!(offsets.tcp_bytes_received));
+        row.remote_port = known(sock, config!(offsets.sock_remote_port));
+        if row.family == AF_INET {
+            row.remote_address[0] = known(sock, config!(offsets.sock_remote_address));
+        } else {
+            row.remote_address = known(sock, config!(offsets.sock_remote_address6));
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod descriptor_uses;
 mod expire;
 mod lifecycle;
+mod socket_sent;
 mod syscall_enter;
 mod syscall_exit;
 mod uring;

@@ -57,7 +57,11 @@ pub(crate) struct Stack {
 pub(crate) enum Slot {
     Syscall = 0,
     Uring = 1,
+    Sent = 2,
 }
+
+/// How many slots there are.
+pub(super) const SLOTS: u32 = 3;
 
 /// A stack while it is taken, and the records that carry it to user space; too large for the
 /// program's own stack.
@@ -73,7 +77,7 @@ pub(crate) struct Scratch {
 
 /// One for each [`Slot`]: a program never interrupts itself on one CPU.
 #[map]
-static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(SLOTS, 0);
 
 impl Scratch {
     /// This processor's scratch with a number (a [`Slot`]).

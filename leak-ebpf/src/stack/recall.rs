@@ -13,7 +13,7 @@ use leak_common::{
     wire::StackEnd,
 };
 
-use super::{Scratch, StackScratch, code, walk::Walk, window::Window};
+use super::{SLOTS, Scratch, StackScratch, code, walk::Walk, window::Window};
 use crate::{
     registers::strip,
     verifier::{global, opaque},
@@ -53,7 +53,8 @@ pub(super) struct Recalled {
 
 /// Whole stacks that a processor remembers.
 #[map]
-static STACKS: PerCpuArray<Recalled> = PerCpuArray::with_max_entries(REMEMBERED_STACKS + 1, 0);
+static STACKS: PerCpuArray<Recalled> =
+    PerCpuArray::with_max_entries(REMEMBERED_STACKS + SLOTS - 1, 0);
 
 /// A word of the stack.
 #[repr(C)]
@@ -67,13 +68,13 @@ struct Word {
 /// It is the return address of a frame.
 pub(super) const RETURN: u64 = 1;
 
-/// Where a processor remembers a walk that begins like this one. Those of the second
-/// slot of the scratch, which are rare, share one place: its program may interrupt the
-/// other's.
+/// Where a processor remembers a walk that begins like this one. Those of the slots of the
+/// scratch behind the first, which are rare, share one place each: their programs may interrupt
+/// the others.
 #[inline(always)]
 fn place(walk: &Walk, slot: u64, process: u64) -> u32 {
     if slot != 0 {
-        return REMEMBERED_STACKS;
+        return REMEMBERED_STACKS + slot as u32 - 1;
     }
     const SHIFT: u32 = 64 - REMEMBERED_STACKS.ilog2();
     let hash = mix(process ^ walk.instruction, walk.stack);

@@ -10,7 +10,7 @@ use leak_common::{
 };
 
 use super::{
-    Scratch, StackScratch,
+    SLOTS, Scratch, StackScratch,
     code::{self, BARE, UNMAPPED},
     mapping::{ByLock, ByTree, Mappings},
     walk::Walk,
@@ -38,7 +38,7 @@ struct Entry {
 
 /// Rules that a processor remembers; slots as in `SCRATCH`.
 #[map]
-static REMEMBERED: PerCpuArray<Remembered> = PerCpuArray::with_max_entries(2, 0);
+static REMEMBERED: PerCpuArray<Remembered> = PerCpuArray::with_max_entries(SLOTS, 0);
 
 impl Remembered {
     /// What this processor remembers for a slot.

@@ -192,6 +192,10 @@ impl Assembly<'_> {
                 .part_of
                 .and_then(|site| self.analysis.ledger.site(site))
                 .map(|record| record.kind.name().to_owned()),
+            last_user: judged
+                .last_user
+                .map(|site| self.analysis.knowledge.stack_of(site))
+                .unwrap_or_default(),
             ways: judged.ways.iter().copied().map(number).collect(),
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::FirstFailure;
 use crate::{
     event::{Event, Failed, Notice, row::EventRow},
-    judge::{GeneratedCode, LastUses, Observation, SavedJudge},
+    judge::{GeneratedCode, LastUses, Observation, PoolUses, SavedJudge},
     ledger::{BaselineProcess, SavedLedger, Shown, SiteCounts},
     model::{
         facts::{Description, Facts},
@@ -138,6 +138,8 @@ pub enum Input {
     LastUses(Box<LastUses>),
     /// Where a process has made code while it runs, for the judge; the latest counts.
     GeneratedCode(Box<GeneratedCode>),
+    /// When the connections of a pool were used last, and by whom, for the judge.
+    PoolUses(Box<PoolUses>),
     /// Who else held the same open file at a time; the latest counts.
     Shared {
         time: Nanos,
@@ -181,6 +183,7 @@ impl Input {
             | Input::Observed(_)
             | Input::LastUses(_)
             | Input::GeneratedCode(_)
+            | Input::PoolUses(_)
             | Input::Shared { .. }
             | Input::FirstFailure(_)
             | Input::Limits(..)

@@ -129,6 +129,7 @@ impl Analysis {
             Input::Observed(observation) => self.judge.observe(observation),
             Input::LastUses(uses) => self.judge.used(uses),
             Input::GeneratedCode(code) => self.judge.generated(code),
+            Input::PoolUses(uses) => self.judge.pool_used(uses),
             Input::Shared {
                 time,
                 process,
@@ -233,6 +234,11 @@ impl Analysis {
     #[must_use]
     pub fn has_stack(&self, site: SiteId) -> bool {
         self.knowledge.has_stack(site)
+    }
+
+    /// The stacks that used connections of pools last.
+    pub fn last_users(&self) -> impl Iterator<Item = SiteId> {
+        self.judge.last_users()
     }
 
     /// Whether this is the stack known of a site.

@@ -94,6 +94,7 @@ fn judge(round: &Round<'_>, rules: &Gathered, key: SiteKey) -> Option<Judged> {
         history: figures.history,
         samples,
         exited: figures.exited,
+        last_user: None,
         ways: Vec::new(),
         part_of: None,
     })

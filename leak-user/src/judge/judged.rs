@@ -4,7 +4,7 @@ use leak_common::{Kind, ProcessId};
 
 use super::rules;
 use crate::ledger::{Resource, SiteKey};
-use crate::model::{report::Verdict, time::Nanos};
+use crate::model::{report::Verdict, site::SiteId, time::Nanos};
 
 /// A site with a verdict.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,8 @@ pub struct Judged {
     pub samples: Vec<Resource>,
     /// When the process exited, where this is what it held then.
     pub exited: Option<Nanos>,
+    /// The stack that used most of the resources last, where that tells.
+    pub last_user: Option<SiteId>,
     /// The other sites that the verdict rests on, of the same process and kind.
     pub ways: Vec<SiteKey>,
     /// The site whose finding tells of this one: what is held here goes with what is held

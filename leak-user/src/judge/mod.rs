@@ -25,10 +25,11 @@ use leak_common::{Kind, ProcessId};
 
 use crate::event::Failed;
 use crate::ledger::{Ledger, ProcessView, SiteKey};
-use crate::model::{address::AddressRange, time::Nanos};
+use crate::model::{address::AddressRange, site::SiteId, time::Nanos};
 use evidence::generated::AllGenerated;
 use evidence::last_use::AllLastUses;
 use evidence::observed::AllSeen;
+use evidence::pool::AllPools;
 use evidence::refused::AllRefused;
 use evidence::series::Series;
 
@@ -36,10 +37,11 @@ pub use evidence::generated::GeneratedCode;
 pub use evidence::last_use::LastUses;
 pub use evidence::named::Named;
 pub use evidence::observed::Observation;
+pub use evidence::pool::{Borrows, PoolUses, Pooled};
 pub(crate) use evidence::{level::ends_level, slope::Slopes};
 pub use judged::Judged;
 pub use rules::weigh;
-pub use state::SavedJudge;
+pub use state::{SavedJudge, SavedPool};
 
 const SECOND: Nanos = 1_000_000_000;
 
@@ -92,6 +94,7 @@ pub struct Judge {
     refused: AllRefused,
     last_uses: AllLastUses,
     generated: AllGenerated,
+    pools: AllPools,
     /// How often a site was not followed because there was no room for it.
     turned_away: u64,
 }
@@ -108,6 +111,7 @@ impl Judge {
             refused: AllRefused::default(),
             last_uses: AllLastUses::default(),
             generated: AllGenerated::default(),
+            pools: AllPools::default(),
             turned_away: 0,
         }
     }
@@ -135,6 +139,7 @@ impl Judge {
         self.refused.forget(ledger);
         self.last_uses.forget(ledger);
         self.generated.forget(ledger);
+        self.pools.forget(ledger);
     }
 
     fn sample_totals(&mut self, now: Nanos, ledger: &Ledger, running: &[ProcessView]) {
@@ -186,6 +191,16 @@ impl Judge {
     #[must_use]
     pub fn generated_code(&self) -> Vec<GeneratedCode> {
         self.generated.all()
+    }
+
+    /// Takes note of when the connections of a pool were used last, and by whom.
+    pub fn pool_used(&mut self, uses: &PoolUses) {
+        self.pools.take(uses);
+    }
+
+    /// The stacks that used connections of pools last.
+    pub fn last_users(&self) -> impl Iterator<Item = SiteId> {
+        self.pools.iter().flat_map(|pool| pool.last_users())
     }
 
     /// Takes note of a call that the kernel refused.

@@ -8,6 +8,7 @@ use super::Judge;
 use super::evidence::{
     last_use::LastUses,
     observed::{Seen, Waiting},
+    pool::{Borrows, Look, Pool, PoolUses, Pooled},
     refused::Refused,
     series::Series,
 };
@@ -52,6 +53,8 @@ pub enum SavedJudge {
         accepted: bool,
         resources: Vec<(Nanos, Nanos)>,
     },
+    /// What is known of a pool of connections.
+    Pool(SavedPool),
     /// What a process was refused first: when, the kind that was asked for, the error's number.
     Refused {
         process: u64,
@@ -59,6 +62,95 @@ pub enum SavedJudge {
         kind: u32,
         error: u32,
     },
+}
+
+/// A look at a pool: when, how long the process had worked, and how often stacks had borrowed.
+type SavedLook = (Nanos, Nanos, Vec<(u64, u64)>);
+
+/// What is known of a pool of connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedPool {
+    time: Nanos,
+    process: u64,
+    peer: String,
+    site: u64,
+    /// Each with its handle, when it was acquired, its last use, and that one's stack.
+    connections: Vec<(u64, Nanos, Nanos, u64)>,
+    others: Nanos,
+    /// Stacks, how often they borrowed, and how often that was not the last time.
+    borrows: Vec<(u64, u64, u64)>,
+    worked: Nanos,
+    waiting: Vec<Nanos>,
+    looks: Vec<SavedLook>,
+}
+
+impl SavedPool {
+    fn of(pool: &Pool) -> SavedPool {
+        let Pool { latest, looks } = pool;
+        let connections = latest.connections.iter();
+        let borrows = latest.borrows.iter();
+        let counts = |look: &Look| {
+            look.borrows
+                .iter()
+                .map(|(s, count)| (s.0, *count))
+                .collect()
+        };
+        SavedPool {
+            time: latest.time,
+            process: latest.process,
+            peer: latest.peer.clone(),
+            site: latest.site.0,
+            connections: connections
+                .map(|one| (one.handle.0, one.acquired, one.used, one.borrower.0))
+                .collect(),
+            others: latest.others,
+            borrows: borrows
+                .map(|one| (one.borrower.0, one.count, one.followed))
+                .collect(),
+            worked: latest.worked,
+            waiting: latest.waiting.clone(),
+            looks: looks
+                .iter()
+                .map(|look| (look.time, look.worked, counts(look)))
+                .collect(),
+        }
+    }
+
+    fn restored(&self) -> Pool {
+        let pooled = |&(handle, acquired, used, borrower): &(u64, Nanos, Nanos, u64)| Pooled {
+            handle: Handle(handle),
+            acquired,
+            used,
+            borrower: SiteId(borrower),
+        };
+        let borrows = |&(borrower, count, followed): &(u64, u64, u64)| Borrows {
+            borrower: SiteId(borrower),
+            count,
+            followed,
+        };
+        let look = |(time, worked, counts): &SavedLook| Look {
+            time: *time,
+            worked: *worked,
+            borrows: counts
+                .iter()
+                .map(|&(s, count)| (SiteId(s), count))
+                .collect(),
+        };
+        Pool {
+            latest: PoolUses {
+                time: self.time,
+                process: self.process,
+                peer: self.peer.clone(),
+                site: SiteId(self.site),
+                connections: self.connections.iter().map(pooled).collect(),
+                others: self.others,
+                borrows: self.borrows.iter().map(borrows).collect(),
+                worked: self.worked,
+                waiting: self.waiting.clone(),
+            },
+            looks: self.looks.iter().map(look).collect(),
+        }
+    }
 }
 
 impl Judge {
@@ -126,11 +218,15 @@ impl Judge {
             accepted: uses.accepted,
             resources: uses.resources.clone(),
         });
+        let mut pools: Vec<SavedPool> = self.pools.iter().map(SavedPool::of).collect();
+        pools.sort_unstable_by(|a, b| (a.process, &a.peer).cmp(&(b.process, &b.peer)));
+        let pools = pools.into_iter().map(SavedJudge::Pool);
         sites
             .chain(totals)
             .chain(seen)
             .chain(refused)
             .chain(uses)
+            .chain(pools)
             .collect()
     }
 
@@ -195,6 +291,7 @@ impl Judge {
                 accepted: *accepted,
                 resources: resources.clone(),
             }),
+            SavedJudge::Pool(pool) => self.pools.restore(pool.restored()),
             SavedJudge::Refused {
                 process,
                 time,
@@ -247,10 +344,30 @@ mod tests {
                 accepted: time % 2 == 0,
                 resources: vec![(time, time + 1)],
             });
+            judge.pool_used(&PoolUses {
+                time,
+                process: process.0,
+                peer: "10.0.0.7:5432".to_owned(),
+                site: SiteId(5),
+                connections: vec![Pooled {
+                    handle: Handle(3),
+                    acquired: 1,
+                    used: time,
+                    borrower: SiteId(7),
+                }],
+                others: time,
+                borrows: vec![Borrows {
+                    borrower: SiteId(7),
+                    count: time,
+                    followed: time - 1,
+                }],
+                worked: time / 2,
+                waiting: vec![time],
+            });
         }
         let text = serde_json::to_string(&judge.saved()).unwrap_or_default();
         let saved: Vec<SavedJudge> = serde_json::from_str(&text).unwrap_or_default();
-        assert_eq!(saved.len(), 6);
+        assert_eq!(saved.len(), 7);
         let mut twin = Judge::new(Config::default());
         for part in &saved {
             twin.restore(part);

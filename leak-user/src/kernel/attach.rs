@@ -7,15 +7,15 @@ use std::{
 };
 
 use aya::{
-    Btf, Ebpf,
-    programs::{BtfTracePoint, Iter, Program, RawTracePoint, TracePoint},
+    Btf, BtfError, Ebpf,
+    programs::{BtfTracePoint, Iter, Program, ProgramError, RawTracePoint, TracePoint},
 };
 use leak_common::{
     config::{ABSENT, Offsets},
     syscalls::TABLE,
 };
 
-use super::{LoadError, TraceFs, iterators::DESCRIPTOR_USES, sys};
+use super::{LoadError, TraceFs, borrowers::SOCKET_SENT, iterators::DESCRIPTOR_USES, sys};
 
 /// What a hook serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub enum Hook {
     Promotion,
     /// When descriptors were used last: run when it is asked.
     Uses,
+    /// Who sends on sockets of pools: attached while one is watched.
+    Borrowers,
 }
 
 /// A hook and whether it is in place.
@@ -111,6 +113,7 @@ pub(super) fn attach_all(
         DESCRIPTOR_USES,
         "task_file",
     ));
+    hooks.extend(load_borrowers(ebpf, btf));
     for (program, tracepoint) in LIFECYCLE {
         hooks.push(attach_btf(ebpf, btf, Hook::Lifecycle, program, tracepoint)?);
     }
@@ -185,6 +188,29 @@ fn load_iterator(
             Attached::missing(hook, shown, error.to_string())
         }
     }
+}
+
+/// Loaded now and attached when there is a pool: verifying takes time. `None` on kernels without
+/// its tracepoint, before 6.3.
+fn load_borrowers(ebpf: &mut Ebpf, btf: &Btf) -> Option<Attached> {
+    let (name, tracepoint) = SOCKET_SENT;
+    let shown = format!("tp_btf:{tracepoint}");
+    let loaded: &mut BtfTracePoint = program(ebpf, name)
+        .try_into()
+        .expect("a BTF tracepoint program");
+    let begun = Instant::now();
+    Some(match loaded.load(tracepoint, btf) {
+        Ok(()) => {
+            let load = begun.elapsed();
+            let verified = verified(program(ebpf, name));
+            Attached::placed(Hook::Borrowers, &shown, verified, name, load)
+        }
+        Err(ProgramError::Btf(BtfError::UnknownBtfTypeName { .. })) => return None,
+        Err(error) => {
+            let error = LoadError::from_program(name, error);
+            Attached::missing(Hook::Borrowers, &shown, error.to_string())
+        }
+    })
 }
 
 fn attach_btf(

@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, Read as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd as _, BorrowedFd},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -27,6 +28,23 @@ pub struct Used {
     /// Its number.
     pub descriptor: u32,
     pub last: Last,
+    /// Of a connected TCP socket.
+    pub connection: Option<Connection>,
+}
+
+/// A connected TCP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// What the kernel knows it by.
+    pub socket: u64,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// Nanoseconds since it sent data last, and since it received some; of what never happened,
+    /// since it was established.
+    pub sent_ago: u64,
+    pub received_ago: u64,
+    /// Whether any data were received.
+    pub has_received: bool,
 }
 
 /// When a descriptor was used last, as far as the kernel knows.
@@ -137,12 +155,7 @@ fn used(row: &DescriptorUse, tick: u64) -> Used {
         // Closed by the other end it still has its times; one that never was connected has none.
         (TCP, CLOSED) if row.sent == 0 => Last::Unknown,
         (TCP, _) => {
-            // Ticks wrap around; a time just ahead is now.
-            let ticks = [row.sent, row.received].map(|tick| match row.now.wrapping_sub(tick) {
-                ago if ago > u32::MAX / 2 => 0,
-                ago => ago,
-            });
-            let ago = u64::from(ticks[0].min(ticks[1])).saturating_mul(tick);
+            let ago = ago(row, row.sent, tick).min(ago(row, row.received, tick));
             Last::Data { ago, local_port }
         }
         _ if row.mode & TYPE == REGULAR => Last::Position(row.position),
@@ -151,6 +164,36 @@ fn used(row: &DescriptorUse, tick: u64) -> Used {
     Used {
         descriptor: row.descriptor,
         last,
+        connection: matches!(last, Last::Data { .. }).then(|| connection(row, tick)),
+    }
+}
+
+/// How long ago a time was. Ticks wrap around; a time just ahead is now.
+fn ago(row: &DescriptorUse, then: u32, tick: u64) -> u64 {
+    match row.now.wrapping_sub(then) {
+        ago if ago > u32::MAX / 2 => 0,
+        ago => u64::from(ago).saturating_mul(tick),
+    }
+}
+
+fn connection(row: &DescriptorUse, tick: u64) -> Connection {
+    const INET: u16 = 2;
+    let [first, second, third, fourth] = row.remote_address.map(u32::to_ne_bytes);
+    let address: IpAddr = match row.family {
+        INET => Ipv4Addr::from(first).into(),
+        _ => {
+            let words = [first, second, third, fourth];
+            let octets: Vec<u8> = words.into_iter().flatten().collect();
+            let octets: [u8; 16] = octets.try_into().expect("four words");
+            Ipv6Addr::from(octets).to_canonical()
+        }
+    };
+    Connection {
+        socket: row.socket,
+        peer: SocketAddr::new(address, u16::from_be(row.remote_port)),
+        sent_ago: ago(row, row.sent, tick),
+        received_ago: ago(row, row.received, tick),
+        has_received: row.bytes_received > 0,
     }
 }
 
@@ -172,7 +215,33 @@ mod tests {
         position: 0,
         bytes_sent: 0,
         bytes_received: 0,
+        socket: 0x8000,
+        remote_address: [u32::from_ne_bytes([10, 0, 0, 7]), 0, 0, 0],
+        remote_port: 5432u16.to_be(),
+        reserved: [0; 3],
     };
+
+    #[test]
+    fn a_connection_has_another_end_and_two_times() {
+        let used = used(&ROW, 4_000_000).connection;
+        let connection = used.expect("a connected socket");
+        assert_eq!(connection.peer.to_string(), "10.0.0.7:5432");
+        assert_eq!(connection.sent_ago, 600 * 4_000_000);
+        assert_eq!(connection.received_ago, 100 * 4_000_000);
+        assert!(!connection.has_received);
+        let mapped = DescriptorUse {
+            family: 10,
+            remote_address: [
+                0,
+                0,
+                u32::from_ne_bytes([0, 0, 0xff, 0xff]),
+                u32::from_ne_bytes([10, 0, 0, 7]),
+            ],
+            ..ROW
+        };
+        let of_mapped = super::used(&mapped, 1).connection;
+        assert_eq!(of_mapped.map(|one| one.peer), Some(connection.peer));
+    }
 
     fn last(row: DescriptorUse) -> Last {
         used(&row, 4_000_000).last

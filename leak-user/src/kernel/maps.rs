@@ -64,15 +64,15 @@ struct PodSiteCount(SiteCount);
 unsafe impl aya::Pod for PodSiteCount {}
 
 impl Tracer {
-    fn map(&self, name: &str) -> &Map {
+    pub(super) fn map(&self, name: &str) -> &Map {
         self.ebpf.map(name).expect("the object has this map")
     }
 
-    fn map_mut(&mut self, name: &str) -> &mut Map {
+    pub(super) fn map_mut(&mut self, name: &str) -> &mut Map {
         self.ebpf.map_mut(name).expect("the object has this map")
     }
 
-    fn hash_map_data(&self, name: &str) -> &MapData {
+    pub(super) fn hash_map_data(&self, name: &str) -> &MapData {
         match self.map(name) {
             Map::HashMap(data) => data,
             _ => unreachable!("{name} is a hash map"),

@@ -2,6 +2,7 @@
 //! their maps. The only module that knows aya.
 
 mod attach;
+mod borrowers;
 mod btf;
 pub mod decode;
 mod error;
@@ -16,14 +17,15 @@ mod tables;
 mod tracefs;
 
 pub use attach::{Attached, Hook};
+pub use borrowers::{Borrowed, Watch};
 pub use error::LoadError;
 pub use features::{Capability, missing_capabilities};
-pub use iterators::{Last, Used};
+pub use iterators::{Connection, Last, Used};
 pub use logs::forward_logs;
 pub use maps::{Counters, YoungEntry};
 pub use own_limits::{descriptor_limit, original_descriptor_limits, raise_descriptor_limit};
 pub use ring::RingReader;
-pub use sys::{monotonic_now, run_before_others};
+pub use sys::{monotonic_now, run_before_others, worked};
 pub use tables::TableMaps;
 pub use tracefs::TraceFs;
 
@@ -32,6 +34,7 @@ use std::{fs::File, os::fd::AsFd as _, path::PathBuf};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{CgroupArray, MapData, RingBuf},
+    programs::tp_btf::BtfTracePointLink,
 };
 use leak_common::{
     Config, KindSet,
@@ -104,6 +107,8 @@ pub struct Tracer {
     hooks: Vec<Attached>,
     /// What the programs have in `EMIT_BEFORE`.
     emit_before: u64,
+    /// Keeps the program attached that says who borrows from pools.
+    borrowers: Option<BtfTracePointLink>,
 }
 
 impl std::fmt::Debug for Tracer {
@@ -172,6 +177,7 @@ impl Tracer {
             tracefs,
             hooks: Vec::new(),
             emit_before: 0,
+            borrowers: None,
         };
         tracer.set_emit_before(u64::MAX)?;
         if let Some(path) = &options.cgroup {

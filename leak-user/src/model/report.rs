@@ -298,6 +298,10 @@ pub struct Finding {
     /// kind of that one. Example: the stacks of threads that leak are a part of `thread`.
     #[serde(default)]
     pub part_of: Option<String>,
+    /// The stack that used most of the resources last, innermost first: of connections of a pool,
+    /// who borrowed them. Empty where that is not known, or tells nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_user: Vec<Frame>,
     /// The other sites that the verdict rests on; not written.
     #[serde(skip)]
     pub ways: Vec<u64>,

@@ -1,7 +1,7 @@
 //! What tells sites apart.
 
 /// A site's identity: hash of process, kind and frames. 0 is the unknown site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SiteId(pub u64);
 
 impl SiteId {

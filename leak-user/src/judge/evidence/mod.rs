@@ -10,6 +10,7 @@ pub(super) mod named;
 pub(super) mod needed;
 pub(super) mod observed;
 pub(super) mod pattern;
+pub(super) mod pool;
 pub(super) mod refused;
 pub(super) mod round;
 pub(super) mod series;

@@ -9,6 +9,7 @@ use super::generated::AllGenerated;
 use super::joined::{AllJoined, Joined};
 use super::last_use::AllLastUses;
 use super::observed::AllSeen;
+use super::pool::AllPools;
 use super::refused::AllRefused;
 use super::series::Series;
 use super::site::{Ended, Known, Site};
@@ -26,6 +27,8 @@ pub(in crate::judge) struct Round<'a> {
     pub(in crate::judge) seen: &'a AllSeen,
     /// What processes were refused.
     pub(in crate::judge) refused: &'a AllRefused,
+    /// What is known of pools of connections.
+    pub(in crate::judge) pools: &'a AllPools,
     /// Of each site that holds something, what that is.
     pub(in crate::judge) details: HashMap<SiteKey, SiteDetail>,
     generated: &'a AllGenerated,
@@ -70,6 +73,7 @@ impl<'a> Round<'a> {
             details: ledger.details_by(counted_at),
             generated: &judge.generated,
             joined,
+            pools: &judge.pools,
             last_uses: &judge.last_uses,
             series: &judge.series,
             totals: &judge.totals,

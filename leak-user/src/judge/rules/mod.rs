@@ -22,6 +22,7 @@ mod growth;
 mod half_closed;
 mod inherited;
 mod many_ways;
+mod pool_ran_dry;
 #[cfg(test)]
 mod tests;
 mod thread_memory;
@@ -56,6 +57,7 @@ const RULES: &[Line] = &[
     Line::of::<close_wait::CloseWait>(),
     Line::of::<inherited::InheritedCopies>(),
     Line::of::<watches::Watches>(),
+    Line::of::<pool_ran_dry::PoolRanDry>(),
     // What sites are together, where none of them is a leak alone.
     Line::of::<many_ways::ManyWays>(),
     // What belongs to something else that leaks.

@@ -9,6 +9,7 @@ mod joined;
 mod last_use;
 mod named;
 mod order;
+mod pools;
 mod properties;
 mod sentences;
 mod threads;

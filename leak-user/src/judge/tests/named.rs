@@ -26,6 +26,7 @@ fn judged(kind: Kind, observed: f64) -> Judged {
         history: Vec::new(),
         samples: Vec::new(),
         exited: None,
+        last_user: None,
         ways: Vec::new(),
         part_of: None,
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     analysis::{FirstFailure, Input},
-    judge::{GeneratedCode, LastUses, Observation},
+    judge::{Borrows, GeneratedCode, LastUses, Observation, PoolUses, Pooled},
     ledger::{BaselineProcess, Shown, SiteCounts},
     model::time::Nanos,
 };
@@ -24,6 +24,9 @@ field_by_field! {
     BaselineProcess { id, parent, comm, time, descriptors, mappings, threads, children; zombies }
     GeneratedCode { process, ranges }
     LastUses { time, site, accepted, resources }
+    Borrows { borrower, count, followed }
+    Pooled { handle, acquired, used, borrower }
+    PoolUses { time, process, peer, site, connections, others, borrows, worked, waiting }
     Observation { time, process, close_wait, watches; stacks }
     Shown { time, descriptors, mappings, threads, young, adopt_as_preexisting }
 }
@@ -122,6 +125,10 @@ pub(super) fn put(out: &mut Vec<u8>, input: &Input) -> Option<(u8, Option<Nanos>
             code.put(out);
             (kinds::GENERATED_CODE, None)
         }
+        Input::PoolUses(uses) => {
+            uses.put(out);
+            (kinds::POOL_USES, Some(uses.time))
+        }
         Input::Shared {
             time,
             process,
@@ -210,6 +217,7 @@ pub(super) fn get(kind: u8, payload: &[u8]) -> Option<Input> {
         },
         kinds::LAST_USES => Input::LastUses(Box::new(Field::get(from)?)),
         kinds::GENERATED_CODE => Input::GeneratedCode(Box::new(Field::get(from)?)),
+        kinds::POOL_USES => Input::PoolUses(Box::new(Field::get(from)?)),
         kinds::OBSERVED => Input::Observed(Box::new(Field::get(from)?)),
         kinds::SHARED => Input::Shared {
             time: Field::get(from)?,

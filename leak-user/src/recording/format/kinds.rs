@@ -51,6 +51,7 @@ kinds! {
     LAST_USES = 50,
     FULL = 51,
     GENERATED_CODE = 52,
+    POOL_USES = 53,
 }
 
 // A number that two kinds have would be read as the first of them. From 128 on a first

@@ -132,6 +132,7 @@ impl<'a, R: Read> Reading<'a, R> {
             Input::Described { time, .. } | Input::Shared { time, .. } => *time <= self.latest,
             Input::Observed(observation) => observation.time <= self.latest,
             Input::LastUses(uses) => uses.time <= self.latest,
+            Input::PoolUses(uses) => uses.time <= self.latest,
             Input::Failed(failed) => failed.time <= self.latest,
             Input::Notice(notice) => notice.time() <= self.latest,
             Input::FirstFailure(failure) => failure.time <= self.latest,

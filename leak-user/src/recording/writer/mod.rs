@@ -289,6 +289,7 @@ fn must_stay(input: &Input) -> bool {
         | Input::Observed(_)
         | Input::LastUses(_)
         | Input::GeneratedCode(_)
+        | Input::PoolUses(_)
         | Input::Shared { .. }
         | Input::Failed(_)
         | Input::Notice(_)

@@ -59,7 +59,8 @@ impl Engine {
         tracing::debug!(elapsed = ?began.elapsed(), "compared with /proc for the report");
         self.code.wait_for_names(NAMES_LAST);
         tracing::debug!("unwind tables: {}", self.code.figures());
-        self.observers.finish(&mut self.tracer, &mut self.outlet);
+        self.observers
+            .finish(&mut self.tracer, &mut self.code, &mut self.outlet);
         let time = monotonic_now();
         self.outlet.tell(Input::Sample(time));
         let analysis = self.outlet.analysis();
@@ -81,6 +82,9 @@ impl Engine {
         let views: Vec<ProcessView> = self.outlet.ledger().processes().collect();
         for judged in judged {
             if let SiteKey::Site(site) = judged.key {
+                self.tell_stack(site);
+            }
+            if let Some(site) = judged.last_user {
                 self.tell_stack(site);
             }
         }
@@ -124,7 +128,7 @@ impl Engine {
         self.outlet.tick();
     }
 
-    /// Names of the stacks of sites that hold something.
+    /// Names of the stacks of sites that hold something, and of those that use pools.
     fn tell_new_stacks(&mut self, until: Nanos) {
         let analysis = self.outlet.analysis();
         let mut sites: Vec<SiteId> = self
@@ -136,9 +140,11 @@ impl Engine {
                 SiteKey::Site(site) => Some(site),
                 SiteKey::Unknown(..) => None,
             })
+            .chain(analysis.last_users())
             .filter(|site| !analysis.has_stack(*site))
             .collect();
         sites.sort_unstable();
+        sites.dedup();
         for site in sites.into_iter().take(STACKS) {
             if monotonic_now() > until {
                 return;

@@ -227,7 +227,8 @@ impl Engine {
     pub(super) fn sample(&mut self) -> anyhow::Result<()> {
         self.intake.count_sites(parts!(self))?;
         self.intake.check_children(&mut self.outlet);
-        self.observers.sample(&mut self.tracer, &mut self.outlet);
+        self.observers
+            .sample(&mut self.tracer, &mut self.code, &mut self.outlet);
         self.outlet.tell(Input::Sample(monotonic_now()));
         self.describer.tell_shared_limits(false, &mut self.outlet);
         self.forget_exited()?;

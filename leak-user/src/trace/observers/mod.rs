@@ -4,8 +4,9 @@ mod descriptors;
 mod full;
 mod last_uses;
 mod mappings;
+mod pools;
 
-use super::outlet::Outlet;
+use super::{code::Code, outlet::Outlet};
 use crate::event::Failed;
 use crate::kernel::Tracer;
 use crate::proc::Proc;
@@ -13,6 +14,7 @@ use descriptors::DescriptorLooks;
 use full::FullLooks;
 use last_uses::LastUseLooks;
 use mappings::MappingCounts;
+use pools::PoolLooks;
 
 /// All that look.
 pub(super) struct Observers {
@@ -20,6 +22,7 @@ pub(super) struct Observers {
     last_uses: LastUseLooks,
     full: FullLooks,
     mappings: MappingCounts,
+    pools: PoolLooks,
 }
 
 impl Observers {
@@ -29,6 +32,7 @@ impl Observers {
             last_uses: LastUseLooks::new(proc),
             full: FullLooks::new(proc),
             mappings: MappingCounts::new(proc),
+            pools: PoolLooks::new(proc),
         }
     }
 
@@ -43,18 +47,21 @@ impl Observers {
     }
 
     /// Looks at what is due before a sample.
-    pub(super) fn sample(&mut self, tracer: &mut Tracer, outlet: &mut Outlet) {
+    pub(super) fn sample(&mut self, tracer: &mut Tracer, code: &mut Code, outlet: &mut Outlet) {
         self.descriptors.look(outlet);
         self.last_uses.look(tracer, outlet);
+        self.pools.look(tracer, code, outlet);
         self.mappings.count(outlet);
     }
 
     /// Looks at the descriptors once more, for the report.
-    pub(super) fn finish(&mut self, tracer: &mut Tracer, outlet: &mut Outlet) {
+    pub(super) fn finish(&mut self, tracer: &mut Tracer, code: &mut Code, outlet: &mut Outlet) {
         self.descriptors.hurry();
         self.descriptors.look(outlet);
         self.last_uses.hurry();
         self.last_uses.look(tracer, outlet);
+        self.pools.hurry();
+        self.pools.look(tracer, code, outlet);
         self.full.look(outlet);
     }
 }

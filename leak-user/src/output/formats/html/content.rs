@@ -1,7 +1,7 @@
 //! The data of the page: the report within bounds. Each frame is there once, histories have fewer points, and sums are
 //! those of the whole report.
 //!
-//! Keys are those of the JSON report, except that a `stack` holds indices into `frames`, and a `history` is a flat
+//! Keys are those of the JSON report, except that a `stack` and a `last_user` hold indices into `frames`, and a `history` is a flat
 //! list: time, count, time, count.
 //!
 //! A browser opens a page of megabytes slowly, and most of a large report is steady. So what is worse than steady comes
@@ -180,6 +180,7 @@ impl<'a> Frames<'a> {
 
 fn of_finding<'a>(finding: &'a Finding, frames: &mut Frames<'a>) -> Value {
     let stack = frames.numbers(&finding.stack);
+    let last_user = frames.numbers(&finding.last_user);
     let bounded = Finding {
         evidence: first(&finding.evidence, PARTS),
         examples: first(&finding.examples, PARTS)
@@ -190,6 +191,7 @@ fn of_finding<'a>(finding: &'a Finding, frames: &mut Frames<'a>) -> Value {
             })
             .collect(),
         stack: Vec::new(),
+        last_user: Vec::new(),
         history: Vec::new(),
         ..finding.clone()
     };
@@ -197,6 +199,7 @@ fn of_finding<'a>(finding: &'a Finding, frames: &mut Frames<'a>) -> Value {
         &bounded,
         [
             ("stack", json!(stack)),
+            ("last_user", json!(last_user)),
             (
                 "frames_left_out",
                 json!(finding.stack.len().saturating_sub(FRAMES)),

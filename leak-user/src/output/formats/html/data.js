@@ -58,6 +58,7 @@ function link(findings, processes, failures, frames) {
   for (const entry of [...findings, ...failures]) entry.stack = entry.stack.map((frame) => frames[frame]);
   for (const finding of findings) {
     finding.history = points(finding.history);
+    finding.last_user = finding.last_user.map((frame) => frames[frame]);
     finding.process = processOf.get(processKey(finding));
     finding.process?.findings.push(finding);
     finding.words = wordsOf(finding, finding.process, [finding]);
@@ -102,7 +103,7 @@ function limitOf(finding) {
 
 /** What a filter looks at, by place and all together, in lower case. */
 function wordsOf(entry, process, findings) {
-  const stacks = findings.flatMap((finding) => finding.stack);
+  const stacks = findings.flatMap((finding) => [...finding.stack, ...finding.last_user]);
   const kinds = findings.map((finding) => finding.kind);
   if (entry === process) kinds.push(...Object.keys(process.outstanding));
   const place = {

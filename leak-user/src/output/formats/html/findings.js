@@ -42,6 +42,7 @@ function findingCard(finding, place) {
         finding.history.length > 1 && make("a.back", { href: "#time" }, "compare over time"))),
     facts(finding),
     stackOf(finding, place < OPEN_STACKS && finding.verdict !== "steady"),
+    finding.last_user.length > 0 && stackOf({ stack: finding.last_user }, place < OPEN_STACKS, "Last used at"),
     examplesOf(finding));
   return card;
 }
@@ -71,10 +72,10 @@ function facts(finding) {
     finding.process?.exited && fact("process", "exited"));
 }
 
-function stackOf(entry, open) {
+function stackOf(entry, open, name = "Stack") {
   if (!entry.stack.length) return make("p.empty", "No stack: the acquisition, or its stack, was not seen.");
   const named = telling(entry.stack, entry.lines);
-  const label = [`Stack, ${counted(entry.stack.length, "frame", "frames")}: `, make("code", frameName(named)),
+  const label = [`${name}, ${counted(entry.stack.length, "frame", "frames")}: `, make("code", frameName(named)),
     make("span.place", " ", shortPlace(named))];
   return disclosure(label, open, () => [
     make("ol.stack", (entry.lines ?? entry.stack.map((_, at) => [at, 0])).map((line) => (typeof line[1] === "string"

@@ -15,7 +15,7 @@ use crate::{
         Acquired, Call, CodeMapped, Event, Executed, Failed, Forked, Interpreted, Notice,
         RangeReleased, Registers, Released, Remapped, Site, StackSample, Uncovered, Unfinished,
     },
-    judge::{GeneratedCode, LastUses, Observation},
+    judge::{Borrows, GeneratedCode, LastUses, Observation, PoolUses, Pooled},
     ledger::{BaselineProcess, SavedLedger, Shown, SiteCounts},
     model::{
         facts::{Description, Facts},
@@ -425,6 +425,26 @@ fn later_kinds() -> Vec<Input> {
         Input::GeneratedCode(Box::new(GeneratedCode {
             process: CHILD,
             ranges: vec![(0x7f00_0000_0000..0x7f00_0100_0000).into()],
+        })),
+        Input::PoolUses(Box::new(PoolUses {
+            time: 5_000_000_400,
+            process: CHILD.0,
+            peer: "10.0.0.7:5432".to_owned(),
+            site: SITE,
+            connections: vec![Pooled {
+                handle: Handle::new(Class::Descriptor, 9),
+                acquired: 5_000_000_100,
+                used: 5_000_000_200,
+                borrower: SITE,
+            }],
+            others: 0,
+            borrows: vec![Borrows {
+                borrower: SITE,
+                count: 3,
+                followed: 2,
+            }],
+            worked: 700,
+            waiting: vec![5_000_000_300],
         })),
     ]
 }

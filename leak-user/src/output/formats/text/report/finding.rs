@@ -54,6 +54,10 @@ pub(super) fn write(
         page.line("    acquired at")?;
         frames::write(&finding.stack, page)?;
     }
+    if !finding.last_user.is_empty() {
+        page.line("    last used at")?;
+        frames::write(&finding.last_user, page)?;
+    }
     examples(finding, page)
 }
 
