@@ -15,6 +15,7 @@ use anyhow::{Context, bail};
 
 use crate::{
     advice::{hints::Hints, suppressions::Suppressions},
+    analysis::{noise, problems},
     model::report::Report,
 };
 
@@ -65,10 +66,13 @@ impl Advice {
         Ok(advice)
     }
 
-    /// Takes out what is suppressed, and gives hints to the rest.
+    /// Takes out what is suppressed, gives hints to the rest, folds what says nothing, and tells which of it is one
+    /// problem.
     pub fn apply(&self, report: &mut Report) {
         self.suppressions.apply(report);
         self.hints.annotate(report);
+        noise::fold(report);
+        problems::tell(report);
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
         },
         site::SiteId,
         time::seconds,
+        who,
     },
 };
 
@@ -150,6 +151,10 @@ impl Assembly<'_> {
             exe: facts.exe,
             cmdline: facts.cmdline,
             container_id: facts.container_id,
+            unit: who::unit(&facts.cgroup).map(str::to_owned),
+            cgroup: facts.cgroup,
+            user: facts.user,
+            parent_pid: facts.parent,
             outstanding: by_name(&view.outstanding),
             preexisting: by_name(&view.preexisting),
             limits: limits.cloned().unwrap_or_default(),

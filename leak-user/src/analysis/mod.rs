@@ -14,6 +14,8 @@ mod history;
 mod input;
 mod knowledge;
 mod names;
+pub mod noise;
+pub mod problems;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]

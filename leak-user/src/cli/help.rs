@@ -82,7 +82,8 @@ Examples:
   leaktrace trace -p 1234 --events --all-events -f jsonl
 
 Exit codes:
-  0 success, 1 error, 2 wrong usage, 4 the kernel lacks something, 5 a privilege is missing";
+  0 success, 1 error, or no process matched (see --allow-empty), 2 wrong usage,
+  4 the kernel lacks something, 5 a privilege is missing";
 
 pub(super) const RUN: &str = "\
 --comm and --cgroup restrict the trace to some of the command's processes. --limit takes as, core, cpu, \

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     advice, model,
     model::resource_limit::ResourceLimit,
-    output::formats::{Format, named},
+    output::formats::{Format, Stacks, named},
 };
 
 /// Interval of the samples unless another is asked for.
@@ -89,6 +89,10 @@ pub struct TraceOptions {
     #[arg(long, display_order = 32, help_heading = help::EVENTS)]
     pub all_events: bool,
 
+    /// Exit with code 0 even if no process matched --comm and --cgroup
+    #[arg(long, display_order = 6)]
+    pub allow_empty: bool,
+
     #[command(flatten)]
     pub selection: Selection,
 }
@@ -160,6 +164,11 @@ pub struct ReportOptions {
     /// Text: show steady findings too, which are held for long but do not grow
     #[arg(long, display_order = 21, help_heading = help::REPORTS)]
     pub all: bool,
+
+    /// Text: how much of a stack to show; frames that are yours have a mark
+    #[arg(long = "stack", value_enum, value_name = "HOW", default_value_t, display_order = 22,
+          help_heading = help::REPORTS)]
+    pub stacks: Stacks,
 
     /// Format of the report
     #[arg(short, long, value_parser = values::format::<model::report::Report>(), default_value = "text",

@@ -6,7 +6,7 @@ use crate::{
     model::{size::bytes, time::Moment},
     output::{
         Color,
-        formats::{self, Document, FORMATS, Format, NOT_BUILT},
+        formats::{self, Document, FORMATS, Format, NOT_BUILT, Stacks},
     },
     recording::writer::PartLimit,
 };
@@ -82,6 +82,24 @@ impl ValueEnum for Color {
             Color::Auto => PossibleValue::new("auto").help("On a terminal"),
             Color::Always => PossibleValue::new("always"),
             Color::Never => PossibleValue::new("never"),
+        })
+    }
+}
+
+/// The values of `--stack`.
+impl ValueEnum for Stacks {
+    fn value_variants<'a>() -> &'a [Stacks] {
+        &[Stacks::Short, Stacks::Folded, Stacks::Full]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Stacks::Short => {
+                PossibleValue::new("short").help("Your frames, and the one that acquires")
+            }
+            Stacks::Folded => PossibleValue::new("folded")
+                .help("These, and how many frames of what are between them"),
+            Stacks::Full => PossibleValue::new("full").help("Every frame"),
         })
     }
 }

@@ -41,6 +41,8 @@ pub(super) fn run(cli: &Cli, options: &Report) -> anyhow::Result<u8> {
         top: options.report.top,
         all: options.report.all,
         suspects_fail: options.failing.on_suspects(),
+        each: cli.verbose > 0,
+        stacks: options.report.stacks,
     };
     output.write(&report, style)?;
     messages::notify(options.failing, &report, style);

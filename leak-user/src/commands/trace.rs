@@ -62,6 +62,8 @@ pub(super) fn run(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resu
         top: options.report.top,
         all: options.report.all,
         suspects_fail: failing.on_suspects(),
+        each: cli.verbose > 0,
+        stacks: options.report.stacks,
     };
     if let Some(output) = output {
         write(output, &outcome.report, style)?;
@@ -70,6 +72,8 @@ pub(super) fn run(cli: &Cli, options: &TraceOptions, target: Target<'_>) -> Resu
     if let Some(summary) = &outcome.recording {
         is_complete &= messages::recorded(summary, false);
     }
+    // A name that is misspelt must not pass for a service without leaks.
+    is_complete &= options.allow_empty || traced.outcome.report.health.unmatched.is_none();
     let code = traced.exit_code()?;
     Ok(match (fails(failing.fail_on, worst), is_complete) {
         (true, _) => exit_code::LEAKS,

@@ -23,6 +23,12 @@ pub struct Facts {
     /// Path of its control group.
     pub cgroup: String,
     pub container_id: Option<String>,
+    /// The user whom it runs as: the name, or `uid N` where it has none here.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// The process that started it, when that was read; 0 where it is not known.
+    #[serde(skip_serializing_if = "is_no_pid")]
+    pub parent: u32,
 }
 
 impl Facts {
@@ -50,6 +56,8 @@ impl Facts {
             start_ticks: self.start_ticks,
             cgroup: self.cgroup.clone(),
             container_id: self.container_id.clone(),
+            user: self.user.clone(),
+            parent: self.parent,
             ..Facts::default()
         }
     }
@@ -63,6 +71,10 @@ impl Facts {
         };
         self.tell_program() == other.tell_program() && without_time(self) == without_time(other)
     }
+}
+
+fn is_no_pid(pid: &u32) -> bool {
+    *pid == 0
 }
 
 fn is_zero(time: &Nanos) -> bool {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::hex::{self, Hex};
+use super::{
+    hex::{self, Hex},
+    problem::Problem,
+};
 
 /// The schema's name.
 pub const SCHEMA: &str = "leaktrace.report/1";
@@ -18,8 +21,15 @@ pub struct Report {
     pub window: Window,
     pub health: Health,
     pub processes: Vec<Process>,
+    /// Of a host where many came and went: processes that exited and are part of nothing to look at. They are not in
+    /// `processes`, and what they held at their exit is not in `findings`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exited_programs: Vec<ExitedProgram>,
     /// Leaks first, then suspects, then steady ones; by urgency within.
     pub findings: Vec<Finding>,
+    /// What to mend: the findings that are leaks or suspects, those of one cause together. The worst first.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
     /// Processes at a limit, or near it: those with the highest share first. No verdicts.
     #[serde(default)]
     pub full: Vec<Full>,
@@ -32,6 +42,19 @@ pub struct Report {
     /// Findings that a suppression took out of `findings`.
     #[serde(default)]
     pub suppressed: Vec<Suppressed>,
+}
+
+/// Processes of one name that exited and are part of nothing to look at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExitedProgram {
+    pub comm: String,
+    /// How many of them.
+    pub processes: u64,
+    /// Steady findings that they had.
+    pub findings: u64,
+    /// What they held at their exit, by kind.
+    pub outstanding: BTreeMap<String, u64>,
 }
 
 /// A limit that several processes run into together.
@@ -187,6 +210,9 @@ pub struct Health {
     pub stacks_truncated_by_reason: BTreeMap<String, u64>,
     /// What could not be seen, one sentence each.
     pub uncovered: Vec<String>,
+    /// Where no process matched what was chosen: what that was, as `no process is named nosuch`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmatched: Option<String>,
 }
 
 /// A process that holds something, or exited holding it.
@@ -199,6 +225,18 @@ pub struct Process {
     pub exe: String,
     pub cmdline: Vec<String>,
     pub container_id: Option<String>,
+    /// Path of its control group; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cgroup: String,
+    /// The systemd unit that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The user whom it runs as: the name, or `uid N` where it has none here. Empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// The process that started it; 0 where it is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub parent_pid: u32,
     /// Resources acquired during the trace and not released, by kind.
     pub outstanding: BTreeMap<String, u64>,
     /// Resources from before the trace that are still held, by kind.
@@ -353,6 +391,10 @@ pub struct Socket {
     pub local: String,
     pub peer: String,
     pub state: String,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Report {

@@ -6,10 +6,16 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
 };
 
-use super::{Output, formats::TextOptions};
+use super::{
+    Output,
+    formats::{Stacks, TextOptions},
+};
 
 /// Columns where there is no terminal to ask.
 const DEFAULT_WIDTH: usize = 80;
+
+/// Lines where there is no terminal to ask.
+const DEFAULT_HEIGHT: usize = 24;
 
 /// What the command line says about how a report looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +27,10 @@ pub struct Style {
     pub all: bool,
     /// For build servers: whether a suspect fails the build as a leak does.
     pub suspects_fail: bool,
+    /// Whether to show each finding of a problem.
+    pub each: bool,
+    /// How much of a stack to show.
+    pub stacks: Stacks,
 }
 
 /// When to colour.
@@ -39,10 +49,13 @@ impl Style {
     pub fn resolve(self, output: &Output) -> TextOptions {
         TextOptions {
             width: width(output),
+            height: height(output),
             color: color(output, self.color),
             top: usize::try_from(self.top).unwrap_or(usize::MAX),
             all: self.all,
             suspects_fail: self.suspects_fail,
+            each: self.each,
+            stacks: self.stacks,
         }
     }
 }
@@ -59,13 +72,22 @@ fn color(output: &Output, choice: Color) -> bool {
 
 /// Columns of a line there: `COLUMNS`, or what the terminal says, or 80.
 fn width(output: &Output) -> usize {
-    chosen_width(env::var_os("COLUMNS").as_deref())
-        .or_else(|| {
-            output
-                .direct()
-                .and_then(|descriptor| terminal_width(descriptor.as_fd()))
-        })
+    chosen(env::var_os("COLUMNS").as_deref())
+        .or_else(|| terminal(output).map(|(columns, _)| columns))
         .unwrap_or(DEFAULT_WIDTH)
+}
+
+/// Lines of a screen there: `LINES`, or what the terminal says, or 24.
+fn height(output: &Output) -> usize {
+    chosen(env::var_os("LINES").as_deref())
+        .or_else(|| terminal(output).map(|(_, lines)| lines))
+        .unwrap_or(DEFAULT_HEIGHT)
+}
+
+/// Columns and lines of the terminal that it is.
+fn terminal(output: &Output) -> Option<(usize, usize)> {
+    let descriptor = output.direct()?;
+    terminal_size(descriptor.as_fd())
 }
 
 fn colored(choice: Color, terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
@@ -79,12 +101,12 @@ fn colored(choice: Color, terminal: bool, no_color: Option<&OsStr>, term: Option
     }
 }
 
-fn chosen_width(columns: Option<&OsStr>) -> Option<usize> {
-    let columns = columns?.to_str()?.trim().parse().ok()?;
-    (columns > 0).then_some(columns)
+fn chosen(number: Option<&OsStr>) -> Option<usize> {
+    let number = number?.to_str()?.trim().parse().ok()?;
+    (number > 0).then_some(number)
 }
 
-fn terminal_width(descriptor: BorrowedFd) -> Option<usize> {
+fn terminal_size(descriptor: BorrowedFd) -> Option<(usize, usize)> {
     let mut size = libc::winsize {
         ws_row: 0,
         ws_col: 0,
@@ -93,7 +115,8 @@ fn terminal_width(descriptor: BorrowedFd) -> Option<usize> {
     };
     // SAFETY: the descriptor is open, and TIOCGWINSZ writes one winsize.
     let result = unsafe { libc::ioctl(descriptor.as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
-    (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+    let is_known = result == 0 && size.ws_col > 0 && size.ws_row > 0;
+    is_known.then_some((usize::from(size.ws_col), usize::from(size.ws_row)))
 }
 
 #[cfg(test)]
@@ -128,18 +151,18 @@ mod tests {
     }
 
     #[test]
-    fn the_width_is_chosen_or_the_terminals() {
-        assert_eq!(chosen_width(Some(OsStr::new("132"))), Some(132));
+    fn the_size_is_chosen_or_the_terminals() {
+        assert_eq!(chosen(Some(OsStr::new("132"))), Some(132));
         for absent in [
             None,
             Some(OsStr::new("")),
             Some(OsStr::new("0")),
             Some(OsStr::new("x")),
         ] {
-            assert_eq!(chosen_width(absent), None);
+            assert_eq!(chosen(absent), None);
         }
         assert_eq!(
-            terminal_width(File::open("/dev/null").unwrap().as_fd()),
+            terminal_size(File::open("/dev/null").unwrap().as_fd()),
             None
         );
         let (mut master, mut slave) = (0, 0);
@@ -165,7 +188,7 @@ mod tests {
             use std::os::fd::{FromRawFd, OwnedFd};
             (OwnedFd::from_raw_fd(master), File::from_raw_fd(slave))
         };
-        assert_eq!(terminal_width(slave.as_fd()), Some(97));
+        assert_eq!(terminal_size(slave.as_fd()), Some((97, 24)));
         let output = Output(Target::Direct(slave, PathBuf::from("terminal")));
         assert!(output.is_terminal());
     }

@@ -1,5 +1,7 @@
 //! What a report says about a process as a whole.
 
+use std::{collections::HashMap, fs, sync::OnceLock};
+
 use super::{Proc, container_id, into_text, link_text, read_start};
 use crate::model::facts::Facts;
 
@@ -23,10 +25,48 @@ impl Proc {
             cmdline: read_start(&self.of(memory, "cmdline"), MAX_ARGUMENT_BYTES)
                 .map(|bytes| arguments(&bytes))
                 .unwrap_or_default(),
+            user: self.user_of(pid, container_id(&cgroup).is_some()),
+            parent: stat.parent,
             container_id: container_id(&cgroup),
             cgroup,
         })
     }
+}
+
+impl Proc {
+    /// The user whom a process runs as. The users of a container have names of their own.
+    fn user_of(&self, pid: u32, is_contained: bool) -> String {
+        let Some(uid) = effective_uid(&self.text_of(pid, "status").unwrap_or_default()) else {
+            return String::new();
+        };
+        static NAMES: OnceLock<HashMap<u32, String>> = OnceLock::new();
+        let names = NAMES.get_or_init(|| {
+            let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
+            names_of_users(&text)
+        });
+        match names.get(&uid) {
+            Some(name) if !is_contained || uid == 0 => name.clone(),
+            _ => format!("uid {uid}"),
+        }
+    }
+}
+
+/// The effective user of a process, in the second field of `Uid:` (proc_pid_status(5)).
+fn effective_uid(status: &str) -> Option<u32> {
+    let fields = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    fields.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// The names in `/etc/passwd` (passwd(5)). Of several names of a user the first.
+fn names_of_users(text: &str) -> HashMap<u32, String> {
+    let mut names = HashMap::new();
+    for line in text.lines() {
+        let mut fields = line.split(':');
+        if let (Some(name), Some(Ok(uid))) = (fields.next(), fields.nth(1).map(str::parse)) {
+            names.entry(uid).or_insert_with(|| name.to_owned());
+        }
+    }
+    names
 }
 
 /// Splits a command line. The last argument may be cut.
@@ -68,6 +108,19 @@ mod tests {
         assert_eq!(cgroup_path(hybrid), "/docker/x:y");
         assert_eq!(cgroup_path("0::/\n"), "/");
         assert_eq!(cgroup_path(""), "");
+    }
+
+    #[test]
+    fn the_user_is_named() {
+        assert_eq!(
+            effective_uid("Name:\ta\nUid:\t0\t33\t0\t0\nGid:\t0\n"),
+            Some(33)
+        );
+        assert_eq!(effective_uid(""), None);
+        let names = names_of_users("root:x:0:0::/:/bin/sh\ntoor:x:0:0\nwww-data:x:33:33\nbroken\n");
+        assert_eq!(names[&0], "root");
+        assert_eq!(names[&33], "www-data");
+        assert_eq!(names.len(), 2);
     }
 
     #[test]

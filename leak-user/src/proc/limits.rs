@@ -144,6 +144,12 @@ impl Proc {
             || user.namespace == 0 && effective(&status()).is_some_and(|set| set & EXEMPT != 0)
     }
 
+    /// How many descriptors a process may have; `None` where there is no limit, or it cannot be read.
+    #[must_use]
+    pub fn descriptor_limit(&self, pid: u32) -> Option<u64> {
+        self.soft_limits(pid).files
+    }
+
     /// Soft limits of a process; none where they cannot be read.
     pub(super) fn soft_limits(&self, pid: u32) -> SoftLimits {
         let bytes = read_start(&self.of(pid, "limits"), SHORT).unwrap_or_default();

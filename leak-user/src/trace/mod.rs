@@ -106,7 +106,7 @@ pub async fn trace(plan: &Plan, events: Option<EventOutput>) -> Result<Outcome, 
     };
     // The command has been started, with a priority of its own.
     kernel::run_before_others();
-    let progress = Progress::start(plan, engine.hooks(), reports);
+    let progress = Progress::start(plan, &engine, reports);
     if let Some(note) = engine.left_out() {
         eprintln!("{note}");
     }

@@ -82,6 +82,27 @@ impl Chosen {
         self.choose(&proc.processes()?, tracer)
     }
 
+    /// Whether processes are chosen by what none may have. That a pid is there is known before a trace begins.
+    pub(super) fn may_match_none(&self) -> bool {
+        !self.comms.is_empty() || self.cgroup.is_some()
+    }
+
+    /// What to say where no process matched.
+    pub(super) fn unmatched(&self) -> String {
+        let mut wanted = Vec::new();
+        if !self.comms.is_empty() {
+            wanted.push(format!("is named {}", self.comms.join(" or ")));
+        }
+        if let Some(cgroup) = &self.cgroup {
+            wanted.push(format!("is in the control group {}", cgroup.display()));
+        }
+        if !self.pids.is_empty() {
+            let pids: Vec<String> = self.pids.iter().map(u32::to_string).collect();
+            wanted.push(format!("has the pid {}", pids.join(" or ")));
+        }
+        format!("no process {}", wanted.join(" and "))
+    }
+
     /// Says which running children of the chosen processes are not traced: those that were there before. Who names a
     /// service's first process may mean its workers.
     pub(super) fn left_out(&self, proc: &Proc, tracer: &Tracer) -> Option<String> {

@@ -127,8 +127,10 @@ pub trait EventWriter {
 /// How to write for people and build servers; other formats do not look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextOptions {
-    /// Columns of the terminal; fewer than 60 or more than 120 are not used.
+    /// Columns of the terminal; fewer than 40 or more than 120 are not used.
     pub width: usize,
+    /// Lines of the terminal. The answer takes no more, and stands at the end again where the rest is longer.
+    pub height: usize,
     /// Whether to colour.
     pub color: bool,
     /// Findings, processes or sites to show at most.
@@ -137,6 +139,37 @@ pub struct TextOptions {
     pub all: bool,
     /// For build servers: whether a suspect fails the build as a leak does.
     pub suspects_fail: bool,
+    /// Whether to show each finding of a problem, and not only the one that tells most.
+    pub each: bool,
+    /// How much of a stack to show.
+    pub stacks: Stacks,
+}
+
+impl Default for TextOptions {
+    fn default() -> TextOptions {
+        TextOptions {
+            width: 80,
+            height: 24,
+            color: false,
+            top: 10,
+            all: false,
+            suspects_fail: false,
+            each: false,
+            stacks: Stacks::default(),
+        }
+    }
+}
+
+/// How much of a stack to show in a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stacks {
+    /// The frames that a person can change, and the one that acquires.
+    Short,
+    /// These, and how many frames of what are between them.
+    #[default]
+    Folded,
+    /// Every frame.
+    Full,
 }
 
 /// What is written as a whole.
@@ -249,13 +282,7 @@ mod tests {
     fn a_document_without_a_form_is_an_error() {
         let folded = named("folded").expect("it is in the list");
         let diff = Diff::between(&Report::default(), &Report::default());
-        let options = TextOptions {
-            width: 80,
-            color: false,
-            top: 10,
-            all: false,
-            suspects_fail: false,
-        };
+        let options = TextOptions::default();
         let error = folded.write(&diff, &options, &mut Vec::new());
         let error = error.expect_err("there is no such form");
         assert_eq!(error.to_string(), "folded has no form for this");

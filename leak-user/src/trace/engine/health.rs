@@ -8,30 +8,10 @@ use super::super::code::EndChanges;
 use super::Engine;
 use crate::{kernel::Counters, model::report::Health};
 
-/// Figures for the progress line.
-pub(in crate::trace) struct Figures {
-    pub(in crate::trace) events: u64,
-    pub(in crate::trace) outstanding: u64,
-    pub(in crate::trace) processes: usize,
-    pub(in crate::trace) lost: u64,
-}
-
 impl Engine {
-    /// Figures for the progress line.
-    pub(in crate::trace) fn progress(&self) -> Figures {
-        let counters = self.tracer.counters().unwrap_or_default();
-        let (mut outstanding, mut processes) = (0, 0);
-        for process in self.outlet.ledger().processes() {
-            let held = process.outstanding.total();
-            outstanding += held;
-            processes += usize::from(held > 0);
-        }
-        Figures {
-            events: self.seen(&counters),
-            outstanding,
-            processes,
-            lost: self.outlet.analysis().health(&self.health()).lost,
-        }
+    /// Records lost until now.
+    pub(in crate::trace) fn lost(&self) -> u64 {
+        self.outlet.analysis().health(&self.health()).lost
     }
 
     /// Acquisitions and releases of what is traced.
@@ -42,7 +22,7 @@ impl Engine {
 
     pub(super) fn health(&self) -> Health {
         let counters = self.tracer.counters().unwrap_or_default();
-        let lost_by_cause = self.lost(&counters);
+        let lost_by_cause = self.lost_by_cause(&counters);
         let unfinished = unfinished(&counters, self.code.end_changes());
         Health {
             events: self.seen(&counters),
@@ -51,18 +31,32 @@ impl Engine {
             stacks_truncated: unfinished.values().sum(),
             stacks_truncated_by_reason: unfinished,
             uncovered: self.uncovered(),
+            unmatched: self.unmatched(),
             ..Health::default()
         }
     }
 
+    /// What was chosen, where no process was met that matches.
+    fn unmatched(&self) -> Option<String> {
+        let chosen = &self.scope.chosen;
+        let is_met = self.is_met || self.meets_one();
+        (chosen.may_match_none() && !is_met).then(|| chosen.unmatched())
+    }
+
+    /// Whether a process is known that is traced.
+    pub(super) fn meets_one(&self) -> bool {
+        self.outlet.ledger().processes().next().is_some()
+    }
+
     fn uncovered(&self) -> Vec<String> {
         let missing = self.hooks.missing.iter().cloned();
-        let missing = missing.chain(self.describer.uncovered());
+        let children = self.left_out.iter().cloned();
+        let missing = children.chain(missing).chain(self.describer.uncovered());
         missing.chain(self.code.uncovered()).collect()
     }
 
     /// Losses by cause; what is zero is left out.
-    fn lost(&self, counters: &Counters) -> BTreeMap<String, u64> {
+    fn lost_by_cause(&self, counters: &Counters) -> BTreeMap<String, u64> {
         let of_kernel = Counter::ALL
             .into_iter()
             .filter_map(|counter| Some((counter.loss()?, counters.get(counter))));

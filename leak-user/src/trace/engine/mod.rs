@@ -3,6 +3,11 @@
 
 mod gather;
 mod health;
+mod worst;
+
+#[cfg(test)]
+pub(super) use worst::First;
+pub(super) use worst::{Nearest, Worst};
 
 use bytes::Bytes;
 use leak_common::ProcessId;
@@ -45,6 +50,11 @@ pub(super) struct Engine {
     /// Runs of programs that the kernel skipped, as far as that was told.
     missed: u64,
     hooks: Hooks,
+    /// Which running children of the chosen processes are not traced, one sentence.
+    left_out: Option<String>,
+    /// A process that matches what was chosen was met.
+    is_met: bool,
+    pace: worst::Pace,
 }
 
 /// The hooks of a trace.
@@ -132,11 +142,15 @@ impl Engine {
             undecodable: 0,
             missed: 0,
             hooks,
+            left_out: None,
+            is_met: false,
+            pace: worst::Pace::default(),
         };
         if let Some(record) = &plan.record {
             engine.outlet.record(record, &plan.triggers)?;
         }
         engine.intake.baseline(parts!(engine)).await?;
+        engine.left_out = engine.scope.chosen.left_out(&engine.proc, &engine.tracer);
         engine.observers.start(&mut engine.outlet);
         engine.outlet.write_recording();
         Ok(engine)
@@ -153,8 +167,8 @@ impl Engine {
     }
 
     /// Which running children of the chosen processes are not traced.
-    pub(super) fn left_out(&self) -> Option<String> {
-        self.scope.chosen.left_out(&self.proc, &self.tracer)
+    pub(super) fn left_out(&self) -> Option<&str> {
+        self.left_out.as_deref()
     }
 
     /// Whether all processes that were chosen by pid have ended, and their descendants.
@@ -218,6 +232,7 @@ impl Engine {
         self.scope
             .chosen
             .choose_more(&self.proc, &mut self.tracer)?;
+        self.is_met = self.is_met || self.meets_one();
         self.outlet.tick();
         self.outlet.write_out();
         Ok(())

@@ -158,7 +158,7 @@ pub(super) const ROOMS: &[Room] = &[
         "hints work on a finished report"),
     room("advice/suppressions", &["model", "advice/pattern"], PURE,
         "suppressions work on a finished report"),
-    room("advice", &["model", "advice/hints", "advice/suppressions"], WORLDLY,
+    room("advice", &["model", "analysis", "advice/hints", "advice/suppressions"], WORLDLY,
         "advice works on a finished report"),
 
     // The machine.

@@ -3,13 +3,16 @@
 use quick_xml::{Reader, events::Event};
 
 use super::*;
-use crate::model::sample;
+use crate::{model::sample, output::formats::Stacks};
 
 const OPTIONS: TextOptions = TextOptions {
     width: 80,
     color: false,
     top: 10,
     all: false,
+    height: 24,
+    each: false,
+    stacks: Stacks::Folded,
     suspects_fail: false,
 };
 

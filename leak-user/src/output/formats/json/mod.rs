@@ -104,6 +104,7 @@ mod tests {
                 "full",
                 "health",
                 "host",
+                "problems",
                 "processes",
                 "schema",
                 "shared_limits",

@@ -94,9 +94,7 @@ mod tests {
         let options = TextOptions {
             width: 60,
             color,
-            top: 10,
-            all: false,
-            suspects_fail: false,
+            ..TextOptions::default()
         };
         sample::text(|out| write(report, &options, out))
     }

@@ -5,6 +5,7 @@ pub(super) mod amounts;
 mod diff;
 mod doctor;
 mod frames;
+mod names;
 mod page;
 mod report;
 

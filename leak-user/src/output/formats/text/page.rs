@@ -2,10 +2,10 @@
 
 use std::io;
 
-use crate::model::escape::{split_at_width, width};
+use crate::model::escape::{shorten_end, split_at_width, width};
 
-/// No terminal is narrower than the first, and longer lines than the second are hard to read.
-const WIDTHS: std::ops::RangeInclusive<usize> = 60..=120;
+/// A terminal is seldom narrower than the first, and longer lines than the second are hard to read.
+const WIDTHS: std::ops::RangeInclusive<usize> = 40..=120;
 
 /// Meanings that have a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub(super) struct Page<'a> {
     out: &'a mut dyn io::Write,
     width: usize,
     color: bool,
+    lines: usize,
 }
 
 impl<'a> Page<'a> {
@@ -41,6 +42,7 @@ impl<'a> Page<'a> {
             out,
             width: width.clamp(*WIDTHS.start(), *WIDTHS.end()),
             color,
+            lines: 0,
         }
     }
 
@@ -49,13 +51,29 @@ impl<'a> Page<'a> {
         self.width
     }
 
+    /// How many lines were written.
+    pub(super) fn lines(&self) -> usize {
+        self.lines
+    }
+
     pub(super) fn blank(&mut self) -> io::Result<()> {
-        writeln!(self.out)
+        self.line("")
+    }
+
+    /// The text in bold, where there are colours.
+    pub(super) fn bold(&self, text: &str) -> String {
+        self.painted(Ink::Bold, text)
     }
 
     /// One line that is known to fit.
     pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
+        self.lines += 1;
         writeln!(self.out, "{}", text.trim_end())
+    }
+
+    /// One line without colours, cut where it is too long.
+    pub(super) fn fitted(&mut self, text: &str) -> io::Result<()> {
+        self.line(&shorten_end(text, self.width))
     }
 
     /// A paragraph; its later lines are indented two columns more.

@@ -351,7 +351,8 @@ prop_compose! {
                 stacks: handles.into_iter().map(|handle| (handle, time)).collect(),
             })),
             _ => Input::Facts(process, Box::new(Facts {
-                read: time, start_ticks, cgroup: comm.clone(), comm, exe, cmdline, container_id,
+                read: time, start_ticks, cgroup: comm.clone(), user: exe.clone(), parent: start_ticks as u32, comm, exe, cmdline,
+                container_id,
             })),
         }
     }

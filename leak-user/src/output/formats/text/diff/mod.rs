@@ -3,6 +3,7 @@
 use std::io;
 
 use super::{
+    super::Stacks,
     TextOptions,
     amounts::{bytes, counted, duration, growth, rest},
     frames,
@@ -172,7 +173,7 @@ fn write_site(site: &Site, page: &mut Page) -> io::Result<()> {
         page.paragraph(4, "no stack: the acquisition, or its stack, was not seen")
     } else {
         page.line("    acquired at")?;
-        frames::write(&site.stack, page)
+        frames::write(&site.stack, Stacks::Full, page)
     }
 }
 

@@ -9,11 +9,8 @@ use crate::model::{
 
 fn text(diff: &Diff, all: bool) -> String {
     let options = TextOptions {
-        width: 80,
-        color: false,
-        top: 10,
         all,
-        suspects_fail: false,
+        ..TextOptions::default()
     };
     sample::text(|out| write(diff, &options, out))
 }
@@ -39,15 +36,15 @@ new:  web1, 10s until 2026-01-02T03:04:15Z; 3 findings
 NEW file in server: suspect
     new   50 of 60 held, +5.0/s, 6.0/s acquired
     acquired at
-      #0  open_c  (server)
-      #1  main  (server)
+    > #0  open_c  (server)
+    > #1  main  (server)
 
 GREW file in server: leak
     base  50 of 60 held, +5.0/s, 6.0/s acquired
     new   500 of 60 held, +50/s, 6.0/s acquired
     acquired at
-      #0  open_b  (server)
-      #1  main  (server)
+    > #0  open_b  (server)
+    > #1  main  (server)
 
 1 steady site changed and is not shown (--all shows them).
 "

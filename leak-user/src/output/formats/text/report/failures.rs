@@ -5,37 +5,28 @@ use std::io;
 use crate::{
     model::{
         escape::escape,
-        report::{Failure, Holder},
+        report::{Failure, Holder, Report},
     },
-    output::formats::text::{
-        amounts::{bytes, counted, duration},
-        frames,
-        page::{Ink, Page},
+    output::formats::{
+        TextOptions,
+        text::{
+            amounts::{bytes, counted, duration},
+            frames, names,
+            page::{Ink, Page},
+        },
     },
 };
 
 /// Holders that are named at most.
 const HOLDERS: usize = 5;
 
-/// What belongs into the summary: it is a reason to look, with or without a leak.
-pub(super) fn mention(failures: &[Failure], page: &mut Page) -> io::Result<()> {
-    if failures.is_empty() {
-        return Ok(());
-    }
-    let mut processes: Vec<(u32, u64)> = failures.iter().map(|f| (f.pid, f.start_time)).collect();
-    processes.sort_unstable();
-    processes.dedup();
-    let processes = counted(processes.len() as u64, "process", "processes");
-    let text = format!(" for lack of resources in {processes}: see FAILED below.");
-    page.headline(Ink::Leak, "Calls failed", &text)
-}
-
-pub(super) fn write(failures: &[Failure], top: usize, page: &mut Page) -> io::Result<()> {
-    for failure in failures.iter().take(top) {
+pub(super) fn write(report: &Report, options: &TextOptions, page: &mut Page) -> io::Result<()> {
+    let failures = &report.failures;
+    for failure in failures.iter().take(options.top) {
         page.blank()?;
-        write_one(failure, page)?;
+        write_one(report, failure, options, page)?;
     }
-    match failures.len().saturating_sub(top) {
+    match failures.len().saturating_sub(options.top) {
         0 => Ok(()),
         left => {
             page.blank()?;
@@ -45,16 +36,20 @@ pub(super) fn write(failures: &[Failure], top: usize, page: &mut Page) -> io::Re
     }
 }
 
-fn write_one(failure: &Failure, page: &mut Page) -> io::Result<()> {
+fn write_one(
+    report: &Report,
+    failure: &Failure,
+    options: &TextOptions,
+    page: &mut Page,
+) -> io::Result<()> {
     let times = match failure.count {
         0 | 1 => "once".to_owned(),
         count => format!("{count} times, first"),
     };
     let headline = format!(
-        " {} in {} ({}): {}, {times} after {}",
+        " {} in {}: {}, {times} after {}",
         escape(&failure.call),
-        escape(&failure.comm),
-        failure.pid,
+        names::heading(report, (failure.pid, failure.start_time), &failure.comm),
         escape(&failure.error),
         duration(failure.after_seconds)
     );
@@ -70,7 +65,7 @@ fn write_one(failure: &Failure, page: &mut Page) -> io::Result<()> {
         return page.paragraph(4, "no stack: it was not seen");
     }
     page.line("    first failed at")?;
-    frames::write(&failure.stack, page)
+    frames::write(&failure.stack, options.stacks, page)
 }
 
 /// Holders as a list; the first few of them.

@@ -6,12 +6,15 @@ use super::failures::holders;
 use crate::{
     model::{
         escape::{escape, shorten_end, shorten_middle, width},
-        report::{Example, Finding, Holder, Limit, Process, Socket, Verdict},
+        report::{Example, Finding, Holder, Limit, Process, Report, Socket, Verdict},
     },
-    output::formats::text::{
-        amounts::{bytes, duration, growth, rest},
-        frames,
-        page::{Ink, Page},
+    output::formats::{
+        TextOptions,
+        text::{
+            amounts::{bytes, duration, growth, rest},
+            frames, names,
+            page::{Ink, Page},
+        },
     },
 };
 
@@ -21,24 +24,27 @@ const EXAMPLES: usize = 3;
 /// Other holders of an example that are shown at most.
 const HOLDERS: usize = 3;
 
+/// Writes a finding. `number` is that of its problem on the first screen.
 pub(super) fn write(
+    report: &Report,
     finding: &Finding,
-    process: Option<&Process>,
+    number: Option<usize>,
+    options: &TextOptions,
     page: &mut Page,
 ) -> io::Result<()> {
-    let (ink, label) = match finding.verdict {
-        Verdict::Leak => (Ink::Leak, "LEAK"),
-        Verdict::Suspect => (Ink::Suspect, "SUSPECT"),
-        Verdict::Steady => (Ink::Fine, "STEADY"),
-    };
+    let process = report.process_of(finding);
+    let (ink, label) = verdict(finding.verdict);
     let headline = format!(
-        " {} in {} ({}): {}",
+        " {} in {}: {}",
         escape(&finding.kind),
-        escape(&finding.comm),
-        finding.pid,
+        names::heading(report, (finding.pid, finding.start_time), &finding.comm),
         numbers(finding, process)
     );
-    page.headline(ink, label, &headline)?;
+    let label = match number {
+        Some(number) => format!("{number}. {label}"),
+        None => label.to_owned(),
+    };
+    page.headline(ink, &label, &headline)?;
     for sentence in &finding.evidence {
         page.paragraph(4, &format!("- {}", escape(sentence)))?;
     }
@@ -52,13 +58,22 @@ pub(super) fn write(
         page.paragraph(4, "no stack: the acquisition, or its stack, was not seen")?;
     } else {
         page.line("    acquired at")?;
-        frames::write(&finding.stack, page)?;
+        frames::write(&finding.stack, options.stacks, page)?;
     }
     if !finding.last_user.is_empty() {
         page.line("    last used at")?;
         frames::write(&finding.last_user, page)?;
     }
     examples(finding, page)
+}
+
+/// How a verdict is called and coloured.
+pub(super) fn verdict(verdict: Verdict) -> (Ink, &'static str) {
+    match verdict {
+        Verdict::Leak => (Ink::Leak, "LEAK"),
+        Verdict::Suspect => (Ink::Suspect, "SUSPECT"),
+        Verdict::Steady => (Ink::Fine, "STEADY"),
+    }
 }
 
 /// How many, how fast, since when, and which limit is hit.
@@ -86,13 +101,16 @@ fn numbers(finding: &Finding, process: Option<&Process>) -> String {
     };
     text += &format!(", oldest {}", duration(finding.oldest_age_seconds));
     if let Some(seconds) = finding.exhaustion_seconds.filter(|_| !exited) {
-        let limit = process.and_then(|process| {
-            let mut limits = process.limits.iter();
-            limits.find(|limit| limit.resource == finding.limit)
-        });
+        let limit = process.and_then(|process| limit_of(finding, process));
         text += &format!("; {}", limit_reached(limit, seconds));
     }
     text + &format!("; confidence {:.0}%", finding.confidence * 100.0)
+}
+
+/// The limit of its process that a finding runs into.
+pub(super) fn limit_of<'a>(finding: &Finding, process: &'a Process) -> Option<&'a Limit> {
+    let mut limits = process.limits.iter();
+    limits.find(|limit| limit.resource == finding.limit)
 }
 
 /// Which limit is reached and when. Of one that a process shares, its own number tells nothing:
@@ -163,7 +181,7 @@ fn examples(finding: &Finding, page: &mut Page) -> io::Result<()> {
         .take(EXAMPLES)
         .map(|example| {
             let cells = [
-                shorten_end(&escape(&example.handle), 36),
+                shorten_end(&escape(&example.handle), 36.min(page.width() / 2 - 8)),
                 duration(example.age_seconds),
                 describe(example),
             ];
@@ -182,8 +200,9 @@ fn examples(finding: &Finding, page: &mut Page) -> io::Result<()> {
             "",
             pad = handle - width(name)
         );
-        let room = page.width() - width(&start);
-        page.line(&format!("{start}{}", shorten_middle(description, room)))?;
+        let room = page.width().saturating_sub(width(&start));
+        let line = format!("{start}{}", shorten_middle(description, room));
+        page.line(&shorten_end(&line, page.width()))?;
         if !others.is_empty() {
             let others = holders(others, HOLDERS);
             page.paragraph(8, &format!("also held by {others}"))?;

@@ -1,5 +1,5 @@
-//! Processes that are full, and what they hold: the first thing to see, since nothing else in
-//! a report tells of what was acquired before the trace and does not grow.
+//! Processes that are full, and what they hold: nothing else in a report tells of what was acquired before the trace
+//! and does not grow.
 
 use std::io;
 
@@ -7,10 +7,11 @@ use super::finding::{counted_by, owner};
 use crate::{
     model::{
         escape::{escape, shorten_middle, width},
-        report::{Full, FullGroup},
+        report::{Full, FullGroup, Report},
     },
     output::formats::text::{
         amounts::counted,
+        names,
         page::{Ink, Page},
     },
 };
@@ -18,10 +19,11 @@ use crate::{
 /// Groups of a process that are shown at most.
 const GROUPS: usize = 6;
 
-pub(super) fn write(all: &[Full], top: usize, page: &mut Page) -> io::Result<()> {
+pub(super) fn write(report: &Report, top: usize, page: &mut Page) -> io::Result<()> {
+    let all = &report.full;
     for full in all.iter().take(top) {
-        write_one(full, page)?;
         page.blank()?;
+        write_one(report, full, page)?;
     }
     match all.len().saturating_sub(top) {
         0 => Ok(()),
@@ -31,13 +33,13 @@ pub(super) fn write(all: &[Full], top: usize, page: &mut Page) -> io::Result<()>
                 "more process is full",
                 "more processes are full",
             );
-            page.paragraph(0, &format!("... and {left} (-n shows more)"))?;
-            page.blank()
+            page.blank()?;
+            page.paragraph(0, &format!("... and {left} (-n shows more)"))
         }
     }
 }
 
-fn write_one(full: &Full, page: &mut Page) -> io::Result<()> {
+fn write_one(report: &Report, full: &Full, page: &mut Page) -> io::Result<()> {
     let refused = match full.refused {
         0 => String::new(),
         times => format!(", and {} refused", counted(times, "more was", "more were")),
@@ -47,9 +49,8 @@ fn write_one(full: &Full, page: &mut Page) -> io::Result<()> {
         scope => format!(" of {}", owner(scope)),
     };
     let headline = format!(
-        " {} ({}): {} of {} {}{of} are in use ({}){refused}",
-        escape(&full.comm),
-        full.pid,
+        " {}: {} of {} {}{of} are in use ({}){refused}",
+        names::heading(report, (full.pid, full.start_time), &full.comm),
         full.used,
         full.limit,
         counted_by(&full.resource).unwrap_or("units"),

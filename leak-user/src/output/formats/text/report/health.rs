@@ -46,9 +46,6 @@ pub(super) fn doubt(health: &Health, nothing_found: bool, page: &mut Page) -> io
             &format!(" {meaning}"),
         )?;
     }
-    if nothing_found && !health.uncovered.is_empty() {
-        page.paragraph(0, "Not everything was covered: see below.")?;
-    }
     Ok(())
 }
 

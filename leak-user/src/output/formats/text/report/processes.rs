@@ -2,69 +2,149 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, io};
 
+use super::problem::Problems;
 use crate::{
     model::{
         escape::{escape, shorten_end, width},
+        problem::Problem,
         report::{Limit, Process, Report},
     },
     output::formats::text::{
         amounts::{bytes, counted, duration},
+        names,
         page::{Page, wrap},
     },
 };
 
-/// Columns of pid, name and count from before the trace, and between columns.
+/// Columns of pid and name, and between columns.
 const PID: usize = 7;
-const COMM: usize = 15;
-const BEFORE: usize = 6;
+const COMM: usize = 16;
 const GAP: usize = 2;
+
+/// Columns below which a table has no room.
+const NARROW: usize = 64;
 
 /// A space at which a cell is not wrapped: a no-break space until it is written.
 const UNBROKEN: char = '\u{a0}';
 
-pub(super) fn write(report: &Report, top: usize, page: &mut Page) -> io::Result<()> {
-    if report.processes.is_empty() {
+pub(super) fn write(
+    report: &Report,
+    problems: &Problems<'_>,
+    top: usize,
+    page: &mut Page,
+) -> io::Result<()> {
+    if report.processes.is_empty() && report.exited_programs.is_empty() {
         return Ok(());
     }
-    let mut processes: Vec<&Process> = report.processes.iter().collect();
-    let found = |process: &Process| report.findings.iter().any(|f| f.pid == process.pid);
-    processes.sort_by_cached_key(|process| {
-        (
-            Reverse(found(process)),
-            Reverse(sum(&process.outstanding)),
-            Reverse(sum(&process.preexisting)),
-        )
+    let concerned = |process: &Process| {
+        let of = |problem: &Problem| problem.pids.contains(&process.pid);
+        problems.all.iter().any(of)
+            || report
+                .failures
+                .iter()
+                .any(|failure| failure.pid == process.pid)
+    };
+    // What exited and is part of no problem left nothing that a person has to look at.
+    let (mut processes, gone): (Vec<&Process>, Vec<&Process>) = report
+        .processes
+        .iter()
+        .partition(|process| !process.exited || concerned(process));
+    processes.sort_by(|a, b| {
+        nearness(report, a)
+            .total_cmp(&nearness(report, b))
+            .then_with(|| {
+                let held =
+                    |process: &Process| (sum(&process.outstanding), sum(&process.preexisting));
+                held(b).cmp(&held(a)).then(a.pid.cmp(&b.pid))
+            })
     });
     page.blank()?;
-    page.paragraph(0, "Processes (BEFORE: held since before the trace)")?;
-    row(
-        &["PID", "COMMAND", "HELD", "BEFORE", "NEAREST LIMIT"].map(str::to_owned),
-        page,
-    )?;
+    if !processes.is_empty() {
+        page.paragraph(0, "Processes (BEFORE: held since before the trace)")?;
+        row(
+            &["PID", "COMMAND", "HELD", "BEFORE", "NEAREST LIMIT"].map(str::to_owned),
+            page,
+        )?;
+    }
     for process in processes.iter().take(top) {
         row(&cells(process), page)?;
     }
-    match processes.len().saturating_sub(top) {
+    if let left @ 1.. = processes.len().saturating_sub(top) {
+        let left = counted(left as u64, "more process", "more processes");
+        page.paragraph(0, &format!("... and {left}"))?;
+    }
+    let folded = report
+        .exited_programs
+        .iter()
+        .map(|program| program.processes);
+    let gone_before: u64 = folded.fold(0, u64::saturating_add);
+    match gone_before.saturating_add(gone.len() as u64) {
         0 => Ok(()),
-        left => {
-            let left = counted(left as u64, "more process", "more processes");
-            page.paragraph(0, &format!("... and {left}"))
+        count => {
+            let exited = counted(count, "process exited", "processes exited");
+            page.paragraph(
+                0,
+                &format!(
+                    "{exited} and left nothing of importance{}.",
+                    names_of(report, &gone)
+                ),
+            )
         }
     }
 }
 
-fn cells(process: &Process) -> [String; 5] {
-    let mut held: Vec<(&String, &u64)> = process.outstanding.iter().collect();
-    held.retain(|(_, count)| **count > 0);
-    held.sort_by_key(|(_, count)| Reverse(**count));
-    let held: Vec<String> = held
-        .into_iter()
-        .map(|(kind, count)| format!("{count}{UNBROKEN}{}", escape(kind)))
+/// Names of processes that are told at most.
+const NAMES: usize = 5;
+
+/// What most of the processes are called: `: 40 git, 3 sh`.
+fn names_of(report: &Report, processes: &[&Process]) -> String {
+    let folded = report.exited_programs.iter();
+    let mut counts: BTreeMap<&str, u64> = folded
+        .map(|program| (program.comm.as_str(), program.processes))
         .collect();
-    let mut held = match held.as_slice() {
-        [] => "-".to_owned(),
-        held => held.join(", "),
-    };
+    for process in processes {
+        *counts.entry(process.comm.as_str()).or_default() += 1;
+    }
+    let mut counts: Vec<(&str, u64)> = counts.into_iter().collect();
+    counts.sort_by_key(|&(name, count)| (Reverse(count), name));
+    let list: Vec<String> = counts
+        .iter()
+        .take(NAMES)
+        .map(|(name, count)| format!("{count} {}", escape(name)))
+        .collect();
+    let more = if counts.len() > NAMES { ", ..." } else { "" };
+    format!(": {}{more}", list.join(", "))
+}
+
+/// How soon a process is at a limit: those that will be first by when, then by the share that is left, then those that
+/// exited.
+fn nearness(report: &Report, process: &Process) -> f64 {
+    /// More than any time to a limit, in seconds.
+    const NEVER: f64 = 1e15;
+    if process.exited {
+        return 4.0 * NEVER;
+    }
+    let growth: f64 = report
+        .findings
+        .iter()
+        .filter(|finding| (finding.pid, finding.start_time) == (process.pid, process.start_time))
+        .map(|finding| finding.growth_per_second.max(0.0))
+        .sum();
+    match nearest(&process.limits) {
+        Some(limit) => match limit.exhaustion_seconds {
+            Some(seconds) => seconds.min(NEVER),
+            None => {
+                let share = (limit.used as f64 / limit.soft.max(1) as f64).min(1.0);
+                // Of equal shares, what grows comes first.
+                NEVER * (2.0 - share) - growth.min(1e9)
+            }
+        },
+        None => 3.0 * NEVER - growth.min(1e9),
+    }
+}
+
+fn cells(process: &Process) -> [String; 5] {
+    let mut held = kinds(&process.outstanding, usize::MAX);
     if process.exited {
         held += " at exit";
     }
@@ -75,16 +155,44 @@ fn cells(process: &Process) -> [String; 5] {
     };
     [
         process.pid.to_string(),
-        shorten_end(&escape(&process.comm), COMM),
+        names::command(Some(process), &process.comm, 2 * COMM),
         held,
-        sum(&process.preexisting).to_string(),
+        before(&process.preexisting),
         limit,
     ]
 }
 
+/// The kinds of which there are most, with their numbers.
+fn kinds(counts: &BTreeMap<String, u64>, most: usize) -> String {
+    let mut held: Vec<(&String, &u64)> = counts.iter().collect();
+    held.retain(|(_, count)| **count > 0);
+    held.sort_by_key(|(_, count)| Reverse(**count));
+    let mut list: Vec<String> = held
+        .iter()
+        .take(most)
+        .map(|(kind, count)| format!("{count}{UNBROKEN}{}", escape(kind)))
+        .collect();
+    let rest = held
+        .iter()
+        .skip(most)
+        .fold(0_u64, |sum, (_, count)| sum.saturating_add(**count));
+    if rest > 0 {
+        list.push(format!("{rest}{UNBROKEN}more"));
+    }
+    match list.as_slice() {
+        [] => "-".to_owned(),
+        list => list.join(", "),
+    }
+}
+
+/// What is from before the trace: the two kinds of which there is most.
+fn before(counts: &BTreeMap<String, u64>) -> String {
+    kinds(counts, 2)
+}
+
 /// The limit that is hit first, or of which the largest share is used. Those of the host
 /// are the same for all, and told apart where they come near.
-fn nearest(limits: &[Limit]) -> Option<&Limit> {
+pub(super) fn nearest(limits: &[Limit]) -> Option<&Limit> {
     let key = |limit: &Limit| {
         let free = 1.0 - limit.used as f64 / limit.soft.max(1) as f64;
         (limit.exhaustion_seconds.unwrap_or(f64::INFINITY), free)
@@ -119,14 +227,21 @@ fn limit(limit: &Limit) -> String {
     text
 }
 
-/// A row; the two cells of no fixed width share what the line has left, and wrap.
+/// A row; the cells of no fixed width share what the line has left, and wrap. On a narrow page a row is a paragraph.
 fn row([pid, comm, held, before, limit]: &[String; 5], page: &mut Page) -> io::Result<()> {
-    let flexible = page.width() - PID - COMM - BEFORE - 4 * GAP;
-    let held_width = flexible / 2;
-    let limit_width = flexible - held_width;
+    if page.width() < NARROW {
+        let text = format!("{pid} {comm}: {held}; {before}; {limit}");
+        return page.paragraph(0, &text.replace(UNBROKEN, " "));
+    }
+    let comm_width = if page.width() > 100 { 2 * COMM } else { COMM };
+    let flexible = page.width() - PID - comm_width - 4 * GAP;
+    let before_width = flexible / 4;
+    let held_width = (flexible - before_width) / 2;
+    let limit_width = flexible - before_width - held_width;
     let held = wrap(held, held_width, held_width);
+    let before = wrap(before, before_width, before_width);
     let limit = wrap(limit, limit_width, limit_width);
-    for line in 0..held.len().max(limit.len()) {
+    for line in 0..held.len().max(limit.len()).max(before.len()) {
         let once = |text: &str| {
             if line == 0 {
                 text.to_owned()
@@ -138,9 +253,9 @@ fn row([pid, comm, held, before, limit]: &[String; 5], page: &mut Page) -> io::R
         let line = format!(
             "{}  {}  {}  {}  {}",
             right(&once(pid), PID),
-            left(&once(comm), COMM),
+            left(&once(&shorten_end(comm, comm_width)), comm_width),
             left(&part(&held), held_width),
-            right(&once(before), BEFORE),
+            left(&part(&before), before_width),
             part(&limit),
         );
         page.line(&line.replace(UNBROKEN, " "))?;

@@ -4,16 +4,35 @@ use std::io;
 
 use super::finding::owner;
 use crate::{
-    model::{escape::escape, report::SharedLimit},
+    model::{
+        escape::escape,
+        report::{Report, SharedLimit},
+    },
     output::formats::text::{
         amounts::{bytes, counted, duration, growth},
         page::Page,
     },
 };
 
-pub(super) fn write(limits: &[SharedLimit], top: usize, page: &mut Page) -> io::Result<()> {
-    let mut ending: Vec<(f64, &SharedLimit)> = limits
+/// Whether a limit concerns what was traced: it is the host's, or a process of the report is below it.
+pub(super) fn concerns(report: &Report, limit: &SharedLimit) -> bool {
+    if !limit.scope.starts_with('/') && !limit.scope.starts_with("user:") {
+        return true;
+    }
+    report.processes.is_empty()
+        || report.processes.iter().any(|process| {
+            let within = process.cgroup.strip_prefix(limit.scope.as_str());
+            process.cgroup.is_empty()
+                || within.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                || process.limits.iter().any(|own| own.scope == limit.scope)
+        })
+}
+
+pub(super) fn write(report: &Report, top: usize, page: &mut Page) -> io::Result<()> {
+    let mut ending: Vec<(f64, &SharedLimit)> = report
+        .shared_limits
         .iter()
+        .filter(|limit| concerns(report, limit))
         .filter_map(|limit| Some((limit.exhaustion_seconds?, limit)))
         .collect();
     if ending.is_empty() {

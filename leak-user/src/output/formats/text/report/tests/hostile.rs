@@ -170,7 +170,7 @@ proptest! {
         let options = TextOptions { width: columns, all: true, ..PLAIN };
         for line in written(&report, &options).lines() {
             prop_assert!(!line.chars().any(is_unsafe), "{:?}", line);
-            prop_assert!(width(line) <= columns.clamp(60, 120), "{:?}", line);
+            prop_assert!(width(line) <= columns.clamp(40, 120), "{:?}", line);
         }
     }
 }
