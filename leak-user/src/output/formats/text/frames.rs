@@ -35,7 +35,7 @@ pub(super) fn write(stack: &[Frame], stacks: Stacks, page: &mut Page) -> io::Res
     while let Some(line) = lines.next() {
         match line {
             Line::Folded { count, whose } => {
-                page.line(&format!("{:INDENT$}    ... {}", "", folded(*count, whose)))?;
+                page.fitted(&format!("{:INDENT$}    ... {}", "", folded(*count, whose)))?;
             }
             Line::Frame {
                 stands_out: false, ..
@@ -49,19 +49,19 @@ pub(super) fn write(stack: &[Frame], stacks: Stacks, page: &mut Page) -> io::Res
                 write_frame(*number, frame, *stands_out, page)?;
                 let again = |line: &&Line<'_>| matches!(line, Line::Frame { frame: other, .. } if is_again(frame, other));
                 let mut times = 0_u64;
-                while lines.next_if(|line| again(&line)).is_some() {
+                while lines.next_if(|line| again(line)).is_some() {
                     times += 1;
                 }
                 if times > 0 {
                     let times = counted(times, "time", "times");
-                    page.line(&format!("{:INDENT$}    ... the same {times} more", ""))?;
+                    page.fitted(&format!("{:INDENT$}    ... the same {times} more", ""))?;
                 }
             }
         }
     }
     match left {
         0 => Ok(()),
-        left => page.line(&format!(
+        left => page.fitted(&format!(
             "{:INDENT$}... {left} more frames (-f json has all)",
             ""
         )),

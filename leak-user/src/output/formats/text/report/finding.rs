@@ -210,7 +210,7 @@ fn examples(finding: &Finding, page: &mut Page) -> io::Result<()> {
     }
     match finding.outstanding.saturating_sub(shown.len() as u64) {
         0 => Ok(()),
-        left => page.line(&format!("      ... and {left} more")),
+        left => page.fitted(&format!("      ... and {left} more")),
     }
 }
 

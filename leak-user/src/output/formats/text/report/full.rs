@@ -84,6 +84,6 @@ fn write_one(report: &Report, full: &Full, page: &mut Page) -> io::Result<()> {
         .fold(0_u64, |sum, group| sum.saturating_add(group.count));
     match full.used.saturating_sub(told) {
         0 => Ok(()),
-        left => page.line(&format!("    ... and {left} more")),
+        left => page.fitted(&format!("    ... and {left} more")),
     }
 }

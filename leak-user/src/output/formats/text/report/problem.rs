@@ -102,7 +102,7 @@ pub(super) fn write(
         page.paragraph(6, &line(report, problem, part))?;
     }
     if let left @ 1.. = others.len().saturating_sub(PARTS) {
-        page.line(&format!("      ... and {left} more"))?;
+        page.fitted(&format!("      ... and {left} more"))?;
     }
     processes(report, problem, page)
 }
