@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, io};
 
 use super::{
-    super::{problem::Problems, processes, shared},
+    super::{finding, problem::Problems, processes, shared},
     place_line,
 };
 use crate::{
@@ -87,7 +87,7 @@ struct Near<'a> {
 }
 
 fn nearest(report: &Report, problems: &Problems<'_>, page: &mut Page) -> io::Result<()> {
-    let mut all: Vec<Near<'_>> = report.full.iter().map(full).collect();
+    let mut all: Vec<Near<'_>> = report.full.iter().map(near_by_full).collect();
     // A problem tells when its process is full.
     let is_told = |pid| {
         let tells =
@@ -96,9 +96,11 @@ fn nearest(report: &Report, problems: &Problems<'_>, page: &mut Page) -> io::Res
     };
     let running = report.processes.iter().filter(|process| !process.exited);
     for process in running.filter(|process| !is_told(process.pid)) {
-        let is_told = report.full.iter().any(|full| full.pid == process.pid);
-        let limit = processes::nearest(&process.limits)
-            .filter(|limit| !is_told || limit.resource != "nofile");
+        let is_full = |limit: &&Limit| {
+            let mut full = report.full.iter().filter(|full| full.pid == process.pid);
+            full.any(|full| full.resource == limit.resource)
+        };
+        let limit = processes::nearest(&process.limits).filter(|limit| !is_full(limit));
         all.extend(limit.map(|limit| Near {
             seconds: limit.exhaustion_seconds.unwrap_or(f64::INFINITY),
             share: share(limit.used, limit.soft),
@@ -152,7 +154,7 @@ fn nearest(report: &Report, problems: &Problems<'_>, page: &mut Page) -> io::Res
     )
 }
 
-fn full(full: &Full) -> Near<'_> {
+fn near_by_full(full: &Full) -> Near<'_> {
     let most = full.groups.first().map_or(String::new(), |group| {
         let state = if group.state.is_empty() {
             String::new()
@@ -167,7 +169,11 @@ fn full(full: &Full) -> Near<'_> {
         )
     });
     let is_full = full.used >= full.limit;
-    let used = used(&full.resource, full.used, full.limit);
+    let of = match full.scope.as_str() {
+        "" => String::new(),
+        scope => format!(" of {}", finding::owner(scope)),
+    };
+    let used = used(&full.resource, full.used, full.limit) + &of;
     Near {
         seconds: if is_full { 0.0 } else { f64::INFINITY },
         share: share(full.used, full.limit),

@@ -426,6 +426,7 @@ fn pool_is_full() -> Report {
             group("file", "/var/log/haproxy.log", 2),
         ],
         others: 93,
+        ..Full::default()
     };
     let failure = Failure {
         pid: 440,
