@@ -23,7 +23,7 @@ use crate::{
 const LINES: usize = 3;
 
 /// A limit that is reached later than this is no news, in seconds.
-const SOON: f64 = 24.0 * 3600.0;
+const SOON: f64 = 2.0 * 3600.0;
 
 /// The share of a limit from which on it is worth a line, however slowly it grows.
 const NEAR: f64 = 0.8;
