@@ -62,7 +62,7 @@ pub(super) fn write(
     }
     if !finding.last_user.is_empty() {
         page.line("    last used at")?;
-        frames::write(&finding.last_user, page)?;
+        frames::write(&finding.last_user, options.stacks, page)?;
     }
     examples(finding, page)
 }
