@@ -81,6 +81,8 @@ pub enum SavedAnalysis {
     Uses {
         process: u64,
         descriptors: Vec<(Nanos, u64)>,
+        /// Of earlier versions: what the kernel does not join is counted now, as shared use.
+        #[serde(default)]
         mappings: Vec<(Nanos, u64)>,
     },
     /// How much of a shared limit was used at times.

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Processes and shared limits that are followed: at most 2 and 1 KiB each.
+/// Processes and shared limits that are followed: at most 1 KiB each.
 const MAX_PROCESSES: usize = 16_384;
 const MAX_SHARED: usize = 8_192;
 
@@ -31,13 +31,6 @@ const MAPPINGS: &str = "max_map_count";
 const ADDRESS_SPACE: &str = "as";
 
 type Samples = Vec<(Nanos, u64)>;
-
-/// What a process uses, of each class that is limited.
-#[derive(Debug, Default)]
-struct Uses {
-    descriptors: Samples,
-    mappings: Samples,
-}
 
 /// What samples of a use say.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +46,8 @@ pub(super) struct Measured {
 
 #[derive(Debug, Default)]
 pub(super) struct AllUses {
-    processes: HashMap<ProcessId, Uses>,
+    /// Descriptors of each process, by the ledger.
+    processes: HashMap<ProcessId, Samples>,
     shared: HashMap<(String, String), Samples>,
 }
 
@@ -64,7 +58,8 @@ impl AllUses {
         self.processes.retain(|id, _| runs(id));
         for view in running {
             if self.processes.len() < MAX_PROCESSES || self.processes.contains_key(&view.id) {
-                self.processes.entry(view.id).or_default().push(time, view);
+                let descriptors = self.processes.entry(view.id).or_default();
+                push(descriptors, time, held_descriptors(view));
             }
         }
     }
@@ -90,11 +85,13 @@ impl AllUses {
         processes.sort_unstable_by_key(|(id, _)| **id);
         let mut shared: Vec<_> = self.shared.iter().collect();
         shared.sort_unstable_by_key(|(key, _)| *key);
-        let processes = processes.into_iter().map(|(id, uses)| SavedAnalysis::Uses {
-            process: id.0,
-            descriptors: uses.descriptors.clone(),
-            mappings: uses.mappings.clone(),
-        });
+        let processes = processes
+            .into_iter()
+            .map(|(id, descriptors)| SavedAnalysis::Uses {
+                process: id.0,
+                descriptors: descriptors.clone(),
+                mappings: Vec::new(),
+            });
         let shared = shared.into_iter().map(|((scope, resource), samples)| {
             let (scope, resource) = (scope.clone(), resource.clone());
             SavedAnalysis::SharedUse {
@@ -112,15 +109,11 @@ impl AllUses {
             SavedAnalysis::Uses {
                 process,
                 descriptors,
-                mappings,
+                mappings: _,
             } => {
                 let id = ProcessId(*process);
                 if self.processes.len() < MAX_PROCESSES || self.processes.contains_key(&id) {
-                    let uses = Uses {
-                        descriptors: pushed(descriptors),
-                        mappings: pushed(mappings),
-                    };
-                    self.processes.insert(id, uses);
+                    self.processes.insert(id, pushed(descriptors));
                 }
             }
             SavedAnalysis::SharedUse {
@@ -178,9 +171,8 @@ impl AllUses {
     }
 
     fn samples(&self, process: ProcessId, limit: &Limit) -> &[(Nanos, u64)] {
-        let uses = self.processes.get(&process);
         match limit.resource.as_str() {
-            "nofile" => uses.map_or(&[], |uses| &uses.descriptors),
+            "nofile" => self.processes.get(&process).map_or(&[], Vec::as_slice),
             resource @ (MAPPINGS | ADDRESS_SPACE) => self.told(&scope_of(process), resource),
             resource => self.told(&limit.scope, resource),
         }
@@ -219,16 +211,10 @@ fn pushed(samples: &[(Nanos, u64)]) -> Samples {
     kept
 }
 
-impl Uses {
-    fn push(&mut self, time: Nanos, view: &ProcessView) {
-        let held = |class: Class| -> u64 {
-            let kinds = view.outstanding.iter().chain(view.preexisting.iter());
-            kinds
-                .filter(|(kind, _)| kind.class() == class)
-                .map(|(_, count)| count)
-                .sum()
-        };
-        push(&mut self.descriptors, time, held(Class::Descriptor));
-        push(&mut self.mappings, time, held(Class::Mapping));
-    }
+fn held_descriptors(view: &ProcessView) -> u64 {
+    let kinds = view.outstanding.iter().chain(view.preexisting.iter());
+    kinds
+        .filter(|(kind, _)| kind.class() == Class::Descriptor)
+        .map(|(_, count)| count)
+        .sum()
 }

@@ -38,8 +38,10 @@ impl Proc {
             }
             let mappings = self.count_mappings(pid).unwrap_or(0);
             let most_mappings = self.sysctl("vm/max_map_count");
-            // The vsyscall page is listed and not counted; a mapping may take two.
-            if let Some(limit) = most_mappings.filter(|limit| mappings + 3 >= *limit) {
+            // The vsyscall page is listed and not counted; a mapping may take two. And who is refused
+            // one may give back some at once.
+            let is_near = |limit: &u64| mappings + limit / 100 + 3 >= *limit;
+            if let Some(limit) = most_mappings.filter(is_near) {
                 return Shortage {
                     meaning: format!(
                         "the process reached the limit of {limit} mappings \

@@ -217,6 +217,28 @@ fn memory_has_several_limits() {
 }
 
 #[test]
+fn one_that_gave_back_some_mappings_since_it_was_refused_is_still_told_of_their_limit() {
+    let made = Made::new();
+    let lines: String = (0..990)
+        .map(|n| {
+            format!(
+                "{:08x}-{:08x} r--p 00000000 00:00 0\n",
+                n * 8192,
+                n * 8192 + 4096
+            )
+        })
+        .collect();
+    made.process(7, "mapper", 1, "")
+        .write("7/maps", &lines)
+        .write("meminfo", "MemTotal: 4194304 kB\nSwapTotal: 0 kB\n");
+    for (limit, is_it) in [("1000\n", true), ("1100\n", false)] {
+        made.write("sys/vm/max_map_count", limit);
+        let meaning = made.shortage(7, "mmap", Refusal::Memory, 4096).meaning;
+        assert_eq!(meaning.contains("vm.max_map_count"), is_it, "{meaning}");
+    }
+}
+
+#[test]
 fn this_process_is_found_to_have_room() {
     let pid = std::process::id();
     let file = OwnedFd::from(fs::File::open(Path::new("/dev/null")).unwrap());
