@@ -157,6 +157,11 @@ pub struct Offsets {
     pub sock_remote_port: u32,
     pub sock_remote_address: u32,
     pub sock_remote_address6: u32,
+    /// What can be done with a file: the same for all files of its sort.
+    pub file_operations: u32,
+    /// Bits, one for each number: whether it is open, and whether it closes on exec.
+    pub fdt_open_fds: u32,
+    pub fdt_close_on_exec: u32,
 }
 
 impl Offsets {
@@ -235,6 +240,9 @@ impl Offsets {
         sock_remote_port: ABSENT,
         sock_remote_address: ABSENT,
         sock_remote_address6: ABSENT,
+        file_operations: ABSENT,
+        fdt_open_fds: ABSENT,
+        fdt_close_on_exec: ABSENT,
     };
 }
 
@@ -251,5 +259,5 @@ impl Config {
     };
 }
 
-const _: () = assert!(size_of::<Offsets>() == 73 * 4);
+const _: () = assert!(size_of::<Offsets>() == 76 * 4);
 const _: () = assert!(size_of::<Config>() == 16 + 16 * MAX_COMMS + size_of::<Offsets>());

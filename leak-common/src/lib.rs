@@ -11,6 +11,7 @@ pub mod identity;
 pub mod kind;
 pub mod limits;
 mod numbered;
+pub mod requests;
 pub mod syscalls;
 pub mod unwind;
 pub mod wire;

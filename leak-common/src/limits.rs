@@ -31,6 +31,10 @@ pub const RING_BYTES: u32 = 16 << 20;
 /// Frames of one stack at most.
 pub const MAX_FRAMES: usize = 127;
 
+/// Watches of inotify descriptors whose stacks are remembered, the latest: 48 + 16 + 8 bytes and a
+/// bucket each, 1.4 MiB.
+pub const WATCH_ENTRIES: u32 = 16_384;
+
 /// Descriptors taken from one SCM_RIGHTS message at most: `SCM_MAX_FD`
 /// (include/net/scm.h).
 pub const MAX_RECEIVED: usize = 253;

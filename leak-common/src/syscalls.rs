@@ -59,6 +59,16 @@ numbered! {
         Unmaps = 22,
         /// shmdt, at its beginning.
         Detaches = 23,
+        /// ioctl: acquires for the requests of [`crate::requests`].
+        Ioctl = 24,
+        /// getsockopt: acquires for the options that have a descriptor.
+        Getsockopt = 25,
+        /// fanotify_init: acquires, and reads bring descriptors from now on.
+        Notifies = 26,
+        /// read: acquires where it is of a fanotify descriptor.
+        Reads = 27,
+        /// inotify_add_watch: acquires no descriptor, but what counts for the user's limit.
+        Watches = 28,
     }
 }
 
@@ -92,7 +102,12 @@ impl Operation {
             | Operation::Remaps
             | Operation::Attaches
             | Operation::Creates
-            | Operation::Removes => false,
+            | Operation::Removes
+            | Operation::Ioctl
+            | Operation::Getsockopt
+            | Operation::Notifies
+            | Operation::Reads
+            | Operation::Watches => false,
         }
     }
 }
@@ -253,7 +268,8 @@ pub const TABLE: &[Row] = &[
     row("signalfd4", (289, 74), Op::Signalfd, Some(Kind::Signalfd), 0, Argument3),
     row("inotify_init", (253, -1), Op::Returns, Some(Kind::Inotify), 0, Never),
     row("inotify_init1", (294, 26), Op::Returns, Some(Kind::Inotify), 0, Argument0),
-    row("fanotify_init", (300, 262), Op::Returns, Some(Kind::Anon), 0, LowBitArgument0),
+    row("inotify_add_watch", (254, 27), Op::Watches, Some(Kind::Inotify), 0, Never),
+    row("fanotify_init", (300, 262), Op::Notifies, Some(Kind::Anon), 0, LowBitArgument0),
     row("memfd_create", (319, 279), Op::Returns, Some(Kind::Memfd), 0, LowBitArgument1),
     row("memfd_secret", (447, 447), Op::Returns, Some(Kind::Memfd), 0, Argument0),
     row("userfaultfd", (323, 282), Op::Returns, Some(Kind::Anon), 0, Argument0),
@@ -271,6 +287,10 @@ pub const TABLE: &[Row] = &[
     row("mq_open", (240, 180), Op::Returns, Some(Kind::Anon), 0, Always),
     row("recvmsg", (47, 212), Op::Receives, None, 0, Never),
     row("recvmmsg", (299, 243), Op::ReceivesMany, None, 0, Never),
+    // What these return is no descriptor for most of what they are asked.
+    row("ioctl", (16, 29), Op::Ioctl, None, 1, Never),
+    row("getsockopt", (55, 209), Op::Getsockopt, Some(Kind::Pidfd), 3, Never),
+    row("read", (0, 63), Op::Reads, Some(Kind::File), 1, Never),
     row("clone", (56, 220), Op::Clone, None, 1, Never),
     row("clone3", (435, 435), Op::Clone3, None, 0, Never),
     row("fork", (57, -1), Op::Clone, None, 0, Never),
@@ -359,7 +379,8 @@ mod tests {
         let actions = actions(false);
         assert_eq!(actions[257].operation, Operation::Opens as u8);
         assert_eq!(actions[3].operation, Operation::Closes as u8);
-        assert_eq!(actions[0], Action::NONE);
+        assert_eq!(actions[0].operation, Operation::Reads as u8);
+        assert_eq!(actions[1], Action::NONE);
         assert_eq!(name(257, false), Some("openat"));
         assert_eq!(name(56, true), Some("openat"));
         assert_eq!(name(u32::MAX, true), None);

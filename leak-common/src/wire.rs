@@ -507,6 +507,54 @@ const _: () = assert!(size_of::<DescriptorUse>() == 88);
 const _: () = assert!(size_of::<Watched>() == 48);
 const _: () = assert!(size_of::<BorrowKey>() == 16);
 const _: () = assert!(size_of::<Borrows>() == 16);
+
+/// What an iterator tells of a process's descriptor table; see [`DescriptorUse`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct TableCount {
+    pub process: ProcessId,
+    /// The table's address: processes may share one.
+    pub files: u64,
+    /// Numbers that are in use, or [`TableCount::TOO_MANY`].
+    pub descriptors: u32,
+    pub reserved: u32,
+}
+
+impl TableCount {
+    /// The table is so large that it was not counted.
+    pub const TOO_MANY: u32 = u32::MAX;
+
+    /// Whether it was not counted.
+    #[must_use]
+    pub const fn is_too_large(self) -> bool {
+        self.descriptors == Self::TOO_MANY
+    }
+}
+
+const _: () = assert!(size_of::<TableCount>() == 24);
+
+/// A watch of an inotify descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct WatchKey {
+    pub process: ProcessId,
+    /// The descriptor's number in the upper half, the watch's in the lower.
+    pub watch: u64,
+}
+
+impl WatchKey {
+    /// A watch by its number and its descriptor's.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(process: ProcessId, descriptor: u32, watch: u32) -> WatchKey {
+        WatchKey {
+            process,
+            watch: (descriptor as u64) << 32 | watch as u64,
+        }
+    }
+}
+
+const _: () = assert!(size_of::<WatchKey>() == 16);
 const _: () = assert!(size_of::<Head>() == 24);
 const _: () = assert!(size_of::<Site>() == 40);
 const _: () = assert!(size_of::<Acquired>() == 56);

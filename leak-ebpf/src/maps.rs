@@ -11,19 +11,19 @@
 use aya_ebpf::{
     btf_maps::CgroupArray,
     macros::{btf_map, map},
-    maps::{Array, HashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use leak_common::{
     Counter, ProcessId,
     limits::{
         BORROW_ENTRIES, FAILURE_ENTRIES, FILE_ENTRIES, LOSS_ENTRIES, RING_BYTES, SITE_ENTRIES,
-        TARGET_ENTRIES, WATCHED_ENTRIES, YOUNG_ENTRIES,
+        TARGET_ENTRIES, WATCH_ENTRIES, WATCHED_ENTRIES, YOUNG_ENTRIES,
     },
     unwind::{
         CHUNK_PAGES, CHUNK_ROWS, FileCode, FileKey, MAX_PYTHON_LAYOUTS, MAX_RULES, Page,
         PythonLayout, Row, Rule,
     },
-    wire::{BorrowKey, Borrows, FailureKey, SiteCount, Watched, Young, YoungKey},
+    wire::{BorrowKey, Borrows, FailureKey, SiteCount, WatchKey, Watched, Young, YoungKey},
 };
 
 /// Records to user space. Only `emit` writes here.
@@ -55,6 +55,16 @@ pub(crate) static EMIT_BEFORE: Array<u64> = Array::with_max_entries(1, 0);
 /// Slot 0: the process that iterators over descriptors are to tell of, 0 for all.
 #[map]
 pub(crate) static LOOK_AT: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Slot 0: the address of fanotify's file operations, 0 as long as no fanotify descriptor is known:
+/// only then read(2) may bring descriptors.
+#[map]
+pub(crate) static FANOTIFY: Array<u64> = Array::with_max_entries(1, 0);
+
+/// The site that added each watch of an inotify descriptor.
+#[map]
+pub(crate) static WATCHES: LruHashMap<WatchKey, u64> =
+    LruHashMap::with_max_entries(WATCH_ENTRIES, 0);
 
 /// Counters, by `Counter`.
 #[map]

@@ -93,6 +93,14 @@ impl Task {
         load(self.0, config!(offsets.task_files))
     }
 
+    /// Address of the descriptor table of its process: that of the first thread, 0 where that
+    /// has ended.
+    #[inline(always)]
+    pub(crate) fn files_of_process(self) -> Option<u64> {
+        let leader: *const u8 = load(self.0, config!(offsets.task_group_leader))?;
+        load(leader, config!(offsets.task_files))
+    }
+
     /// Address of its memory, to compare.
     #[inline(always)]
     pub(crate) fn memory(self) -> Option<u64> {
@@ -156,6 +164,24 @@ impl Task {
         let array: u64 = load(table, config!(offsets.fdt_fd))?;
         let file: u64 = kernel(array + descriptor * 8).ok()?;
         (file != 0).then_some(file)
+    }
+
+    /// Whether a descriptor closes on exec: for calls that do not say it in their arguments.
+    #[inline(always)]
+    pub(crate) fn closes_on_exec(self, descriptor: u64) -> bool {
+        let files: u64 = kernel_or_zero(self.0 as u64, config!(offsets.task_files));
+        let table: u64 = kernel_or_zero(files, config!(offsets.files_fdt));
+        let bits: u64 = kernel_or_zero(table, config!(offsets.fdt_close_on_exec));
+        let word: u64 = kernel_or_zero(bits.wrapping_add(descriptor / 64 * 8), 0);
+        word >> (descriptor & 63) & 1 != 0
+    }
+
+    /// What can be done with the file behind a descriptor: an address that all files of its sort
+    /// share. 0 where it is not open.
+    #[inline(always)]
+    pub(crate) fn file_operations(self, descriptor: u64) -> u64 {
+        let file = self.file(descriptor).unwrap_or(0);
+        kernel_or_zero(file, config!(offsets.file_operations))
     }
 
     /// The kind of the file behind a descriptor as far as its inode tells:

@@ -168,6 +168,21 @@ pub const ROWS: &[Row] = &[
     row("exec_perf_event_open", ANON),
     // It closes on exec whatever its flags are: nothing is left to leak.
     row("exec_mq_open", &[]).optional(),
+    row("ioctl_ptpeer", FILE).optional().in_guests(),
+    row("ioctl_userns", FILE).in_guests(),
+    row("ioctl_pidfd", FILE).since(6, 11),
+    row("ioctl_skns", FILE),
+    row("ioctl_uffd", ANON).since(6, 1).optional(),
+    row("getsockopt_peerpidfd", PIDFD).since(6, 5).in_guests(),
+    row("recvmsg_pidfd", &[("file", 1), ("pidfd", 1)])
+        .since(6, 5)
+        .in_guests(),
+    // Two events, of a file each and of who wrote it.
+    row("read_fanotify", &[("file", 2)]).optional().in_guests(),
+    row("read_fanotify_pidfd", &[("file", 2), ("pidfd", 2)])
+        .since(5, 15)
+        .optional(),
+    row("inotify_add_watch", &[]).in_guests(),
     row("io_uring_setup", &[("iouring", 1)])
         .since(5, 1)
         .in_guests(),

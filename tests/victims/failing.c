@@ -4,17 +4,21 @@
  * open, socket, accept, dup, ring: RLIMIT_NOFILE. thread, fork: RLIMIT_NPROC of a user
  * of its own. group: the limit of its control group. map: RLIMIT_AS. inotify: the limit of its
  * user name space.
+ * watch: the watches of inotify in a user name space of its own.
  * twin: opens and closes below the limit. again: an accept that need not wait. */
 #include "victim.h"
 #include "rows/ring.h"
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 enum {
     DESCRIPTORS = 40,
+    WATCHES = 20,
     TASKS = 4,
     /* Users are from here to 53999. */
     USER = 20000,
@@ -65,6 +69,39 @@ SITE long fail_map(void)
 }
 
 SITE long fail_inotify(void) { return SYS(SYS_inotify_init1, 0); }
+/* Watches one file after the other, on one instance. */
+static long instance;
+SITE long fail_watch(void)
+{
+    static int next;
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/leaktrace-watched-%d-%d", getpid(), next);
+    if (next < 2 * WATCHES) {
+        SYS(SYS_close, must(SYS(SYS_openat, AT_FDCWD, path, O_CREAT | O_WRONLY, 0600), path));
+        next++;
+    }
+    long result = SYS(SYS_inotify_add_watch, instance, path, IN_MODIFY);
+    return result;
+}
+static void setup_watch(void)
+{
+    must(unshare(CLONE_NEWUSER) ? -errno : 0, "unshare");
+    int limit = must(SYS(SYS_openat, AT_FDCWD, "/proc/sys/user/max_inotify_watches", O_WRONLY),
+                     "the limit of watches");
+    char most[8];
+    snprintf(most, sizeof most, "%d", WATCHES);
+    must(SYS(SYS_write, limit, most, strlen(most)), "the limit of watches");
+    SYS(SYS_close, limit);
+    instance = must(SYS(SYS_inotify_init1, 0), "inotify");
+}
+static void remove_watched(void)
+{
+    char path[64];
+    for (int i = 0; i < 2 * WATCHES; i++) {
+        snprintf(path, sizeof path, "/tmp/leaktrace-watched-%d-%d", getpid(), i);
+        unlink(path);
+    }
+}
 
 static void *waits(void *nothing)
 {
@@ -128,6 +165,8 @@ int main(int argc, char **argv)
             waitpid(child, 0, 0);
         }
     }
+    if (IS(watch))
+        setup_watch();
     if (IS(ring))
         setup_uring();
     if (IS(again))
@@ -168,6 +207,8 @@ int main(int argc, char **argv)
         held = runs(fail_map, ENOMEM);
     else if (IS(inotify))
         held = runs(fail_inotify, EMFILE);
+    else if (IS(watch))
+        held = runs(fail_watch, ENOSPC);
     else if (IS(again))
         held = runs(fail_accept, EAGAIN);
     else if (IS(twin))
@@ -177,5 +218,7 @@ int main(int argc, char **argv)
         return BROKEN;
     SAY("held %d", held);
     await_word();
+    if (IS(watch))
+        remove_watched();
     return 0;
 }

@@ -66,12 +66,13 @@ struct row {
 #include "rows/sockets.h"
 #include "rows/events.h"
 #include "rows/kernel.h"
+#include "rows/asked.h"
 #include "rows/memory.h"
 #include "rows/tasks.h"
 #include "rows/uring.h"
 
 static const struct row rows[] = {FILE_ROWS,   SOCKET_ROWS, EVENT_ROWS, KERNEL_ROWS,
-                                  MEMORY_ROWS, TASK_ROWS,   URING_ROWS};
+                                  ASKED_ROWS,                                  MEMORY_ROWS, TASK_ROWS,   URING_ROWS};
 
 static void make_files(void)
 {

@@ -9,7 +9,7 @@ use leak_common::{
     wire::{FAILED_URING, Failed, FailureKey, RecordType},
 };
 
-use super::{Acquiring, Call, NO_HANDLE, descriptor, mapping};
+use super::{Acquiring, Call, NO_HANDLE, asked, descriptor, mapping};
 use crate::{
     count::{count, current},
     emit::{emit_at_once, head},
@@ -27,6 +27,7 @@ const EAGAIN: u64 = 11;
 const ENOMEM: u64 = 12;
 const ENFILE: u64 = 23;
 const EMFILE: u64 = 24;
+const ENOSPC: u64 = 28;
 
 /// `CLONE_THREAD`, include/uapi/linux/sched.h.
 const CLONE_THREAD: u64 = 0x1_0000;
@@ -35,7 +36,7 @@ const MREMAP_MAYMOVE: u64 = 1;
 /// Whether a result says that something ran out, whatever the call.
 #[inline(always)]
 pub(crate) fn ran_out(result: u64) -> bool {
-    const ERRORS: u64 = 1 << EAGAIN | 1 << ENOMEM | 1 << ENFILE | 1 << EMFILE;
+    const ERRORS: u64 = 1 << EAGAIN | 1 << ENOMEM | 1 << ENFILE | 1 << EMFILE | 1 << ENOSPC;
     let error = error(result);
     error < 64 && ERRORS >> error & 1 != 0
 }
@@ -66,6 +67,11 @@ fn asked_for(call: Call, effect: Effect) -> Option<(u32, u64)> {
     if error(call.result) == EAGAIN && !makes_task {
         return None;
     }
+    // Of others it says that a disk is full.
+    let has_quota = matches!(operation, Operation::Watches | Operation::Creates);
+    if error(call.result) == ENOSPC && !has_quota {
+        return None;
+    }
     let registers = call.registers;
     let row = (u32::from(effect.kind), 0);
     match operation {
@@ -74,7 +80,13 @@ fn asked_for(call: Call, effect: Effect) -> Option<(u32, u64)> {
         | Operation::Signalfd
         | Operation::Seccomp
         | Operation::Landlock
+        | Operation::Getsockopt
+        | Operation::Notifies
+        | Operation::Watches
         | Operation::Attaches => Some(row),
+        Operation::Ioctl => Some((asked::requested(registers)?, 0)),
+        // Of other files it cannot fail so.
+        Operation::Reads => matches!(error(call.result), EMFILE | ENFILE).then_some(row),
         Operation::ReturnsByFile if effect.kind != 0 => Some(row),
         Operation::ReturnsByFile | Operation::Replaces => Some((like_first(call), 0)),
         Operation::Fcntl => descriptor::duplicates(call).then(|| (like_first(call), 0)),
@@ -175,7 +187,8 @@ pub(super) fn record(acquiring: Acquiring, call: Call, taken: Taken) {
 #[inline(always)]
 pub(crate) fn of_request((process, kind): (ProcessId, u32), site: u64, opcode: u32, result: u64) {
     let error = error(result);
-    if !ran_out(result) || error == EAGAIN || !young::wanted(kind) || !is_first(process, error) {
+    let is_quota = error == EAGAIN || error == ENOSPC;
+    if !ran_out(result) || is_quota || !young::wanted(kind) || !is_first(process, error) {
         return;
     }
     let call = u64::from(FAILED_URING | opcode);

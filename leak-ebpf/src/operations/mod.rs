@@ -3,11 +3,13 @@
 //! Each function says what its call acquires, or that it acquires nothing. Only then, and once per
 //! call, the stack is taken (by the probe), and the resources are recorded with its site.
 
+pub(crate) mod asked;
 pub(crate) mod clone;
 pub(crate) mod descriptor;
 pub(crate) mod failure;
 pub(crate) mod mapping;
 pub(crate) mod message;
+pub(crate) mod notification;
 pub(crate) mod segment;
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
@@ -52,7 +54,7 @@ pub(crate) fn failed(result: u64) -> bool {
 /// What a call acquires, before its stack is taken.
 ///
 /// First stage of an acquisition: it may stand for two resources, for a task that the fork
-/// tracepoint has recorded, or for descriptors in messages. With the site, each resource
+/// tracepoint has recorded, or for descriptors in messages or events. With the site, each resource
 /// becomes a [`Young`].
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -67,13 +69,20 @@ pub(crate) struct Acquiring {
     pub(crate) flags: u32,
     /// Not 0: it made a thread or child, which the fork tracepoint has recorded.
     pub(crate) cloned: u64,
-    /// Descriptors arrived in that many messages.
-    pub(crate) messages: u64,
+    /// What else it is, and how much of it: [`MESSAGES`], [`READ`], [`WATCH`], or 0.
+    pub(crate) rest: u64,
 }
 
 /// What the call that a processor is at the end of acquires.
 #[map]
 static ACQUIRING: PerCpuArray<Acquiring> = PerCpuArray::with_max_entries(1, 0);
+
+/// Descriptors arrived in that many messages.
+pub(crate) const MESSAGES: u64 = 1 << 32;
+/// That many descriptors were read, and noted.
+pub(crate) const READ: u64 = 2 << 32;
+/// The watch with that number was added to an inotify descriptor.
+pub(crate) const WATCH: u64 = 3 << 32;
 
 /// No resource.
 pub(crate) const NO_HANDLE: Handle = Handle(0);
@@ -89,7 +98,7 @@ impl Acquiring {
             kind,
             flags,
             cloned: 0,
-            messages: 0,
+            rest: 0,
         }
     }
 
@@ -117,9 +126,12 @@ impl Acquiring {
         if self.cloned != 0 {
             clone::returned(call, taken);
         }
-        if self.messages != 0 {
-            message::record(call, taken, self.messages, self.flags);
-            return;
+        let number = self.rest & 0xffff_ffff;
+        match self.rest & !0xffff_ffff {
+            MESSAGES => return message::record(call, taken, number, self.flags),
+            READ => return message::record_read(call, taken, number),
+            WATCH => return notification::record(self, call, taken),
+            _ => {}
         }
         if self.first == NO_HANDLE {
             if call.failed() {

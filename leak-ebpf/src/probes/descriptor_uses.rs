@@ -27,8 +27,8 @@ pub(crate) struct TaskFile {
 
 /// The beginning of `struct bpf_iter_meta`, include/linux/bpf.h.
 #[repr(C)]
-struct Meta {
-    output: *mut u8,
+pub(super) struct Meta {
+    pub(super) output: *mut u8,
 }
 
 /// `S_IFMT` and `S_IFSOCK`, include/uapi/linux/stat.h.

@@ -3,8 +3,10 @@
 
 mod descriptor_uses;
 mod expire;
+mod learn;
 mod lifecycle;
 mod socket_sent;
 mod syscall_enter;
 mod syscall_exit;
+mod table_counts;
 mod uring;

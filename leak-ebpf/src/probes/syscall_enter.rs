@@ -107,7 +107,12 @@ fn release(action: Action, first: u64, argument: impl Fn(usize) -> u64) -> Optio
         | Operation::Remaps
         | Operation::Attaches
         | Operation::Creates
-        | Operation::Removes => {}
+        | Operation::Removes
+        | Operation::Ioctl
+        | Operation::Getsockopt
+        | Operation::Notifies
+        | Operation::Reads
+        | Operation::Watches => {}
     }
     Some(())
 }

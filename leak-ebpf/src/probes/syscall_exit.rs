@@ -14,7 +14,10 @@ use crate::{
     config::action,
     count::{count, current},
     emit, filter,
-    operations::{Acquiring, Call, clone, descriptor, failed, failure, mapping, message, segment},
+    operations::{
+        Acquiring, Call, asked, clone, descriptor, failed, failure, mapping, message, notification,
+        segment,
+    },
     registers::{Registers, is_x32},
     site,
     stack::{ByLock, ByTree, Slot, Walks},
@@ -52,6 +55,9 @@ fn body<M: Walks>(ctx: &BtfTracePointContext) -> Option<()> {
         return None;
     };
     let result: u64 = ctx.arg(1);
+    if !asked::may_acquire(registers, effect) {
+        return None;
+    }
     if failed(result) && !failure::ran_out(result) {
         return None;
     }
@@ -98,6 +104,11 @@ fn dispatch(call: Call, effect: Effect) -> Option<Acquiring> {
         Operation::Landlock => descriptor::landlock(call, effect),
         Operation::Clone => clone::clone(call, effect.argument == 1),
         Operation::Clone3 => clone::clone3(call),
+        Operation::Ioctl => asked::ioctl(call),
+        Operation::Getsockopt => asked::getsockopt(call, effect),
+        Operation::Notifies => notification::notifies(call, effect),
+        Operation::Reads => notification::reads(call),
+        Operation::Watches => notification::watches(call, effect),
         Operation::Receives => message::receives(call),
         Operation::ReceivesMany => message::receives_many(call),
         Operation::Maps => mapping::maps(call),

@@ -60,6 +60,12 @@ fn judge(round: &Round<'_>, rules: &Gathered, key: SiteKey) -> Option<Judged> {
     let site = round.site(key);
     let mut opinion = rules.opinion(&site);
     let figures = match &site.known {
+        // What adds watches acquires no descriptor.
+        Some(known) if known.balance.acquired == 0 => match rules.subject(key) {
+            Some(_) if opinion.verdict == Verdict::Steady => return None,
+            Some(subject) => Figures::of_subject(&subject),
+            None => Figures::of_known(&site, known),
+        },
         Some(known) => Figures::of_known(&site, known),
         None if opinion.verdict == Verdict::Steady => return None,
         None => Figures::of_subject(&rules.subject(key)?),

@@ -45,6 +45,9 @@ pub enum SavedJudge {
         /// Where the stacks of threads stand.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         stacks: Vec<(u64, u64)>,
+        /// Sites that added most watches.
+        #[serde(default)]
+        adders: Vec<(u64, u64)>,
     },
     /// When resources of a site were used last: each with when it was acquired.
     LastUses {
@@ -193,11 +196,15 @@ impl Judge {
             watches.sort_unstable();
             let mut stacks: Vec<_> = seen.stacks.iter().map(|(h, at)| (h.0, *at)).collect();
             stacks.sort_unstable();
+            let adders = seen.adders.iter();
+            let mut adders: Vec<_> = adders.map(|(handle, site)| (handle.0, site.0)).collect();
+            adders.sort_unstable();
             SavedJudge::Seen {
                 process: process.0,
                 close_wait,
                 watches,
                 stacks,
+                adders,
             }
         });
         let mut refused: Vec<_> = self.refused.iter().collect();
@@ -265,6 +272,7 @@ impl Judge {
                 close_wait,
                 watches,
                 stacks,
+                adders,
             } => {
                 let waiting = |(handle, since, peer): &(u64, Nanos, String)| {
                     let (since, peer) = (*since, peer.clone());
@@ -273,10 +281,14 @@ impl Judge {
                 let watches = watches
                     .iter()
                     .map(|(handle, points)| (Handle(*handle), Series::restored(points)));
+                let adders = adders
+                    .iter()
+                    .map(|&(handle, site)| (Handle(handle), SiteId(site)));
                 let seen = Seen {
                     close_wait: close_wait.iter().map(waiting).collect(),
                     watches: watches.collect(),
                     stacks: stacks.iter().map(|&(h, at)| (Handle(h), at)).collect(),
+                    adders: adders.collect(),
                 };
                 self.seen.restore(ProcessId(*process), seen);
             }
@@ -325,6 +337,7 @@ mod tests {
                 close_wait: vec![(Handle(3), "peer".to_owned())],
                 watches: vec![(Handle(4), time * 2)],
                 stacks: vec![(Handle(5), time * 3)],
+                adders: vec![(Handle(4), SiteId(8))],
             });
             let site = judge.series.entry(SiteKey::Site(SiteId(5))).or_default();
             site.push(time, time % 7);

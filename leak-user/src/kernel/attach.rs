@@ -15,7 +15,12 @@ use leak_common::{
     syscalls::TABLE,
 };
 
-use super::{LoadError, TraceFs, borrowers::SOCKET_SENT, iterators::DESCRIPTOR_USES, sys};
+use super::{
+    LoadError, TraceFs,
+    borrowers::SOCKET_SENT,
+    iterators::{DESCRIPTOR_USES, TABLE_COUNTS},
+    sys,
+};
 
 /// What a hook serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +39,8 @@ pub enum Hook {
     Uses,
     /// Who sends on sockets of pools: attached while one is watched.
     Borrowers,
+    /// How many descriptors processes have: run now and then.
+    Counts,
 }
 
 /// A hook and whether it is in place.
@@ -104,15 +111,12 @@ pub(super) fn attach_all(
     tracefs: Option<&TraceFs>,
     offsets: &Offsets,
 ) -> Result<Vec<Attached>, LoadError> {
-    let mut hooks = Vec::new();
-    hooks.push(load_expire(ebpf)?);
-    hooks.push(load_iterator(
-        ebpf,
-        btf,
-        Hook::Uses,
-        DESCRIPTOR_USES,
-        "task_file",
-    ));
+    let mut hooks = vec![
+        load_run(ebpf, "expire")?,
+        load_run(ebpf, "learn")?,
+        load_iterator(ebpf, btf, Hook::Uses, DESCRIPTOR_USES, "task_file"),
+        load_iterator(ebpf, btf, Hook::Counts, TABLE_COUNTS, "task"),
+    ];
     hooks.extend(load_borrowers(ebpf, btf));
     for (program, tracepoint) in LIFECYCLE {
         hooks.push(attach_btf(ebpf, btf, Hook::Lifecycle, program, tracepoint)?);
@@ -144,14 +148,13 @@ fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> &'e mut Program {
     ebpf.program_mut(name).expect("the object has this program")
 }
 
-fn load_expire(ebpf: &mut Ebpf) -> Result<Attached, LoadError> {
-    let name = "expire";
-    let expire: &mut RawTracePoint = program(ebpf, name)
+/// A program that user space runs.
+fn load_run(ebpf: &mut Ebpf, name: &'static str) -> Result<Attached, LoadError> {
+    let run: &mut RawTracePoint = program(ebpf, name)
         .try_into()
         .expect("a raw tracepoint program");
     let begun = Instant::now();
-    expire
-        .load()
+    run.load()
         .map_err(|error| LoadError::from_program(name, error))?;
     let load = begun.elapsed();
     Ok(Attached::placed(

@@ -9,7 +9,7 @@ use std::{
 };
 
 use aya::{maps::Array, programs::Iter};
-use leak_common::wire::DescriptorUse;
+use leak_common::wire::{DescriptorUse, TableCount};
 
 use super::{Tracer, sys};
 
@@ -21,6 +21,8 @@ static LACKS_ONE: AtomicBool = AtomicBool::new(false);
 
 /// The name of the program in the object, and the hook's.
 pub(super) const DESCRIPTOR_USES: (&str, &str) = ("descriptor_uses", "iter:task_file");
+
+pub(super) const TABLE_COUNTS: (&str, &str) = ("table_counts", "iter:task");
 
 /// A descriptor with when it was used last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,21 +87,40 @@ impl Tracer {
         let tick = sys::tick();
         let mut uses = Vec::new();
         each_row(program.fd()?.as_fd(), Some(tgid), |bytes| {
-            let row = row(bytes);
-            if row.tgid == tgid {
+            let row = row::<DescriptorUse, { size_of::<DescriptorUse>() }>(bytes);
+            if let Some(row) = row.filter(|row| row.tgid == tgid) {
                 uses.push(used(&row, tick));
             }
         })?;
         Ok(uses)
     }
+
+    /// How many descriptors each process of the host has, one row for each table; `None` where the
+    /// kernel has no such iterator. A process may have several rows of one table.
+    ///
+    /// # Errors
+    /// The kernel refused the pass.
+    pub fn table_counts(&self) -> anyhow::Result<Option<Vec<TableCount>>> {
+        if !self.has(TABLE_COUNTS.0) {
+            return Ok(None);
+        }
+        let program = self.ebpf.program(TABLE_COUNTS.0);
+        let program = program.expect("the object has this program");
+        let program: &Iter = program.try_into()?;
+        let mut counts = Vec::new();
+        each_row(program.fd()?.as_fd(), None, |bytes| {
+            counts.extend(row::<TableCount, { size_of::<TableCount>() }>(bytes));
+        })?;
+        Ok(Some(counts))
+    }
 }
 
 /// Runs an iterator over one process, or over all, and hands on what it writes in pieces of
 /// a row. Before 6.1 it goes through all in any case: the program leaves others out.
-fn each_row(
+fn each_row<const N: usize>(
     program: BorrowedFd<'_>,
     tgid: Option<u32>,
-    mut each: impl FnMut(&[u8; size_of::<DescriptorUse>()]),
+    mut each: impl FnMut(&[u8; N]),
 ) -> io::Result<()> {
     let tgid = tgid.filter(|_| !LACKS_ONE.load(Ordering::Relaxed));
     let link = match (sys::link_iterator(program, tgid), tgid) {
@@ -133,9 +154,14 @@ fn is_too_old(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::E2BIG | libc::EINVAL))
 }
 
-fn row(bytes: &[u8; size_of::<DescriptorUse>()]) -> DescriptorUse {
-    // SAFETY: the type is integers alone, any bytes of its size are a value.
-    unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast()) }
+/// What an iterator wrote.
+trait Row: Copy {}
+impl Row for DescriptorUse {}
+impl Row for TableCount {}
+
+fn row<T: Row, const N: usize>(bytes: &[u8; N]) -> Option<T> {
+    // SAFETY: the types are integers alone, any bytes of their size are a value.
+    (N == size_of::<T>()).then(|| unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast()) })
 }
 
 /// What a row tells. `tick` is the length of a tick in nanoseconds.

@@ -1,6 +1,6 @@
 //! The programs' tables, as the aggregator reads and writes them.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use anyhow::Context as _;
 use aya::{
@@ -9,7 +9,7 @@ use aya::{
 };
 use leak_common::{
     Counter, Kind, ProcessId,
-    wire::{FailureKey, SiteCount, Young, YoungKey, acquired},
+    wire::{FailureKey, SiteCount, WatchKey, Young, YoungKey, acquired},
 };
 
 use super::{LoadError, Tracer, sys};
@@ -62,6 +62,12 @@ unsafe impl aya::Pod for PodFailureKey {}
 struct PodSiteCount(SiteCount);
 // SAFETY: two words.
 unsafe impl aya::Pod for PodSiteCount {}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct PodWatchKey(WatchKey);
+// SAFETY: two words (its size is asserted beside the type).
+unsafe impl aya::Pod for PodWatchKey {}
 
 impl Tracer {
     pub(super) fn map(&self, name: &str) -> &Map {
@@ -215,6 +221,34 @@ impl Tracer {
             // It may be gone already.
             let _ = sites.remove(&site.0);
         }
+    }
+
+    /// The sites that added watches of an inotify descriptor: of each that is known, in their order.
+    #[must_use]
+    pub fn watch_sites(&self, process: ProcessId, descriptor: u32, watches: &[u32]) -> Vec<SiteId> {
+        let Ok(sites) = HashMap::<_, PodWatchKey, u64>::try_from(self.map("WATCHES")) else {
+            return Vec::new();
+        };
+        let site = |watch: &u32| {
+            let key = PodWatchKey(WatchKey::new(process, descriptor, *watch));
+            sites.get(&key, 0).ok().map(SiteId)
+        };
+        watches.iter().filter_map(site).collect()
+    }
+
+    /// Has reads of fanotify descriptors traced: some process has one from before. Their events
+    /// bring descriptors.
+    ///
+    /// # Errors
+    /// This process may not have one, or the kernel refused the run.
+    pub fn learn_fanotify(&self) -> anyhow::Result<()> {
+        let Some(program) = self.ebpf.program("learn") else {
+            return Ok(());
+        };
+        let fanotify = sys::fanotify().context("cannot make a fanotify descriptor")?;
+        let number = fanotify.as_raw_fd() as u64;
+        sys::run_program(program.fd()?.as_fd(), &[number, 0, 0, 0])?;
+        Ok(())
     }
 
     /// The counters' present values.

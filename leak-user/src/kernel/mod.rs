@@ -25,7 +25,7 @@ pub use logs::forward_logs;
 pub use maps::{Counters, YoungEntry};
 pub use own_limits::{descriptor_limit, original_descriptor_limits, raise_descriptor_limit};
 pub use ring::RingReader;
-pub use sys::{monotonic_now, run_before_others, worked};
+pub use sys::{monotonic_now, processor_time, run_before_others, worked};
 pub use tables::TableMaps;
 pub use tracefs::TraceFs;
 

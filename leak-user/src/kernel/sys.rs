@@ -299,6 +299,18 @@ pub(super) fn attach_tracepoint(id: u64, program: BorrowedFd<'_>) -> io::Result<
     Ok(event)
 }
 
+/// A fanotify descriptor that watches nothing.
+pub(super) fn fanotify() -> io::Result<OwnedFd> {
+    const FAN_CLOEXEC: libc::c_uint = 1;
+    // SAFETY: only numbers are passed.
+    let descriptor = unsafe { libc::fanotify_init(FAN_CLOEXEC, libc::O_RDONLY as libc::c_uint) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a descriptor that was just made and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
 /// Kernels before 5.11 charge BPF memory to this limit; later ones do not, so that
 /// a refusal means nothing.
 pub(super) fn raise_memlock() {
@@ -322,6 +334,18 @@ pub fn monotonic_now() -> u64 {
     // SAFETY: one live object; this clock always exists.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// What the calling thread has used of processors, in nanoseconds.
+#[must_use]
+pub fn processor_time() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: one live object. Every thread has this clock (Linux 2.6.12).
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// Has the calling thread scheduled before others: events wait in a buffer of limited

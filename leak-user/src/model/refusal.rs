@@ -13,15 +13,18 @@ pub enum Refusal {
     HostFiles,
     /// `EMFILE`: too many of the process.
     Files,
+    /// `ENOSPC` of a call that adds a watch or a segment: not that a disk is full.
+    Room,
 }
 
 impl Refusal {
     /// Every reason, in the order of its error's number.
-    pub const ALL: [Refusal; 4] = [
+    pub const ALL: [Refusal; 5] = [
         Refusal::Tasks,
         Refusal::Memory,
         Refusal::HostFiles,
         Refusal::Files,
+        Refusal::Room,
     ];
 
     /// The error's number, as in include/uapi/asm-generic/errno-base.h.
@@ -32,6 +35,7 @@ impl Refusal {
             Refusal::Memory => 12,
             Refusal::HostFiles => 23,
             Refusal::Files => 24,
+            Refusal::Room => 28,
         }
     }
 
@@ -53,6 +57,8 @@ impl Refusal {
         match self {
             Refusal::Files | Refusal::HostFiles => matches!(class, Class::Descriptor),
             Refusal::Memory => matches!(class, Class::Mapping),
+            // Watches are of no class.
+            Refusal::Room => matches!(class, Class::Shm),
             Refusal::Tasks => matches!(class, Class::Thread | Class::Process),
         }
     }
@@ -64,6 +70,7 @@ impl Refusal {
             Refusal::Tasks => "the kernel refused to make another process or thread",
             Refusal::Memory => "the kernel had no memory, or the process may not have more",
             Refusal::HostFiles => "the host has no room for another open file",
+            Refusal::Room => "the user has no room for another one",
             Refusal::Files => "the process has no room for another descriptor",
         }
     }
@@ -76,6 +83,7 @@ impl Refusal {
             Refusal::Memory => "ENOMEM",
             Refusal::HostFiles => "ENFILE",
             Refusal::Files => "EMFILE",
+            Refusal::Room => "ENOSPC",
         }
     }
 }

@@ -4,8 +4,11 @@
 #include <dirent.h>
 #include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/fanotify.h>
+#include <sys/ioctl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -68,6 +71,54 @@ TAKES(pidfd, syscall(SYS_pidfd_open, getpid(), 0))
 TAKES(anon, syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY))
 TAKES(mapping, mmap(NULL, MAPPED, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
 TAKES(shm, shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600))
+
+/* The other end of one terminal, as openpty(3) asks for it. */
+SITE taken take_terminal(void)
+{
+    static int terminal = -1;
+    if (terminal < 0) {
+        int unlocked = 0;
+        terminal = must(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), "ptmx");
+        must(ioctl(terminal, TIOCSPTLCK, &unlocked), "unlock");
+    }
+    int flags = O_RDWR | O_NOCTTY | O_CLOEXEC;
+    return (taken){must(ioctl(terminal, TIOCGPTPEER, flags), "peer"), -1};
+}
+
+/* An event of fanotify, whose descriptor is in what is read. */
+SITE taken take_event(void)
+{
+    static int events = -1;
+    static char path[] = "/tmp/leaktrace-corpus-XXXXXX";
+    if (events < 0) {
+        must(close(must(mkstemp(path), "file")), "close");
+        events = must(fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC, O_RDONLY | O_CLOEXEC), "init");
+        must(fanotify_mark(events, FAN_MARK_ADD, FAN_CLOSE_WRITE, AT_FDCWD, path), "mark");
+    }
+    must(close(must(open(path, O_WRONLY | O_CLOEXEC), "open")), "close");
+    struct fanotify_event_metadata event;
+    must(read(events, &event, sizeof event), "read");
+    return (taken){event.fd, -1};
+}
+
+/* A watch of one instance, which stays one. When there is nothing more to watch it goes no
+ * further. */
+static int instance = -1;
+SITE taken take_watch(void)
+{
+    static DIR *watched;
+    if (instance < 0) {
+        instance = must(inotify_init1(IN_CLOEXEC), "inotify");
+        watched = opendir("/usr/share/doc");
+    }
+    struct dirent *entry = watched ? readdir(watched) : NULL;
+    while (!entry)
+        pause();
+    char path[300];
+    snprintf(path, sizeof path, "/usr/share/doc/%s", entry->d_name);
+    return (taken){must(inotify_add_watch(instance, path, IN_CREATE), "watch"), -1};
+}
+static void give_watch(taken what) { must(inotify_rm_watch(instance, what.handle), "remove"); }
 
 SITE taken take_signalfd(void)
 {
@@ -184,6 +235,9 @@ static const struct {
     {"pidfd", take_pidfd, give_descriptors},
     {"iouring", take_iouring, give_descriptors},
     {"anon", take_anon, give_descriptors},
+    {"terminal", take_terminal, give_descriptors},
+    {"event", take_event, give_descriptors},
+    {"watch", take_watch, give_watch},
     {"mapping", take_mapping, give_mapping},
     {"shm", take_shm, give_shm},
     {"thread", take_thread, give_thread},

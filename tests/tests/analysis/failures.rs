@@ -135,6 +135,17 @@ fn a_request_of_io_uring_that_fails_is_a_failure() {
     assert!(failure.meaning.contains("RLIMIT_NOFILE"), "{failure:?}");
 }
 
+#[test]
+fn a_watch_that_cannot_be_added_is_a_failure() {
+    let ran = fail("watch");
+    let failure = assert_failure(&ran, "ENOSPC", &["inotify_add_watch"], "fail_watch");
+    assert!(failure.meaning.contains("max_user_watches"), "{failure:?}");
+    assert_eq!(ran.held, 20);
+    let holder = &failure.holders[0];
+    let told = (holder.pid, holder.what.as_str(), holder.count);
+    assert_eq!(told, (ran.pid, "inotify watch", 20), "{failure:?}");
+}
+
 /// Asserts that a limit on tasks is told with who has them.
 fn assert_no_tasks(ran: &Ran, function: &str, limit: &str) {
     let failure = assert_failure(

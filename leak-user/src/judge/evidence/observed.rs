@@ -6,7 +6,7 @@ use leak_common::{Handle, ProcessId};
 
 use super::series::Series;
 use crate::ledger::Ledger;
-use crate::model::time::Nanos;
+use crate::model::{site::SiteId, time::Nanos};
 
 /// Processes remembered at most.
 const MAX_PROCESSES: usize = 4096;
@@ -22,6 +22,8 @@ pub struct Observation {
     pub watches: Vec<(Handle, u64)>,
     /// Where the stacks of threads stand.
     pub stacks: Vec<(Handle, u64)>,
+    /// Of inotify descriptors that have watches of which it is known, the site that added most.
+    pub adders: Vec<(Handle, SiteId)>,
 }
 
 impl Observation {
@@ -46,6 +48,7 @@ pub(in crate::judge) struct Seen {
     pub(in crate::judge) watches: HashMap<Handle, Series>,
     /// Where the stacks of threads stand.
     pub(in crate::judge) stacks: HashMap<Handle, u64>,
+    pub(in crate::judge) adders: HashMap<Handle, SiteId>,
 }
 
 /// All that was observed.
@@ -60,6 +63,7 @@ impl AllSeen {
             close_wait,
             watches,
             stacks,
+            adders,
         } = observation;
         if observation.is_empty() {
             self.0.remove(process);
@@ -84,6 +88,7 @@ impl AllSeen {
         seen.watches
             .retain(|handle, _| watches.iter().any(|(other, _)| other == handle));
         seen.stacks = stacks.iter().copied().collect();
+        seen.adders = adders.iter().copied().collect();
         for &(handle, count) in watches {
             seen.watches.entry(handle).or_default().push(*time, count);
         }

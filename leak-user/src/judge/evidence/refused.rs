@@ -26,6 +26,8 @@ impl Refused {
         match self.error {
             // inotify_init(2) has a limit of its own, fs.inotify.max_user_instances, and the same error for it.
             Refusal::Files if self.kind == Kind::Inotify => kind == Kind::Inotify,
+            // That of a watch bounds no descriptors: see `of_watches`.
+            Refusal::Room => self.kind == kind && Refusal::Room.bounds(kind.class()),
             error => error.bounds(kind.class()),
         }
     }
@@ -78,6 +80,13 @@ impl AllRefused {
     /// Refusals that are not remembered because there was no room.
     pub(in crate::judge) fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// When a process was first refused another watch of an inotify descriptor.
+    pub(in crate::judge) fn of_watches(&self, process: ProcessId) -> Option<Refused> {
+        let mut own = self.processes.get(&process).into_iter().flatten();
+        own.find(|refused| refused.error == Refusal::Room && refused.kind == Kind::Inotify)
+            .copied()
     }
 
     /// Forgets processes that the ledger does not know any more.

@@ -31,6 +31,8 @@ struct Watching {
     acquired: Nanos,
     /// How many watches it had over time.
     watches: Series,
+    /// When its process was refused more of them.
+    refused: Option<Nanos>,
 }
 
 impl Rule for Watches {
@@ -48,12 +50,17 @@ impl Rule for Watches {
         for (process, seen) in round.seen.iter() {
             for (&handle, watches) in &seen.watches {
                 if let Some(held) = round.ledger.held_on(process, handle) {
-                    let site = round.counted_at(held.site);
+                    // Who adds them is to blame, not who made the descriptor.
+                    let adder = seen.adders.get(&handle).map(|site| SiteKey::Site(*site));
+                    let adder = adder.filter(|key| round.ledger.site(*key).is_some());
+                    let site = round.counted_at(adder.unwrap_or(held.site));
+                    let refused = round.refused.of_watches(process);
                     sites.entry(site).or_default().push(Watching {
                         process,
                         handle,
                         acquired: held.acquired,
                         watches: watches.clone(),
+                        refused: refused.map(|refused| refused.time),
                     });
                 }
             }
@@ -70,7 +77,7 @@ impl Rule for Watches {
 
     fn weigh(&self, site: &Site<'_>, opinion: &mut Opinion) {
         for one in self.0.get(&site.key).into_iter().flatten() {
-            weigh(&one.watches, site, opinion);
+            weigh(one, site, opinion);
         }
     }
 
@@ -89,15 +96,19 @@ impl Rule for Watches {
 }
 
 /// Adds to an opinion how many watches one descriptor has.
-fn weigh(watches: &Series, site: &Site<'_>, opinion: &mut Opinion) {
-    let (start, now) = (site.window_start, site.now);
+fn weigh(watching: &Watching, site: &Site<'_>, opinion: &mut Opinion) {
+    let watches = &watching.watches;
+    // At the limit it cannot go on: it is judged up to there.
+    let refused = watching.refused;
+    let refused = refused.filter(|time| (site.window_start..site.now).contains(time));
+    let (start, now) = (site.window_start, refused.unwrap_or(site.now));
     let Some(minima) = watches.minima(start, now) else {
         return;
     };
     if !minima.rise() || minima.risen() < LEAST {
         return;
     }
-    let span = seconds(site.window());
+    let span = seconds(now.saturating_sub(start));
     let strength = share(span, minima.risen() as f64, Past::Young, 1.0);
     let verdict = match strength >= 1.0 {
         true => Verdict::Leak,
@@ -111,5 +122,17 @@ fn weigh(watches: &Series, site: &Site<'_>, opinion: &mut Opinion) {
         "its watches rose from {} to {} and never came down",
         least[0], least[3]
     );
+    // What adds watches acquires no descriptors: how many there are says nothing.
+    if site
+        .known
+        .as_ref()
+        .is_some_and(|known| known.balance.acquired == 0)
+    {
+        opinion.evidence.clear();
+    }
     opinion.support(strength, span, sentence);
+    if refused.is_some() {
+        let sentence = "it went on until the kernel refused more: ENOSPC".to_owned();
+        opinion.evidence.push(sentence);
+    }
 }

@@ -1,6 +1,8 @@
 //! Claims on what speaks beside growth.
 
 use super::*;
+use crate::event::{Call, Failed};
+use crate::model::refusal::Refusal;
 
 /// Sockets that are acquired at these seconds and whose peers close at once, over 20 s.
 fn with_closed_peers(acquired_at: &[u64]) -> Vec<Judged> {
@@ -22,6 +24,7 @@ fn with_closed_peers(acquired_at: &[u64]) -> Vec<Judged> {
                 .collect(),
             watches: Vec::new(),
             stacks: Vec::new(),
+            adders: Vec::new(),
         });
         judge.sample(second * SECOND, &ledger, &ledger.running());
     }
@@ -63,6 +66,7 @@ fn sockets_from_before_the_trace_that_nobody_closes_have_a_finding() {
                 .collect(),
             watches: Vec::new(),
             stacks: Vec::new(),
+            adders: Vec::new(),
         });
     }
     let found = check(&judge.findings(20 * SECOND, 0, &ledger));
@@ -96,6 +100,7 @@ fn sockets_from_before_count_once_with_those_that_come_and_the_total_is_told() {
                 .collect(),
             watches: Vec::new(),
             stacks: Vec::new(),
+            adders: Vec::new(),
         });
     }
     let found = check(&judge.findings(20 * SECOND, 0, &ledger));
@@ -130,6 +135,7 @@ fn an_inotify_descriptor_that_gets_ever_more_watches_is_a_leak() {
                 close_wait: Vec::new(),
                 watches: vec![(descriptor(3), 10 + second * per_second)],
                 stacks: Vec::new(),
+                adders: Vec::new(),
             });
         }
         let found = check(&judge.findings(30 * SECOND, 0, &ledger));
@@ -154,6 +160,7 @@ fn an_inotify_descriptor_from_before_the_trace_is_named() {
             close_wait: Vec::new(),
             watches: vec![(descriptor(3), 10 + second * 5)],
             stacks: Vec::new(),
+            adders: Vec::new(),
         });
     }
     let found = check(&judge.findings(30 * SECOND, 0, &ledger));
@@ -167,6 +174,93 @@ fn an_inotify_descriptor_from_before_the_trace_is_named() {
         .map(|sample| sample.handle)
         .collect();
     assert_eq!(shown, [descriptor(3)]);
+}
+
+/// The site of an adding call, which acquires no descriptor.
+fn adding(ledger: &mut Ledger) -> SiteId {
+    let id = SiteId(77);
+    ledger.apply(&Event::Site(Site {
+        time: 1,
+        process: PROCESS,
+        kind: Kind::Inotify,
+        id,
+        tid: 0,
+        frames: Box::from([1, 2]),
+        end: StackEnd::Complete,
+    }));
+    id
+}
+
+#[test]
+fn watches_are_told_at_the_site_that_adds_them() {
+    for (per_second, told) in [(0, false), (5, true)] {
+        let mut ledger = ledger(false);
+        let mut judge = Judge::new(Config::default());
+        ledger.apply(&acquired(0, Kind::Inotify, descriptor(3)));
+        let site = adding(&mut ledger);
+        for second in 1..=30 {
+            judge.observe(&Observation {
+                time: second * SECOND,
+                process: PROCESS,
+                close_wait: Vec::new(),
+                watches: vec![(descriptor(3), 10 + second * per_second)],
+                stacks: Vec::new(),
+                adders: vec![(descriptor(3), site)],
+            });
+        }
+        let found = check(&judge.findings(30 * SECOND, 0, &ledger));
+        let at = |key| found.iter().find(|one| one.key == key);
+        let adder = at(SiteKey::Site(site));
+        let leak = adder.map(|one| (one.verdict, one.rule, one.outstanding));
+        assert_eq!(
+            leak,
+            told.then_some((Verdict::Leak, "watches", 1)),
+            "{found:?}"
+        );
+        let said = adder.map_or(String::new(), |one| one.evidence.join("; "));
+        assert!(!said.contains("acquired"), "{said}");
+        let others = found.iter().filter(|one| one.key != SiteKey::Site(site));
+        assert!(
+            others.into_iter().all(|one| one.verdict == Verdict::Steady),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn watches_that_reached_their_limit_are_judged_up_to_there() {
+    let mut ledger = ledger(false);
+    let mut judge = Judge::new(Config::default());
+    ledger.apply(&acquired(0, Kind::Inotify, descriptor(3)));
+    let site = adding(&mut ledger);
+    let observe = |judge: &mut Judge, second: u64| {
+        judge.observe(&Observation {
+            time: second * SECOND,
+            process: PROCESS,
+            close_wait: Vec::new(),
+            watches: vec![(descriptor(3), second.min(30) * 5)],
+            stacks: Vec::new(),
+            adders: vec![(descriptor(3), site)],
+        });
+    };
+    (1..=30).for_each(|second| observe(&mut judge, second));
+    judge.refused(&Failed {
+        time: 30 * SECOND,
+        process: PROCESS,
+        kind: Kind::Inotify,
+        site,
+        size: 0,
+        call: Call::System(254),
+        error: Refusal::Room,
+        tid: 0,
+    });
+    (31..=90).for_each(|second| observe(&mut judge, second));
+    let found = check(&judge.findings(90 * SECOND, 0, &ledger));
+    assert_eq!(
+        (found[0].verdict, found[0].rule),
+        (Verdict::Leak, "watches"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -185,6 +279,7 @@ fn watches_of_a_descriptor_whose_own_copy_was_closed_are_a_leak_too() {
             close_wait: Vec::new(),
             watches: vec![(descriptor(3), 10 + second * 5)],
             stacks: Vec::new(),
+            adders: Vec::new(),
         });
     }
     let found = check(&judge.findings(30 * SECOND, 0, &ledger));

@@ -198,6 +198,7 @@ proptest! {
                     .collect(),
                 watches: Vec::new(),
                 stacks: Vec::new(),
+                adders: Vec::new(),
             });
             judge.sample(second * SECOND, &ledger, &ledger.running());
             for found in check(&judge.findings(second * SECOND, 0, &ledger)) {

@@ -81,6 +81,7 @@ fn findings(
         close_wait: Vec::new(),
         watches: Vec::new(),
         stacks,
+        adders: Vec::new(),
     });
     let found = check(&judge.findings(61_000 * MILLI, 0, &ledger));
     let by_site = found.into_iter().filter_map(|judged| match judged.key {

@@ -188,13 +188,21 @@ impl Proc {
         }
     }
 
-    /// How many watches an inotify descriptor has.
+    /// The watches of an inotify descriptor: their numbers, 0 where one is not to be read.
     #[must_use]
-    pub fn inotify_watches(&self, pid: u32, number: u32) -> u64 {
+    pub fn inotify_watches(&self, pid: u32, number: u32) -> Vec<u32> {
         let watches = self.fdinfo(self.memory_of(pid), number, |line| {
-            line.starts_with("inotify wd:").then_some("")
+            line.strip_prefix("inotify wd:")?.split(' ').next()
         });
-        watches.len() as u64
+        let number = |hex: &String| u32::from_str_radix(hex, 16).unwrap_or(0);
+        watches.iter().map(number).collect()
+    }
+
+    /// Whether a descriptor is one of fanotify.
+    #[must_use]
+    pub fn is_fanotify(&self, pid: u32, number: u32) -> bool {
+        let link = super::link_text(&self.of(pid, &format!("fd/{number}")));
+        link.is_ok_and(|link| link == "anon_inode:[fanotify]")
     }
 
     /// The parts of `fdinfo` lines that `pick` takes.

@@ -9,6 +9,8 @@ mod tests;
 
 use std::cmp::Reverse;
 
+use leak_common::Kind;
+
 use super::Proc;
 use crate::model::{refusal::Refusal, report::Holder};
 
@@ -44,6 +46,7 @@ impl Proc {
             Refusal::HostFiles => self.out_of_files(refused),
             Refusal::Tasks => self.out_of_tasks(refused.pid),
             Refusal::Memory => self.out_of_memory(refused),
+            Refusal::Room => self.out_of_room(refused),
         }
     }
 
@@ -83,6 +86,38 @@ impl Proc {
         Shortage {
             meaning,
             holders: most(kinds.into_iter().map(of_kind)),
+        }
+    }
+
+    /// Watches of inotify count for their user, and for each user name space that it is in.
+    fn out_of_room(&self, Refused { pid, call, .. }: Refused<'_>) -> Shortage {
+        let limit = |name: &str| {
+            let limit = self.sysctl(name);
+            limit.map_or_else(String::new, |limit| format!(", {limit} here"))
+        };
+        if call != "inotify_add_watch" {
+            return Shortage {
+                meaning: format!(
+                    "the IPC name space has no room for another segment (kernel.shmmni{}, \
+                     kernel.shmall)",
+                    limit("kernel/shmmni")
+                ),
+                ..Shortage::default()
+            };
+        }
+        let descriptors = self.descriptors(pid).unwrap_or_default().into_iter();
+        let watches = descriptors
+            .filter(|(_, kind)| *kind == Kind::Inotify)
+            .map(|(number, _)| self.inotify_watches(pid, number).len() as u64)
+            .sum();
+        Shortage {
+            meaning: format!(
+                "the user reached the limit of inotify watches (fs.inotify.max_user_watches{}; \
+                 user.max_inotify_watches of its user name space); every further \
+                 inotify_add_watch fails until some are removed",
+                limit("fs/inotify/max_user_watches")
+            ),
+            holders: most([holder(pid, &self.comm(pid), "inotify watch", watches)].into_iter()),
         }
     }
 

@@ -25,22 +25,29 @@ pub(super) trait Field: Sized {
 }
 
 /// Implements [`Field`] for structs whose fields stand one behind the other. Behind a
-/// semicolon is a field that a later version added, of structs that end their record: one
-/// that is empty is not written, and one that is not there is empty.
+/// semicolon are fields that later versions added, oldest first, of structs that end their
+/// record: the record ends behind the last one that is not empty, and one that is not there is
+/// empty.
 macro_rules! field_by_field {
-    ($($name:ident { $($field:ident),+ $(,)? $(; $last:ident)? })+) => {
+    ($($name:ident { $($field:ident),+ $(,)? $(; $($last:ident),+)? })+) => {
         $(impl $crate::recording::format::fields::Field for $name {
             fn put(&self, out: &mut Vec<u8>) {
                 // Destructured: an added field that is not written does not compile.
-                let $name { $($field,)+ $($last)? } = self;
+                let $name { $($field,)+ $($($last),+)? } = self;
                 $($crate::recording::format::fields::Field::put($field, out);)+
-                $($crate::recording::format::fields::put_last($last, out);)?
+                $(
+                    let mut end = out.len();
+                    $(if $crate::recording::format::fields::put_last($last, out) {
+                        end = out.len();
+                    })+
+                    out.truncate(end);
+                )?
             }
 
             fn get(from: &mut $crate::recording::format::wire::Cursor<'_>) -> Option<Self> {
                 Some($name {
                     $($field: $crate::recording::format::fields::Field::get(from)?,)+
-                    $($last: $crate::recording::format::fields::get_last(from)?)?
+                    $($($last: $crate::recording::format::fields::get_last(from)?),+)?
                 })
             }
         })+
@@ -48,14 +55,14 @@ macro_rules! field_by_field {
 }
 pub(super) use field_by_field;
 
-/// Appends a record's last field, unless it is empty.
-pub(super) fn put_last<T: Field + Default + PartialEq>(field: &T, out: &mut Vec<u8>) {
-    if *field != T::default() {
-        field.put(out);
-    }
+/// Appends one of a record's last fields; returns whether it says anything. The record ends
+/// behind the last one that does.
+pub(super) fn put_last<T: Field + Default + PartialEq>(field: &T, out: &mut Vec<u8>) -> bool {
+    field.put(out);
+    *field != T::default()
 }
 
-/// Reads a record's last field; empty where the record ends before it.
+/// Reads one of a record's last fields; empty where the record ends before it.
 pub(super) fn get_last<T: Field + Default>(from: &mut Cursor<'_>) -> Option<T> {
     match from.len() {
         0 => Some(T::default()),

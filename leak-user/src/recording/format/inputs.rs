@@ -27,7 +27,7 @@ field_by_field! {
     Borrows { borrower, count, followed }
     Pooled { handle, acquired, used, borrower }
     PoolUses { time, process, peer, site, connections, others, borrows, worked, waiting }
-    Observation { time, process, close_wait, watches; stacks }
+    Observation { time, process, close_wait, watches; stacks, adders }
     Shown { time, descriptors, mappings, threads, young, adopt_as_preexisting }
 }
 

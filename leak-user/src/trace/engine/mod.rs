@@ -242,6 +242,7 @@ impl Engine {
     pub(super) fn sample(&mut self) -> anyhow::Result<()> {
         self.intake.count_sites(parts!(self))?;
         self.intake.check_children(&mut self.outlet);
+        self.intake.look_at_counts(parts!(self))?;
         self.observers
             .sample(&mut self.tracer, &mut self.code, &mut self.outlet);
         self.outlet.tell(Input::Sample(monotonic_now()));

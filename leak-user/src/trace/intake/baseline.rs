@@ -25,6 +25,7 @@ impl Intake {
             .cgroup
             .as_deref()
             .map(|cgroup| cgroup_members(cgroup).into_iter().collect());
+        let mut knows_fanotify = false;
         let is_chosen = |pid: u32, tracer: &Tracer| {
             tracer.is_target(pid) && cgroup.as_ref().is_none_or(|members| members.contains(&pid))
         };
@@ -32,6 +33,12 @@ impl Intake {
             let pid = stat.id.pid();
             if pid != own && !stat.is_zombie() && is_chosen(pid, parts.tracer) {
                 let baseline = self.read_baseline(stat, parts.scope.kinds);
+                if !knows_fanotify && self.has_fanotify(&baseline) {
+                    knows_fanotify = true;
+                    if let Err(error) = parts.tracer.learn_fanotify() {
+                        tracing::warn!(%error, "descriptors that fanotify brings are not traced");
+                    }
+                }
                 parts.outlet.tell(Input::Baseline(Box::new(baseline)));
                 self.seen_in_proc.insert(stat.id);
                 // A signal may end this at any process: a host may have many, each with much.
@@ -40,6 +47,16 @@ impl Intake {
         }
         parts.tracer.set_emit_before(monotonic_now())?;
         Ok(())
+    }
+
+    /// Whether a process has a fanotify descriptor.
+    fn has_fanotify(&self, baseline: &BaselineProcess) -> bool {
+        let pid = baseline.id.pid();
+        let mut others = baseline
+            .descriptors
+            .iter()
+            .filter(|(_, kind)| *kind == Kind::Anon);
+        others.any(|&(number, _)| self.proc.is_fanotify(pid, number))
     }
 
     fn read_baseline(&self, stat: &Stat, kinds: KindSet) -> BaselineProcess {

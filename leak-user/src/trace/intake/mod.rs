@@ -3,6 +3,7 @@
 //! is long past.
 
 mod baseline;
+mod counts;
 mod promote;
 mod reconcile;
 
@@ -48,6 +49,7 @@ pub(super) struct Intake {
     seen_in_proc: Set<ProcessId>,
     /// Releases of children of processes that are not traced.
     of_others: u64,
+    counts: counts::Counts,
 }
 
 impl Intake {
@@ -61,6 +63,7 @@ impl Intake {
             kernel_sites: Map::default(),
             seen_in_proc: Set::default(),
             of_others: 0,
+            counts: counts::Counts::default(),
         }
     }
 

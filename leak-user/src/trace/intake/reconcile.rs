@@ -1,7 +1,7 @@
 //! The ledger against /proc: after an exec, after a loss, and for every process
 //! with a finding before it is shown.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 
@@ -38,7 +38,7 @@ impl Intake {
     }
 
     /// Compares every process that holds something acquired during the trace, or
-    /// that is in doubt.
+    /// that is in doubt, or that has more than is known.
     pub(in crate::trace) fn reconcile_all(&mut self, parts: &mut Parts<'_>) -> anyhow::Result<()> {
         let holders: Vec<ProcessId> = parts
             .outlet
@@ -47,6 +47,13 @@ impl Intake {
             .filter(|view| view.exited.is_none())
             .filter(|view| view.needs_reconcile || view.lossy || view.outstanding.total() > 0)
             .map(|view| view.id)
+            .collect();
+        let unknown = self.with_unknown(parts).into_iter();
+        let known: HashSet<ProcessId> = holders.iter().copied().collect();
+        let holders: Vec<ProcessId> = holders
+            .iter()
+            .copied()
+            .chain(unknown.filter(|id| !known.contains(id)))
             .collect();
         self.reconcile(parts, &holders)
     }
@@ -84,7 +91,11 @@ impl Intake {
         }
     }
 
-    fn reconcile(&mut self, parts: &mut Parts<'_>, processes: &[ProcessId]) -> anyhow::Result<()> {
+    pub(super) fn reconcile(
+        &mut self,
+        parts: &mut Parts<'_>,
+        processes: &[ProcessId],
+    ) -> anyhow::Result<()> {
         if processes.is_empty() {
             return Ok(());
         }

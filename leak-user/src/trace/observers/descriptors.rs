@@ -6,14 +6,14 @@ use std::collections::{HashMap, HashSet};
 
 use leak_common::{Class, Handle, Kind, ProcessId};
 
-use super::Outlet;
+use super::{Code, Outlet, Tracer};
 use crate::proc::Proc;
 use crate::{
     analysis::Input,
     judge::Observation,
     kernel::monotonic_now,
     ledger::{ProcessView, SiteKey},
-    model::time::Nanos,
+    model::{site::SiteId, time::Nanos},
 };
 
 /// The pause after a look, as a multiple of the time that it took: 50 is 2 % of a processor.
@@ -23,6 +23,8 @@ const PAUSE: u64 = 50;
 const MAX_PROCESSES: usize = 512;
 const MAX_SOCKETS: usize = 1024;
 const MAX_INOTIFY: usize = 16;
+/// Watches of a descriptor whose sites are asked for.
+const MAX_WATCHES: usize = 256;
 
 /// Threads of a process whose stacks are looked for: a share of them tells enough.
 const MAX_THREADS: usize = 128;
@@ -58,7 +60,7 @@ impl DescriptorLooks {
     }
 
     /// Looks, if it is time to.
-    pub(super) fn look(&mut self, outlet: &mut Outlet) {
+    pub(super) fn look(&mut self, tracer: &Tracer, code: &mut Code, outlet: &mut Outlet) {
         let began = monotonic_now();
         if began < self.due {
             return;
@@ -83,7 +85,10 @@ impl DescriptorLooks {
         let mut closed: HashMap<u64, HashMap<u64, String>> = HashMap::new();
         let mut shown = HashSet::new();
         for (process, holds) in processes {
-            let observation = self.look_at(process, holds, &mut closed, outlet);
+            let mut observation = self.look_at(process, holds, &mut closed, outlet);
+            if holds.watches {
+                self.look_at_watches(&mut observation, tracer, code, outlet);
+            }
             let empty = observation.is_empty();
             if !empty {
                 shown.insert(process);
@@ -122,27 +127,46 @@ impl DescriptorLooks {
                     .collect()
             }
         };
-        let watches = match holds.watches {
-            true => {
-                let holdings = outlet.ledger().holdings(process).into_iter();
-                holdings
-                    .filter(|holding| holding.kind == Kind::Inotify)
-                    .filter_map(|holding| holding.handle.descriptor())
-                    .take(MAX_INOTIFY)
-                    .map(|number| (handle(number), self.proc.inotify_watches(pid, number)))
-                    .collect()
-            }
-            false => Vec::new(),
-        };
         Observation {
             time: monotonic_now(),
             process,
             close_wait,
-            watches,
+            watches: Vec::new(),
+            adders: Vec::new(),
             stacks: match holds.threads {
                 true => self.stacks_of(process, outlet),
                 false => Vec::new(),
             },
+        }
+    }
+
+    /// Adds how many watches the inotify descriptors of a process have, and who added most.
+    fn look_at_watches(
+        &self,
+        observation: &mut Observation,
+        tracer: &Tracer,
+        code: &mut Code,
+        outlet: &mut Outlet,
+    ) {
+        let process = observation.process;
+        let holdings = outlet.ledger().holdings(process).into_iter();
+        let descriptors: Vec<(Handle, u32)> = holdings
+            .filter(|holding| holding.kind == Kind::Inotify)
+            .filter_map(|holding| Some((holding.handle, holding.handle.descriptor()?)))
+            .take(MAX_INOTIFY)
+            .collect();
+        for (handle, number) in descriptors {
+            let watches = self.proc.inotify_watches(process.pid(), number);
+            observation.watches.push((handle, watches.len() as u64));
+            // The latest have the highest numbers, and are listed first.
+            let asked = &watches[..watches.len().min(MAX_WATCHES)];
+            let sites = tracer.watch_sites(process, number, asked);
+            let sites = sites.into_iter().map(|site| code.resolve(site));
+            if let Some(site) = commonest(sites) {
+                // Its code is met nowhere else.
+                code.look_at_site(site, outlet);
+                observation.adders.push((handle, site));
+            }
         }
     }
 
@@ -161,4 +185,16 @@ impl DescriptorLooks {
             .filter_map(|(handle, _)| stack(handle))
             .collect()
     }
+}
+
+/// The site that is there most often, if there is any.
+fn commonest(sites: impl Iterator<Item = SiteId>) -> Option<SiteId> {
+    let mut counts: HashMap<SiteId, u64> = HashMap::new();
+    for site in sites.filter(|site| *site != SiteId::UNKNOWN) {
+        *counts.entry(site).or_default() += 1;
+    }
+    let most = counts
+        .into_iter()
+        .max_by_key(|&(site, count)| (count, site));
+    most.map(|(site, _)| site)
 }

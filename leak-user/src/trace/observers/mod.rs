@@ -48,7 +48,7 @@ impl Observers {
 
     /// Looks at what is due before a sample.
     pub(super) fn sample(&mut self, tracer: &mut Tracer, code: &mut Code, outlet: &mut Outlet) {
-        self.descriptors.look(outlet);
+        self.descriptors.look(tracer, code, outlet);
         self.last_uses.look(tracer, outlet);
         self.pools.look(tracer, code, outlet);
         self.mappings.count(outlet);
@@ -57,7 +57,7 @@ impl Observers {
     /// Looks at the descriptors once more, for the report.
     pub(super) fn finish(&mut self, tracer: &mut Tracer, code: &mut Code, outlet: &mut Outlet) {
         self.descriptors.hurry();
-        self.descriptors.look(outlet);
+        self.descriptors.look(tracer, code, outlet);
         self.last_uses.hurry();
         self.last_uses.look(tracer, outlet);
         self.pools.hurry();

@@ -374,6 +374,7 @@ fn others() -> Vec<Input> {
             close_wait: vec![(descriptor(12), "5.6.7.8:9".into())],
             watches: vec![(descriptor(9), 100)],
             stacks: Vec::new(),
+            adders: Vec::new(),
         })),
         Input::Restored(Box::new(SavedAnalysis::Latest(time))),
         Input::Restored(Box::new(SavedAnalysis::History {

@@ -348,7 +348,8 @@ prop_compose! {
                 time, process,
                 close_wait: handles.iter().map(|&handle| (handle, comm.clone())).collect(),
                 watches: handles.iter().map(|&handle| (handle, total)).collect(),
-                stacks: handles.into_iter().map(|handle| (handle, time)).collect(),
+                stacks: handles.iter().filter(|_| time % 2 == 0).map(|&handle| (handle, time)).collect(),
+                adders: handles.into_iter().filter(|_| time % 3 == 0).map(|handle| (handle, SiteId(total))).collect(),
             })),
             _ => Input::Facts(process, Box::new(Facts {
                 read: time, start_ticks, cgroup: comm.clone(), user: exe.clone(), parent: start_ticks as u32, comm, exe, cmdline,

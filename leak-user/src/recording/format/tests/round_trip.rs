@@ -3,7 +3,13 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::made::{Read, beginning, churn, input, read, recording};
-use crate::recording::format::{Index, Reader, Version, Writer, verify};
+use crate::{
+    analysis::Input,
+    judge::Observation,
+    model::site::SiteId,
+    recording::format::{Index, Reader, Version, Writer, inputs, verify},
+};
+use leak_common::{Handle, ProcessId};
 
 proptest! {
     #[test]
@@ -17,6 +23,34 @@ proptest! {
         };
         prop_assert_eq!(read(&recording(&inputs, flushes)).unwrap(), expected);
     }
+}
+
+#[test]
+fn a_record_ends_behind_the_last_added_field_that_says_something() {
+    let handle = Handle(7);
+    let lengths =
+        [(false, false), (true, false), (false, true), (true, true)].map(|(third, last)| {
+            let observed = Input::Observed(Box::new(Observation {
+                time: 1,
+                process: ProcessId(2),
+                close_wait: Vec::new(),
+                watches: vec![(handle, 3)],
+                stacks: if third { vec![(handle, 4)] } else { Vec::new() },
+                adders: if last {
+                    vec![(handle, SiteId(5))]
+                } else {
+                    Vec::new()
+                },
+            }));
+            let mut record = Vec::new();
+            let (kind, _) = inputs::put(&mut record, &observed).unwrap();
+            assert_eq!(inputs::get(kind, &record), Some(observed));
+            record.len()
+        });
+    let [neither, third, last, both] = lengths;
+    // An empty list is one byte: it is there only where another one follows.
+    assert!(neither < third);
+    assert_eq!(both, third + last - neither - 1);
 }
 
 #[test]
