@@ -517,7 +517,8 @@ pub struct TableCount {
     pub files: u64,
     /// Numbers that are in use, or [`TableCount::TOO_MANY`].
     pub descriptors: u32,
-    pub reserved: u32,
+    /// A thread that has this table.
+    pub tid: u32,
 }
 
 impl TableCount {

@@ -46,9 +46,9 @@ fn tell(ctx: *const TaskEntry) -> Option<()> {
     if files == 0 || task.is_kernel_thread() {
         return None;
     }
-    // The first thread may have ended: then it has no table, and others have the process's.
-    let of_process = task.files_of_process()?;
-    if task.pid()? != task.tgid()? && of_process != 0 {
+    // The first thread tells for all that have its table. It may have ended: then it has none.
+    let tid = task.pid()?;
+    if tid != task.tgid()? && files == task.files_of_process()? {
         return None;
     }
     let table: u64 = kernel_or_zero(files, config!(offsets.files_fdt));
@@ -58,7 +58,7 @@ fn tell(ctx: *const TaskEntry) -> Option<()> {
         process: task.process()?,
         files,
         descriptors: count(bits, size / 64)?,
-        reserved: 0,
+        tid,
     };
     // SAFETY: the output is what the kernel handed over; the row is memory of that size. What
     // does not fit is asked for again by the kernel (seq_file).

@@ -33,6 +33,7 @@ pub struct BaselineProcess {
 pub struct Shown {
     /// When reading it began.
     pub time: Nanos,
+    /// Of all tables: a number stands there more than once where threads have their own.
     pub descriptors: Option<Vec<(u32, Kind)>>,
     pub mappings: Option<Vec<AddressRange>>,
     pub threads: Option<Vec<Handle>>,
@@ -164,16 +165,10 @@ impl Ledger {
         reconciled: &mut Reconciled,
     ) {
         let time = shown.time;
-        let kinds: HashMap<u64, Kind> = descriptors
-            .iter()
-            .map(|&(descriptor, kind)| (u64::from(descriptor), kind))
-            .collect();
+        let shown_as = ShownKinds::of(descriptors);
         if let Some((slots, mut books)) = self.table_books(table) {
             reconciled.released += slots.end(&mut books, Outcome::Released, |slot, entry| {
-                entry.acquired < time
-                    && kinds
-                        .get(&slot)
-                        .is_none_or(|&kind| !may_be(entry.kind, kind) && !entry.kind_guessed)
+                entry.acquired < time && !shown_as.may_be(slot, entry)
             });
         }
         if self.processes.get(&id).is_some_and(|process| {
@@ -182,8 +177,7 @@ impl Ledger {
             // What is young was acquired since, on a number that had become free.
             let young: HashSet<Handle> = shown.young.iter().copied().collect();
             self.keep_across_exec(id, |slot, entry| {
-                let kind = kinds.get(&slot);
-                kind.is_some_and(|&kind| may_be(entry.kind, kind) || entry.kind_guessed)
+                shown_as.may_be(slot, entry)
                     && !young.contains(&Handle::new(Class::Descriptor, slot))
             });
         }
@@ -192,14 +186,14 @@ impl Ledger {
         } else {
             Origin::Adopted
         };
-        for (&slot, &kind) in &kinds {
+        for (&slot, &(kind, other)) in &shown_as.0 {
             let handle = Handle::new(Class::Descriptor, slot);
             if shown.young.contains(&handle) {
                 continue;
             }
             if self.found_descriptor(table, slot, kind, time, origin) {
                 reconciled.adopted += 1;
-            } else {
+            } else if kind == other {
                 self.correct_kind(table, slot, kind, time);
             }
         }
@@ -328,6 +322,27 @@ fn sorted(mappings: &[AddressRange]) -> Vec<AddressRange> {
     let mut sorted: Vec<AddressRange> = ranges.collect();
     sorted.sort_by_key(|range| range.start);
     sorted
+}
+
+/// What `/proc` shows at each number: the kind in the first table that has it, and in the last. They
+/// differ only where a thread of the process has a table of its own.
+struct ShownKinds(HashMap<u64, (Kind, Kind)>);
+
+impl ShownKinds {
+    fn of(descriptors: &[(u32, Kind)]) -> ShownKinds {
+        let mut kinds: HashMap<u64, (Kind, Kind)> = HashMap::with_capacity(descriptors.len());
+        for &(descriptor, kind) in descriptors {
+            kinds.entry(u64::from(descriptor)).or_insert((kind, kind)).1 = kind;
+        }
+        ShownKinds(kinds)
+    }
+
+    /// Whether what is known of a number may be what is shown.
+    fn may_be(&self, slot: u64, entry: &Entry) -> bool {
+        self.0.get(&slot).is_some_and(|&(first, last)| {
+            entry.kind_guessed || may_be(entry.kind, first) || may_be(entry.kind, last)
+        })
+    }
 }
 
 /// Whether what was acquired as `known` may be what `/proc` shows as `shown`: an

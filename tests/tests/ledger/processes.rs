@@ -74,6 +74,17 @@ fn a_child_that_shares_the_table_releases_for_the_parent() {
 }
 
 #[test]
+fn what_a_thread_holds_in_a_table_of_its_own_is_held() {
+    let _turn = beside_others();
+    let (report, pid, _) = sharing("thread");
+    let held = (
+        report.outstanding_at(pid, "file", "leak_sharing"),
+        report.outstanding_at(pid, "file", "twin_sharing"),
+    );
+    assert_eq!(held, (5, 0), "leak, twin{}", report.excerpt(pid));
+}
+
+#[test]
 fn a_forked_child_closes_its_own_copies() {
     let _alone = alone();
     assert_parent_holds("fork", 3, 3);

@@ -2,7 +2,7 @@
 
 pub(super) mod asked;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use leak_common::Kind;
 
@@ -102,6 +102,22 @@ impl Proc {
         self.seen_by_a_thread(pid, |thread| self.descriptors_of(thread))
     }
 
+    /// The same with the tables that some of its threads have of their own: a number stands there
+    /// as often as it is open.
+    #[must_use]
+    pub fn descriptors_with(&self, pid: u32, threads: &[u32]) -> Option<Vec<(u32, Kind)>> {
+        let mut descriptors = self.descriptors(pid)?;
+        for &thread in threads {
+            // It may have ended since: its descriptors with it.
+            descriptors.extend(self.descriptors_of_thread(pid, thread).unwrap_or_default());
+        }
+        Some(descriptors)
+    }
+
+    fn descriptors_of_thread(&self, pid: u32, thread: u32) -> Option<Vec<(u32, Kind)>> {
+        self.descriptors_in(self.of(pid, &format!("task/{thread}/fd")))
+    }
+
     /// What is seen of descriptors by a thread that still has them all.
     fn seen_by_a_thread<T>(&self, pid: u32, see: impl Fn(u32) -> Option<T>) -> Option<T> {
         let seen = see(pid)?;
@@ -114,7 +130,10 @@ impl Proc {
     }
 
     fn descriptors_of(&self, pid: u32) -> Option<Vec<(u32, Kind)>> {
-        let directory = self.of(pid, "fd");
+        self.descriptors_in(self.of(pid, "fd"))
+    }
+
+    fn descriptors_in(&self, directory: PathBuf) -> Option<Vec<(u32, Kind)>> {
         let numbers = numbers_in(&directory).ok()?;
         let mut descriptors = Vec::new();
         // One path for all: this runs once for each descriptor of the host.

@@ -26,13 +26,15 @@ impl Intake {
             .as_deref()
             .map(|cgroup| cgroup_members(cgroup).into_iter().collect());
         let mut knows_fanotify = false;
+        let own_tables = self.own_tables(parts);
         let is_chosen = |pid: u32, tracer: &Tracer| {
             tracer.is_target(pid) && cgroup.as_ref().is_none_or(|members| members.contains(&pid))
         };
         for stat in &processes {
             let pid = stat.id.pid();
             if pid != own && !stat.is_zombie() && is_chosen(pid, parts.tracer) {
-                let baseline = self.read_baseline(stat, parts.scope.kinds);
+                let baseline =
+                    self.read_baseline(stat, own_tables.threads(stat.id), parts.scope.kinds);
                 if !knows_fanotify && self.has_fanotify(&baseline) {
                     knows_fanotify = true;
                     if let Err(error) = parts.tracer.learn_fanotify() {
@@ -59,12 +61,13 @@ impl Intake {
         others.any(|&(number, _)| self.proc.is_fanotify(pid, number))
     }
 
-    fn read_baseline(&self, stat: &Stat, kinds: KindSet) -> BaselineProcess {
+    fn read_baseline(&self, stat: &Stat, own_tables: &[u32], kinds: KindSet) -> BaselineProcess {
         let pid = stat.id.pid();
         let time = monotonic_now();
         let wants = |kind: Kind| kinds.contains(kind);
         let task = |class: Class| move |id: ProcessId| Handle::task(class, id);
-        let mut descriptors = self.proc.descriptors(pid).unwrap_or_default();
+        let descriptors = self.proc.descriptors_with(pid, own_tables);
+        let mut descriptors = descriptors.unwrap_or_default();
         descriptors.retain(|(_, kind)| wants(*kind));
         let mappings = match wants(Kind::Mapping) {
             true => self.proc.mapping_ranges(pid).unwrap_or_default(),

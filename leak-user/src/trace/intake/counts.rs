@@ -5,7 +5,7 @@
 //! The difference is never zero for long: what is young is not in the ledger yet, and a thread that
 //! waits in accept(2) has a number in reserve.
 
-use leak_common::{Class, Kind, ProcessId};
+use leak_common::{Class, Kind, ProcessId, wire::TableCount};
 
 use super::{Intake, Parts};
 use crate::{
@@ -88,7 +88,82 @@ impl Difference {
     }
 }
 
-/// A table of descriptors, and the processes that have it.
+/// Threads that have a table of their own (`unshare(CLONE_FILES)`), one for each such table.
+#[derive(Default)]
+pub(super) struct OwnTables(Map<ProcessId, Vec<u32>>);
+
+impl OwnTables {
+    fn of(rows: &[TableCount]) -> OwnTables {
+        let main = main_tables(rows);
+        let mut seen: Set<(ProcessId, u64)> = Set::default();
+        let mut own: Map<ProcessId, Vec<u32>> = Map::default();
+        for row in rows {
+            if main[&row.process] != row.files && seen.insert((row.process, row.files)) {
+                own.entry(row.process).or_default().push(row.tid);
+            }
+        }
+        OwnTables(own)
+    }
+
+    /// Those of a process.
+    pub(super) fn threads(&self, process: ProcessId) -> &[u32] {
+        self.0.get(&process).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The table that a process is known by: its first thread's, or any where that has ended.
+fn main_tables(rows: &[TableCount]) -> Map<ProcessId, u64> {
+    let mut main: Map<ProcessId, u64> = Map::default();
+    for row in rows {
+        if row.tid == row.process.pid() {
+            main.insert(row.process, row.files);
+        } else {
+            main.entry(row.process).or_insert(row.files);
+        }
+    }
+    main
+}
+
+/// What is open in the tables of each process, against what `known_of` knows of it. Processes may
+/// share a table: it counts once, against what all of them hold. Threads may have tables of their
+/// own: those count for their process.
+fn tables_of_rows(rows: &[TableCount], known_of: impl Fn(ProcessId) -> Option<u64>) -> Vec<Table> {
+    #[derive(Default)]
+    struct Sum {
+        process: Option<ProcessId>,
+        open: u64,
+        known: u64,
+        is_too_large: bool,
+    }
+    let main = main_tables(rows);
+    let mut sums: Map<u64, Sum> = Map::default();
+    let mut counted: Set<u64> = Set::default();
+    let mut members: Set<ProcessId> = Set::default();
+    for row in rows {
+        let Some(known) = known_of(row.process) else {
+            continue;
+        };
+        let sum = sums.entry(main[&row.process]).or_default();
+        sum.process.get_or_insert(row.process);
+        if members.insert(row.process) {
+            sum.known += known;
+        }
+        if counted.insert(row.files) {
+            sum.open += u64::from(row.descriptors);
+            sum.is_too_large |= row.is_too_large();
+        }
+    }
+    let sums = sums.into_values().filter(|sum| !sum.is_too_large);
+    let table = |sum: Sum| {
+        Some(Table {
+            process: sum.process?,
+            difference: difference(sum.open, sum.known),
+        })
+    };
+    sums.filter_map(table).collect()
+}
+
+/// Tables of descriptors that belong together, and the processes that have them.
 struct Table {
     /// The one that is compared.
     process: ProcessId,
@@ -118,9 +193,9 @@ impl Intake {
         }
         self.compare_grown(&grown, parts)?;
         // Waiting for a processor costs nothing: on a busy host it would be a long pause.
-        let pause = processor_time()
-            .saturating_sub(worked)
-            .saturating_mul(PAUSE);
+        let busy_ns = processor_time().saturating_sub(worked);
+        tracing::debug!(busy_ns, "counted descriptors");
+        let pause = busy_ns.saturating_mul(PAUSE);
         self.counts.due = began.saturating_add(pause.max(LEAST));
         Ok(())
     }
@@ -175,28 +250,19 @@ impl Intake {
         };
         let known_of: Map<ProcessId, u64> =
             views.iter().map(|view| (view.id, known(view))).collect();
-        // Processes may share a table: it counts once, against what all of them hold.
-        let mut tables: Map<u64, (ProcessId, u64, u64)> = Map::default();
-        let mut members: Set<(u64, ProcessId)> = Set::default();
-        for row in counted {
-            let Some(&known) = known_of.get(&row.process) else {
-                continue;
-            };
-            if row.is_too_large() || !members.insert((row.files, row.process)) {
-                continue;
+        let known_of = |process| known_of.get(&process).copied();
+        tables_of_rows(&counted, known_of)
+    }
+
+    /// Threads with a table of their own, one for each such table, by their processes.
+    pub(super) fn own_tables(&self, parts: &Parts<'_>) -> OwnTables {
+        match parts.tracer.table_counts() {
+            Ok(rows) => OwnTables::of(&rows.unwrap_or_default()),
+            Err(error) => {
+                tracing::debug!(%error, "threads with tables of their own are not known");
+                OwnTables::default()
             }
-            let table = tables
-                .entry(row.files)
-                .or_insert((row.process, row.descriptors.into(), 0));
-            table.2 += known;
         }
-        let tables = tables.into_values();
-        tables
-            .map(|(process, open, known)| Table {
-                process,
-                difference: difference(open, known),
-            })
-            .collect()
     }
 
     fn tables_of_proc(&self, views: &[ProcessView]) -> Vec<Table> {
@@ -254,6 +320,49 @@ mod tests {
             }
         }
         compared
+    }
+
+    fn row(pid: u32, tid: u32, files: u64, descriptors: u32) -> TableCount {
+        TableCount {
+            process: ProcessId::new(pid, pid.into()),
+            files,
+            descriptors,
+            tid,
+        }
+    }
+
+    fn differences(rows: &[TableCount]) -> Vec<(u32, i64)> {
+        let tables = tables_of_rows(rows, |_| Some(10));
+        let mut all: Vec<_> = tables
+            .iter()
+            .map(|table| (table.process.pid(), table.difference))
+            .collect();
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn a_table_that_processes_share_counts_once_against_what_all_hold() {
+        let rows = [row(1, 1, 0xa, 25), row(2, 2, 0xa, 25), row(3, 3, 0xb, 12)];
+        assert_eq!(differences(&rows), [(1, 5), (3, 2)]);
+    }
+
+    #[test]
+    fn a_table_of_a_thread_counts_for_its_process() {
+        // Its thread is met before the first one, as it may be when numbers have wrapped around.
+        let rows = [row(5, 4, 0xc, 30), row(5, 5, 0xa, 12), row(5, 6, 0xc, 30)];
+        assert_eq!(differences(&rows), [(5, 32)]);
+        let own = OwnTables::of(&rows);
+        let threads = |pid| own.threads(ProcessId::new(pid, pid.into())).to_vec();
+        assert_eq!(threads(5), [4]);
+        assert!(threads(6).is_empty());
+    }
+
+    #[test]
+    fn threads_whose_first_one_has_ended_have_one_table() {
+        let rows = [row(5, 6, 0xa, 12), row(5, 7, 0xa, 12)];
+        assert_eq!(differences(&rows), [(5, 2)]);
+        assert!(OwnTables::of(&rows).0.is_empty());
     }
 
     #[test]

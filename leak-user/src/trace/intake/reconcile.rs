@@ -101,9 +101,10 @@ impl Intake {
         }
         // What /proc shows and is closed a moment later must not vanish in silence.
         parts.tracer.set_emit_before(u64::MAX)?;
+        let own_tables = self.own_tables(parts);
         let all: Vec<(ProcessId, Option<Shown>)> = processes
             .iter()
-            .map(|id| (*id, self.shown(*id, parts)))
+            .map(|id| (*id, self.shown(*id, own_tables.threads(*id), parts)))
             .collect();
         parts.tracer.set_emit_before(monotonic_now())?;
         let mut young: HashMap<ProcessId, Vec<Handle>> = HashMap::new();
@@ -129,8 +130,9 @@ impl Intake {
         Ok(())
     }
 
-    /// What /proc shows of a process, `None` where it is gone.
-    fn shown(&self, id: ProcessId, parts: &Parts<'_>) -> Option<Shown> {
+    /// What /proc shows of a process, and of its threads that have tables of their own; `None` where
+    /// it is gone.
+    fn shown(&self, id: ProcessId, own_tables: &[u32], parts: &Parts<'_>) -> Option<Shown> {
         let pid = id.pid();
         let view = parts.outlet.ledger().process(id)?;
         let wants = |kind: Kind| parts.scope.kinds.contains(kind);
@@ -139,7 +141,8 @@ impl Intake {
             .proc
             .stat(pid)
             .filter(|stat| stat.id == id && !stat.is_zombie())?;
-        let descriptors = self.proc.descriptors(pid).map(|mut descriptors| {
+        let descriptors = self.proc.descriptors_with(pid, own_tables);
+        let descriptors = descriptors.map(|mut descriptors| {
             descriptors.retain(|(_, kind)| wants(*kind));
             descriptors
         });

@@ -288,3 +288,25 @@ fn what_is_told_at_once_needs_no_log_of_what_was_released() {
         assert_eq!(outstanding(&ledger, Kind::File), 0);
     }
 }
+
+#[test]
+fn a_number_that_is_open_in_two_tables_of_a_process_may_be_either() {
+    let mut ledger = ledger();
+    let socket = acquisition(10, Kind::Socket, descriptor(4));
+    ledger.apply(&Event::Acquired(socket));
+    opened(&mut ledger, 10, 5);
+    let both = |first, last| {
+        let own = vec![(0, Kind::File), (4, first), (4, last), (5, Kind::File)];
+        shown(50, own)
+    };
+    for shown in [
+        both(Kind::Pipe, Kind::Socket),
+        both(Kind::Socket, Kind::Pipe),
+    ] {
+        let reconciled = ledger.reconcile(process(0), &shown);
+        assert_eq!((reconciled.released, reconciled.adopted), (0, 0));
+    }
+    assert_eq!(outstanding(&ledger, Kind::Socket), 1);
+    let reconciled = ledger.reconcile(process(0), &both(Kind::Pipe, Kind::Eventfd));
+    assert_eq!((reconciled.released, reconciled.adopted), (1, 1));
+}
