@@ -12,6 +12,8 @@ pub(super) struct Dropped {
     pub(super) failures: u64,
     /// Refused calls that the judge would look at.
     pub(super) refusals: u64,
+    /// Looks at when resources of a site were used last.
+    pub(super) last_uses: u64,
 }
 
 /// Adds the ledger's figures, and what was not kept, to those of the kernel side.
@@ -24,6 +26,7 @@ pub(super) fn complete(told: &Health, ledger: &Ledger, dropped: Dropped) -> Heal
         ("processes_refused", totals.processes_refused),
         ("failures_dropped", dropped.failures),
         ("refusals_dropped", dropped.refusals),
+        ("last_uses_dropped", dropped.last_uses),
         ("endings_refused", totals.endings_refused),
     ] {
         if count > 0 {

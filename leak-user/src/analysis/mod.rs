@@ -294,6 +294,7 @@ impl Analysis {
         let dropped = health::Dropped {
             failures: self.failures.dropped,
             refusals: self.judge.refusals_dropped(),
+            last_uses: self.judge.last_uses_dropped(),
         };
         health::complete(told, &self.ledger, dropped)
     }

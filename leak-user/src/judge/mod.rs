@@ -214,6 +214,12 @@ impl Judge {
         self.refused.dropped()
     }
 
+    /// Looks at last uses that are not remembered because there was no room.
+    #[must_use]
+    pub fn last_uses_dropped(&self) -> u64 {
+        self.last_uses.dropped()
+    }
+
     /// How often a site was not followed because there was no room for it.
     #[must_use]
     pub fn turned_away(&self) -> u64 {

@@ -12,7 +12,9 @@ pub fn meaning_of_loss(cause: &str) -> Option<&'static str> {
         "inflight_full" => "the table of calls in flight was full",
         "targets_full" => "the table of traced processes was full; some were not traced",
         "unreadable_memory" => "a caller's memory could not be read when its call ended",
-        "too_many_received" => "one message carried more descriptors than are looked at",
+        "too_many_received" => {
+            "one message, or one read of events, carried more descriptors than are looked at"
+        }
         "unknown_row" => {
             "the table of system calls has a row that the kernel side does not know; please report this"
         }
@@ -25,6 +27,10 @@ pub fn meaning_of_loss(cause: &str) -> Option<&'static str> {
         "refusals_dropped" => {
             "more processes were refused calls than are remembered; growth that ended by it may be missing"
         }
+        "last_uses_dropped" => {
+            "more sites were looked at than are remembered; whether they use what they hold may be missing"
+        }
+        "full_untold" => "more processes were at their limit than are told",
         "late_facts_dropped" => {
             "there were more processes than the reader of the recording keeps names of"
         }
@@ -85,6 +91,8 @@ mod tests {
             "failures_dropped",
             "endings_refused",
             "refusals_dropped",
+            "last_uses_dropped",
+            "full_untold",
             "late_facts_dropped",
         ];
         for cause in Counter::ALL

@@ -173,13 +173,24 @@ impl LastUse {
 
 /// The latest look at each site.
 #[derive(Clone, Debug, Default)]
-pub(in crate::judge) struct AllLastUses(HashMap<SiteId, LastUses>);
+pub(in crate::judge) struct AllLastUses {
+    sites: HashMap<SiteId, LastUses>,
+    /// Looks at further sites.
+    dropped: u64,
+}
 
 impl AllLastUses {
     pub(in crate::judge) fn take(&mut self, uses: &LastUses) {
-        if self.0.len() < MAX_SITES || self.0.contains_key(&uses.site) {
-            self.0.insert(uses.site, uses.clone());
+        if self.sites.len() < MAX_SITES || self.sites.contains_key(&uses.site) {
+            self.sites.insert(uses.site, uses.clone());
+        } else {
+            self.dropped += 1;
         }
+    }
+
+    /// Looks that are not remembered because there was no room.
+    pub(in crate::judge) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// The look at a site, unless it is long ago.
@@ -187,18 +198,18 @@ impl AllLastUses {
         let SiteKey::Site(site) = key else {
             return None;
         };
-        let uses = self.0.get(&site)?;
+        let uses = self.sites.get(&site)?;
         (now.saturating_sub(uses.time) <= STALE).then_some(uses)
     }
 
     /// Forgets sites that the ledger does not know any more.
     pub(in crate::judge) fn forget(&mut self, ledger: &Ledger) {
-        self.0
+        self.sites
             .retain(|&site, _| ledger.site(SiteKey::Site(site)).is_some());
     }
 
     pub(in crate::judge) fn iter(&self) -> impl Iterator<Item = &LastUses> {
-        self.0.values()
+        self.sites.values()
     }
 }
 
@@ -288,5 +299,19 @@ mod tests {
         let key = SiteKey::Site(SiteId(1));
         assert!(all.at(key, 1010 * SECOND).is_some());
         assert!(all.at(key, 1031 * SECOND).is_none());
+    }
+
+    #[test]
+    fn looks_that_find_no_room_are_counted() {
+        let mut all = AllLastUses::default();
+        for site in 0..MAX_SITES as u64 + 2 {
+            let site = SiteId(site);
+            all.take(&LastUses {
+                site,
+                ..look(8, |_| 0)
+            });
+        }
+        all.take(&look(8, |_| 0));
+        assert_eq!(all.dropped(), 2);
     }
 }

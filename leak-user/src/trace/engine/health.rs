@@ -64,6 +64,7 @@ impl Engine {
             ("undecodable", self.undecodable),
             ("program_busy", self.missed),
             ("recording", self.outlet.lost_to_recording()),
+            ("full_untold", self.observers.full_untold()),
         ];
         of_kernel
             .chain(of_ours)

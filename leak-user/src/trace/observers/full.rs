@@ -18,6 +18,9 @@ use crate::{
 /// Processes of which it is told.
 const MAX_TOLD: usize = 64;
 
+/// Processes that are remembered as full and not told.
+const MAX_UNTOLD: usize = 4096;
+
 /// Processes that are looked at: one file of each, and another of those that hold some.
 const MAX_PROCESSES: usize = 16_384;
 
@@ -31,6 +34,29 @@ pub(super) struct FullLooks {
     proc: Proc,
     told: HashSet<ProcessId>,
     refused: HashMap<ProcessId, Refusal>,
+    untold: Untold,
+}
+
+/// Processes of which it is not told that they are full, because there are too many.
+#[derive(Default)]
+struct Untold {
+    remembered: HashSet<ProcessId>,
+    /// More than can be remembered.
+    further: u64,
+}
+
+impl Untold {
+    fn add(&mut self, process: ProcessId) {
+        if self.remembered.len() < MAX_UNTOLD {
+            self.remembered.insert(process);
+        } else if !self.remembered.contains(&process) {
+            self.further += 1;
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.remembered.len() as u64 + self.further
+    }
 }
 
 impl FullLooks {
@@ -39,6 +65,7 @@ impl FullLooks {
             proc: proc.clone(),
             told: HashSet::new(),
             refused: HashMap::new(),
+            untold: Untold::default(),
         }
     }
 
@@ -89,19 +116,26 @@ impl FullLooks {
         let is_about = match failed.error {
             Refusal::Files => true,
             Refusal::Memory => failed.kind == Kind::Mapping,
-            Refusal::Tasks | Refusal::HostFiles => false,
+            Refusal::Tasks | Refusal::HostFiles | Refusal::Room => false,
         };
-        if !is_about
-            || self.refused.len() >= MAX_TOLD
-            || self.refused.insert(failed.process, failed.error).is_some()
-        {
+        if !is_about || self.refused.contains_key(&failed.process) {
             return;
         }
+        if self.refused.len() >= MAX_TOLD {
+            self.untold.add(failed.process);
+            return;
+        }
+        self.refused.insert(failed.process, failed.error);
         // It may have given everything back since; and other things run out with the same
         // error, such as a user's inotify instances.
         if let Some(full) = self.proc.full(failed.process.pid(), Some(failed.error), 0) {
             self.tell(failed.process, full, outlet);
         }
+    }
+
+    /// Processes that were full, of which it was not told.
+    pub(super) fn untold(&self) -> u64 {
+        self.untold.count()
     }
 
     fn tell(&mut self, process: ProcessId, full: Full, outlet: &mut Outlet) {
@@ -112,11 +146,28 @@ impl FullLooks {
             let runs = |id: &ProcessId| self.proc.identity(id.pid()) == Some(*id);
             self.told.retain(runs);
             if self.told.len() >= MAX_TOLD {
-                tracing::warn!(pid = process.pid(), MAX_TOLD, "too many processes are full");
+                tracing::debug!(pid = process.pid(), MAX_TOLD, "too many processes are full");
+                self.untold.add(process);
                 return;
             }
         }
+        self.untold.remembered.remove(&process);
         self.told.insert(process);
         outlet.tell(Input::Full(process, Box::new(full)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_process_that_is_not_told_counts_once_and_none_is_forgotten() {
+        let mut untold = Untold::default();
+        for process in 0..MAX_UNTOLD as u64 + 3 {
+            untold.add(ProcessId(process));
+            untold.add(ProcessId(process % 7));
+        }
+        assert_eq!(untold.count(), MAX_UNTOLD as u64 + 3);
     }
 }

@@ -46,6 +46,11 @@ impl Observers {
         self.full.refused(failed, outlet);
     }
 
+    /// Processes that were full, of which it was not told because there were too many.
+    pub(super) fn full_untold(&self) -> u64 {
+        self.full.untold()
+    }
+
     /// Looks at what is due before a sample.
     pub(super) fn sample(&mut self, tracer: &mut Tracer, code: &mut Code, outlet: &mut Outlet) {
         self.descriptors.look(tracer, code, outlet);
