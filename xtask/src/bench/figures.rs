@@ -39,6 +39,18 @@ pub(super) fn own(own: &Own) -> String {
         "events lost during this",
         format!("{:.0}", median(&own.storm_lost)),
     );
+    let (processes, descriptors) = own::LOOKED_AT;
+    let watched = format!("{descriptors} descriptors opened in {processes} processes before");
+    for (figures, what) in [
+        (&own.counts_cpu, "counting descriptors"),
+        (&own.last_uses_cpu, "looking at last uses"),
+        (&own.watching_cpu, "all of leaktrace, nothing happening"),
+    ] {
+        row(
+            &format!("processor time for {what}, {watched}"),
+            format!("{:.2} % of one processor", median(figures) * 100.0),
+        );
+    }
     let crowd = format!("{} descriptors open before the start", own::PREEXISTING);
     for (ends, when) in [
         (&own.quiet, "host as it is"),

@@ -33,6 +33,8 @@ pub(super) fn loops(options: &Options) -> Vec<Load> {
         ("socket + close", "socket"),
         ("getppid (a call that is not traced)", "getppid"),
         ("read + write of one byte", "readwrite"),
+        ("ioctl that makes no descriptor", "ioctl"),
+        ("getsockopt", "getsockopt"),
     ]
     .map(|(name, word)| {
         let program = options.bench_loop.clone();

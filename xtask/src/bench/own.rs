@@ -17,6 +17,10 @@ pub(super) const PREEXISTING: usize = 100_000;
 /// Descriptors that one process holds at most; the limit leaves it a few for itself.
 const HELD_EACH: usize = 18_000;
 
+/// Processes and descriptors of the host whose periodic looks are measured, and for how long.
+pub(super) const LOOKED_AT: (usize, usize) = (200, 20_000);
+const LOOKS: Duration = Duration::from_secs(30);
+
 /// One figure for each round.
 #[derive(Default)]
 pub(super) struct Own {
@@ -26,6 +30,11 @@ pub(super) struct Own {
     pub(super) storm_cpu: Vec<f64>,
     /// Events that leaktrace says it lost in the storm.
     pub(super) storm_lost: Vec<f64>,
+    /// Processor seconds per second that periodic looks take: counts of descriptors, and last uses.
+    pub(super) counts_cpu: Vec<f64>,
+    pub(super) last_uses_cpu: Vec<f64>,
+    /// All that leaktrace takes meanwhile.
+    pub(super) watching_cpu: Vec<f64>,
     pub(super) quiet: Ends,
     pub(super) crowded: Ends,
 }
@@ -54,7 +63,8 @@ pub(super) fn measure(options: &Options) -> Result<Own> {
         );
         own.quiet.add(options)?;
         own.add_storm(options)?;
-        let holders = hold(options)?;
+        own.add_looks(options)?;
+        let holders = hold(options, PREEXISTING, HELD_EACH)?;
         own.crowded.add(options)?;
         drop(holders);
     }
@@ -75,6 +85,40 @@ impl Own {
     }
 }
 
+impl Own {
+    /// All descriptors are opened during the trace: so all are followed, as what leaks is.
+    fn add_looks(&mut self, options: &Options) -> Result<()> {
+        let attached = tracer::leaktrace(options, &[])?;
+        attached.settle()?;
+        let (processes, descriptors) = LOOKED_AT;
+        let holders = hold(options, descriptors, descriptors / processes)?;
+        attached.settle()?;
+        attached.said();
+        let (before, start) = (processor_seconds(attached.id())?, Instant::now());
+        std::thread::sleep(LOOKS);
+        let used = processor_seconds(attached.id())? - before;
+        let seconds = start.elapsed().as_secs_f64();
+        let said = attached.said();
+        let share = |what| busy_seconds(&said, what) / seconds;
+        self.counts_cpu.push(share("counted descriptors"));
+        self.last_uses_cpu.push(share("looked at last uses"));
+        self.watching_cpu.push(used / seconds);
+        attached.stop()?;
+        drop(holders);
+        Ok(())
+    }
+}
+
+/// The processor time that lines of the log tell of one sort of look.
+fn busy_seconds(lines: &[String], what: &str) -> f64 {
+    let of = |line: &String| {
+        let (_, rest) = line.split_once(what)?.1.split_once("busy_ns=")?;
+        let number = rest.split_whitespace().next()?;
+        number.parse::<f64>().ok()
+    };
+    lines.iter().filter_map(of).sum::<f64>() / 1e9
+}
+
 impl Ends {
     fn add(&mut self, options: &Options) -> Result<()> {
         let attached = tracer::leaktrace(options, &[])?;
@@ -89,11 +133,10 @@ impl Ends {
     }
 }
 
-/// Processes that hold `PREEXISTING` descriptors between them.
-fn hold(options: &Options) -> Result<Vec<Process>> {
+/// Processes that hold so many descriptors between them, at most `each`.
+fn hold(options: &Options, mut left: usize, each: usize) -> Result<Vec<Process>> {
     let mut holders = Vec::new();
-    let mut left = PREEXISTING;
-    let each = HELD_EACH.min(descriptor_limit().saturating_sub(64)).max(1);
+    let each = each.min(descriptor_limit().saturating_sub(64)).max(1);
     while left > 0 {
         let count = left.min(each);
         left -= count;
@@ -156,6 +199,18 @@ fn resident(mappings: &str) -> Option<[f64; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_tells_what_it_took() {
+        let lines = [
+            "2026-01-01T00:00:00Z DEBUG leak_user::trace::intake::counts: counted descriptors busy_ns=1500000000",
+            "2026-01-01T00:00:00Z DEBUG leak_user::trace::intake::counts: counted descriptors busy_ns=500000000",
+            "2026-01-01T00:00:00Z DEBUG leak_user::trace::observers::last_uses: looked at last uses busy_ns=7",
+        ]
+        .map(str::to_owned);
+        assert_eq!(busy_seconds(&lines, "counted descriptors"), 2.0);
+        assert_eq!(busy_seconds(&lines[2..], "counted descriptors"), 0.0);
+    }
 
     #[test]
     fn the_kernels_tables_are_told_apart() {

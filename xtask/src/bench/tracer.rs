@@ -99,10 +99,11 @@ pub(super) fn leaktrace(options: &Options, arguments: &[&str]) -> Result<Attache
         .args(arguments)
         .arg("-o")
         .arg(&report.0)
-        // One line at the end, about the unwind tables.
+        // One line at the end, about the unwind tables, and one for each periodic look.
         .env(
             "LEAKTRACE_LOG",
-            "warn,leak_user::trace::assemble=debug,leak_user::stacks::tables=debug",
+            "warn,leak_user::trace::assemble=debug,leak_user::stacks::tables=debug,\
+             leak_user::trace::intake::counts=debug,leak_user::trace::observers::last_uses=debug",
         );
     attached(&mut command, Some(report))
 }
@@ -168,6 +169,11 @@ impl Attached {
         }
         eprintln!("xtask: the tracer is still busy with itself after {UNREST:?}: expect noise");
         Ok(())
+    }
+
+    /// What it has said since it was asked last.
+    pub(super) fn said(&self) -> Vec<String> {
+        std::iter::from_fn(|| self.stderr.next(Duration::ZERO)).collect()
     }
 
     /// Ends it as Ctrl-C would; what it says meanwhile.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const USAGE: &str = "usage: bench-loop open|dup|socket|getppid|readwrite SECONDS [TURNS_PER_SECOND]\n       bench-loop hold COUNT";
+const USAGE: &str = "usage: bench-loop open|dup|socket|getppid|read|readwrite|ioctl|getsockopt SECONDS [TURNS_PER_SECOND]\n       bench-loop hold COUNT";
 /// Turns between two looks at the clock.
 const BATCH: u32 = 256;
 
@@ -91,6 +91,47 @@ fn turn(name: &str) -> io::Result<Option<Turn>> {
             // SAFETY: getppid takes nothing and cannot fail.
             unsafe { libc::getppid() >= 0 }
         }),
+        "read" => {
+            let zero = open(c"/dev/zero");
+            Box::new(move || {
+                let mut byte = 0u8;
+                // SAFETY: the call gets the address of one byte that outlives it, and its length.
+                unsafe { libc::read(zero, (&raw mut byte).cast(), 1) == 1 }
+            })
+        }
+        "ioctl" => {
+            let mut ends = [0; 2];
+            // SAFETY: the call gets the address of two descriptors.
+            if unsafe { libc::pipe(ends.as_mut_ptr()) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            Box::new(move || {
+                let mut waiting: libc::c_int = 0;
+                // SAFETY: FIONREAD takes the address of an int.
+                unsafe { libc::ioctl(ends[0], libc::FIONREAD, &raw mut waiting) == 0 }
+            })
+        }
+        "getsockopt" => {
+            // SAFETY: socket takes no pointers.
+            let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) };
+            if socket < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            Box::new(move || {
+                let mut error: libc::c_int = 0;
+                let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+                // SAFETY: the call gets the addresses of an int and of its length.
+                unsafe {
+                    libc::getsockopt(
+                        socket,
+                        libc::SOL_SOCKET,
+                        libc::SO_ERROR,
+                        (&raw mut error).cast(),
+                        &raw mut length,
+                    ) == 0
+                }
+            })
+        }
         "readwrite" => {
             let (zero, null) = (open(c"/dev/zero"), open(c"/dev/null"));
             if zero < 0 || null < 0 {

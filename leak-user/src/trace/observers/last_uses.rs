@@ -12,7 +12,7 @@ use crate::proc::Proc;
 use crate::{
     analysis::Input,
     judge,
-    kernel::{Last, Tracer, monotonic_now},
+    kernel::{Last, Tracer, monotonic_now, processor_time},
     ledger::{Origin, SiteKey},
     model::{site::SiteId, time::Nanos},
 };
@@ -96,15 +96,17 @@ impl LastUseLooks {
         if !self.is_on || began < self.due {
             return;
         }
+        let worked = processor_time();
         for (process, sites) in self.growing(began, outlet) {
             if let Err(error) = self.look_at(process, &sites, tracer, outlet) {
                 tracing::debug!(pid = process.pid(), %error, "last uses are not known");
             }
         }
-        let now = monotonic_now();
-        let took = now.saturating_sub(began);
-        tracing::debug!(elapsed = ?std::time::Duration::from_nanos(took), "looked at last uses");
-        self.due = now.saturating_add(took.saturating_mul(PAUSE).max(LEAST_PAUSE));
+        // Waiting for a processor costs nothing: on a busy host it would be a long pause.
+        let busy_ns = processor_time().saturating_sub(worked);
+        tracing::debug!(busy_ns, "looked at last uses");
+        let pause = busy_ns.saturating_mul(PAUSE).max(LEAST_PAUSE);
+        self.due = monotonic_now().saturating_add(pause);
     }
 
     /// The sites that grew lately and whose resources may tell when they were used, by their
