@@ -38,7 +38,7 @@ const OLD: Nanos = 12_000_000_000;
 const FOLLOWED: usize = 64;
 
 /// Switched off by this variable of the environment: to measure what it is good for.
-const OFF: &str = "LEAKTRACE_NO_USE";
+pub(super) const OFF: &str = "LEAKTRACE_NO_USE";
 
 /// When the next look is due, and what the looks before it saw.
 pub(super) struct LastUseLooks {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
 use leak_common::{Handle, Kind, ProcessId, identity::mix};
 
-use super::{Code, Outlet};
+use super::{Code, Outlet, last_uses::OFF};
 use crate::proc::Proc;
 use crate::{
     analysis::Input,
@@ -40,6 +40,7 @@ const WAITING: usize = 64;
 /// What the looks go by.
 pub(super) struct PoolLooks {
     proc: Proc,
+    is_on: bool,
     due: Nanos,
     /// The sockets that are watched.
     watched: HashMap<u64, Member>,
@@ -84,6 +85,7 @@ impl PoolLooks {
     pub(super) fn new(proc: &Proc) -> PoolLooks {
         PoolLooks {
             proc: proc.clone(),
+            is_on: std::env::var_os(OFF).is_none(),
             due: 0,
             watched: HashMap::new(),
             given_up: HashSet::new(),
@@ -98,7 +100,7 @@ impl PoolLooks {
     /// Looks, if it is time to.
     pub(super) fn look(&mut self, tracer: &mut Tracer, code: &mut Code, outlet: &mut Outlet) {
         let began = monotonic_now();
-        if began < self.due || !tracer.knows_descriptor_uses() {
+        if !self.is_on || began < self.due || !tracer.knows_descriptor_uses() {
             return;
         }
         if let Err(error) = self.look_at_all(tracer, code, outlet) {
