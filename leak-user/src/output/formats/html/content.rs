@@ -1,8 +1,9 @@
 //! The data of the page: the report within bounds. Each frame is there once, histories have fewer points, and sums are
 //! those of the whole report.
 //!
-//! Keys are those of the JSON report, except that a `stack` and a `last_user` hold indices into `frames`, and a `history` is a flat
-//! list: time, count, time, count.
+//! Keys are those of the JSON report, except that a `stack` and a `last_user` hold indices into `frames`, and a
+//! `history` is a flat list: time, count, time, count. `lines` are how a person sees a stack: `[NUMBER, 1 or 0]` for a
+//! frame and whether it stands out, `[NUMBER, WHOSE, COUNT]` for so many frames from there on that are folded.
 //!
 //! A browser opens a page of megabytes slowly, and most of a large report is steady. So what is worse than steady comes
 //! first, within bounds; the rest, of the same form, is there to be read on demand.
@@ -14,8 +15,10 @@ use serde_json::{Value, json};
 
 use super::embed::inert;
 use crate::model::{
+    frames::fold::{Line, folded},
     hex::Hex,
     loss::{meaning_of_end, meaning_of_loss},
+    problem::Problem,
     report::{Failure, Finding, Frame, Point, Process, Report, Verdict},
 };
 
@@ -82,6 +85,7 @@ pub(super) fn of(report: &Report) -> Content {
         "window": report.window,
         "health": of_health(report),
         "totals": totals(report),
+        "problems": of_problems(&report.problems),
         "full": first(&report.full, OTHERS),
         "shared_limits": first(&report.shared_limits, OTHERS),
         "failures": failures,
@@ -94,6 +98,7 @@ pub(super) fn of(report: &Report) -> Content {
             "full processes": left(report.full.len(), OTHERS),
             "shared limits": left(report.shared_limits.len(), OTHERS),
             "failures": left(report.failures.len(), OTHERS),
+            "problems": left(report.problems.len(), OTHERS),
             "suppressions": left(report.suppressed.len(), OTHERS),
         },
     }));
@@ -199,7 +204,9 @@ fn of_finding<'a>(finding: &'a Finding, frames: &mut Frames<'a>) -> Value {
         &bounded,
         [
             ("stack", json!(stack)),
+            ("lines", lines(&finding.stack)),
             ("last_user", json!(last_user)),
+            ("last_user_lines", lines(&finding.last_user)),
             (
                 "frames_left_out",
                 json!(finding.stack.len().saturating_sub(FRAMES)),
@@ -216,7 +223,58 @@ fn of_failure<'a>(failure: &'a Failure, frames: &mut Frames<'a>) -> Value {
         stack: Vec::new(),
         ..failure.clone()
     };
-    with(&bounded, [("stack", json!(stack))])
+    with(
+        &bounded,
+        [("stack", json!(stack)), ("lines", lines(&failure.stack))],
+    )
+}
+
+/// The stack as a person sees it, interpreters folded.
+fn lines(stack: &[Frame]) -> Value {
+    let mut next = 0;
+    folded(&stack[..stack.len().min(FRAMES)])
+        .into_iter()
+        .map(|line| match line {
+            Line::Frame {
+                number, stands_out, ..
+            } => {
+                next = number + 1;
+                json!([number, u8::from(stands_out)])
+            }
+            Line::Folded { count, whose } => {
+                let first = next;
+                next += count;
+                json!([first, whose, count])
+            }
+        })
+        .collect()
+}
+
+/// The problems, with the first of their findings and processes each, and how many there are.
+fn of_problems(problems: &[Problem]) -> Vec<Value> {
+    let bounded = |problem: &Problem| {
+        let mut bounded = problem.clone();
+        bounded.findings.truncate(PARTS);
+        bounded.pids.truncate(PARTS);
+        bounded.parts.truncate(PARTS);
+        let counts: Vec<usize> = bounded
+            .parts
+            .iter()
+            .map(|part| part.findings.len())
+            .collect();
+        for part in &mut bounded.parts {
+            part.findings.truncate(PARTS);
+        }
+        with(
+            &bounded,
+            [
+                ("pid_count", json!(problem.pids.len())),
+                ("part_count", json!(problem.parts.len())),
+                ("finding_counts", json!(counts)),
+            ],
+        )
+    };
+    problems.iter().take(OTHERS).map(bounded).collect()
 }
 
 fn of_process(process: &Process) -> Value {
@@ -255,7 +313,12 @@ fn totals(report: &Report) -> Value {
         all.filter(|finding| finding.verdict == verdict).count()
     };
     let held = |process: &&Process| sum(&process.outstanding);
+    let problems = |verdict| {
+        let all = report.problems.iter();
+        all.filter(|problem| problem.verdict == verdict).count()
+    };
     json!({
+        "problems": {"leak": problems(Verdict::Leak), "suspect": problems(Verdict::Suspect)},
         "leak": of(Verdict::Leak),
         "suspect": of(Verdict::Suspect),
         "steady": of(Verdict::Steady),

@@ -42,7 +42,7 @@ function findingCard(finding, place) {
         finding.history.length > 1 && make("a.back", { href: "#time" }, "compare over time"))),
     facts(finding),
     stackOf(finding, place < OPEN_STACKS && finding.verdict !== "steady"),
-    finding.last_user.length > 0 && stackOf({ stack: finding.last_user }, place < OPEN_STACKS, "Last used at"),
+    finding.last_user.length > 0 && stackOf({ stack: finding.last_user, lines: finding.last_user_lines }, place < OPEN_STACKS, "Last used at"),
     examplesOf(finding));
   return card;
 }
@@ -87,7 +87,7 @@ function stackOf(entry, open, name = "Stack") {
 function frameLine(frame, at, own) {
   return make(`li${own ? ".own" : ""}`, { value: at },
     make("code.function", frameName(frame)),
-    own && make("span.yours", "yours"),
+    own && make("span.here", "look here"),
     frame.inlined && make("span.note", " inlined"),
     make("span.place", { title: framePlace(frame) }, " ", shortPlace(frame)),
     frame.module && make("span.module", { title: frame.module }, ` (${baseName(frame.module)})`));
@@ -166,16 +166,23 @@ function leading(failure) {
 /** One cause and its parts. */
 function problemCard(problem) {
   const [first] = problem.findings;
-  return make(`article.finding.problem.${verdictOf(problem)}`,
+  return make(`div.finding.problem.${verdictOf(problem)}`,
     make("header",
       make("h3", make("span.badge", problem.verdict.toUpperCase()), make("span.what", ` ${problem.kind} in `,
-        make("strong", problem.who || "?"), ` (${problem.pids.join(", ")})`)),
+        make("strong", problem.who || "?"), ` (${pidsOf(problem)})`)),
       make("p.key", numbersOf({ ...problem, rule: first?.rule, process: first?.process }))),
     problem.where && make("p.where", make("code", problem.where), problem.via && [" via ", make("code", problem.via)]),
-    make("ul.parts", problem.parts.map((part) => {
+    make("ul.parts", problem.parts.map((part, at) => {
       const label = `${number(part.outstanding)} ${nouns(part.outstanding, part.kind)}`;
-      const [of, ...more] = part.findings.map((index) => report.findings[index]).filter(Boolean);
+      const of = report.findings[part.findings[0]];
+      const count = problem.finding_counts[at];
       return make("li", of ? linkToFinding(of, label) : label, part.preexisting > 0 && `, ${number(part.preexisting)} from before the trace`,
-        ` · ${growth(part.growth_per_second)}`, more.length > 0 && ` · in ${number(more.length + 1)} findings`);
-    })));
+        ` · ${growth(part.growth_per_second)}`, count > 1 && ` · ${number(count)} findings`);
+    }), problem.part_count > problem.parts.length && make("li", `${number(problem.part_count - problem.parts.length)} more parts`)));
+}
+
+/** The first process ids. */
+function pidsOf({ pids, pid_count: count }) {
+  const shown = pids.slice(0, 4);
+  return shown.join(", ") + (count > shown.length ? ` and ${number(count - shown.length)} more` : "");
 }

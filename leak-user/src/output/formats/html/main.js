@@ -4,7 +4,9 @@
 const LINES = 6;
 
 function headline() {
-  const { leak, suspect, outstanding, holders } = report.totals;
+  const { outstanding, holders } = report.totals;
+  // Findings of one cause are one thing to mend.
+  const { leak, suspect } = report.problems.length ? report.totals.problems : report.totals;
   const time = duration(report.window.seconds);
   const held = outstanding
     ? `${counted(outstanding, "resource", "resources")} outstanding in ${counted(holders, "process", "processes")}`
@@ -219,7 +221,6 @@ function start() {
   doubts();
   trust();
   for (const problem of report.problems) {
-    problem.all = problem.findings;
     problem.findings = problem.findings.map((index) => report.findings[index]).filter(Boolean);
   }
   section("problems", report.problems, () => report.problems.map(problemCard));

@@ -64,6 +64,7 @@ function processRow(process) {
     make("td.command", make("strong", process.comm), process.exited && make("span.note", " exited"),
       process.exe && make("div.path", { title: process.exe }, process.exe),
       command && command !== process.exe && make("div.path", { title: command }, command),
+      (process.unit || process.user) && make("div.path", [process.unit, process.user && `user ${process.user}`].filter(Boolean).join(" · ")),
       process.container_id && make("div.path", { title: process.container_id }, `container ${process.container_id.slice(0, 12)}`)),
     make("td", kindsOf(process.outstanding)),
     make("td.number", number(sum(Object.values(process.preexisting)))),

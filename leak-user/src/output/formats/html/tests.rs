@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::model::{
     escape::is_unsafe,
-    report::{Finding, Point, Report, Suppressed, Verdict},
+    problem::{Part, Problem},
+    report::{Finding, Frame, Point, Report, Suppressed, Verdict},
     sample,
 };
 
@@ -157,6 +158,54 @@ fn steady_findings_and_the_processes_that_have_no_other_are_read_later() {
     let frame = later["findings"][0]["stack"][0].as_u64().unwrap();
     let innermost = &later["frames"][usize::try_from(frame).unwrap()];
     assert_eq!(innermost["symbol"], "__accept4");
+}
+
+#[test]
+fn stacks_have_their_lines_and_problems_their_findings() {
+    let mut report = sample::leaking();
+    let python = |symbol: &str, module: &str, file: Option<&str>| Frame {
+        symbol: symbol.to_owned(),
+        module: module.to_owned(),
+        file: file.map(str::to_owned),
+        ..Frame::default()
+    };
+    let interpreter = "/usr/lib/libpython3.12.so.1.0";
+    report.findings[0].stack = vec![
+        python("open64", "/usr/lib/x86_64-linux-gnu/libc.so.6", None),
+        python("_io_FileIO___init__", interpreter, None),
+        python("_PyEval_EvalFrameDefault", interpreter, None),
+        python("_PyEval_Vector", interpreter, None),
+        python("read_config", "python3.12", Some("/srv/app.py")),
+    ];
+    report.problems = vec![Problem {
+        findings: vec![0; 99],
+        pids: vec![7; 99],
+        parts: vec![Part {
+            findings: vec![0; 99],
+            ..Part::default()
+        }],
+        ..Problem::default()
+    }];
+    let content = embedded(&page(&report));
+    let lines = content["findings"][0]["lines"].as_array().unwrap();
+    assert_eq!(lines[0], serde_json::json!([0, 0]));
+    assert_eq!(lines.last().unwrap(), &serde_json::json!([4, 1]));
+    // Every frame is in one line, also those that are folded.
+    let mut next = 0;
+    for line in lines {
+        assert_eq!(line[0], next);
+        next += line[2].as_u64().unwrap_or(1);
+    }
+    assert_eq!(next, 5);
+    assert!(lines.iter().any(|line| line[1].is_string()), "{lines:?}");
+    let problem = &content["problems"][0];
+    assert_eq!(problem["pid_count"], 99);
+    assert_eq!(problem["finding_counts"][0], 99);
+    assert_eq!(problem["pids"].as_array().unwrap().len(), 16);
+    assert_eq!(
+        problem["parts"][0]["findings"].as_array().unwrap().len(),
+        16
+    );
 }
 
 #[test]
