@@ -9,6 +9,9 @@ pub fn meaning_of_loss(cause: &str) -> Option<&'static str> {
         "sites_full" => "the table of sites was full; later sites have no stack",
         "failures_dropped" => "there were more failures than are kept; the oldest are left out",
         "failures_full" => "the table of failures was full",
+        "borrows_full" => {
+            "the table of who writes to connections was full; some uses of connections are not known"
+        }
         "inflight_full" => "the table of calls in flight was full",
         "targets_full" => "the table of traced processes was full; some were not traced",
         "unreadable_memory" => "a caller's memory could not be read when its call ended",
