@@ -1,7 +1,7 @@
 //! One bug, one problem: puts together the findings of a report that have one cause. It works on a finished report, so
 //! that it knows what was suppressed, and a saved report gives the same.
 //!
-//! Two findings have one cause if one of these is true ([`same_cause`], [`marks`]):
+//! Two findings have one cause if one of these is true (see `same_cause` and `marks`):
 //!
 //! * The code of the same function acquires both, called from the same lines, at the same pace: the pipes of one `Popen`,
 //!   a descriptor and its dup. The function is the innermost that a person can change ([`crate::model::frames::owner`]).
