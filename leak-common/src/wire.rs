@@ -458,6 +458,9 @@ pub struct DescriptorUse {
     pub bytes_received: u64,
     /// Address of the kernel's socket (`struct sock`), to compare; 0 where it is none.
     pub socket: u64,
+    /// Address of the open file (`struct file`), to compare: duplicates of a descriptor have the
+    /// same.
+    pub file: u64,
     /// Whom a TCP socket is connected to: the address, one of IPv4 in the first word, and the
     /// port, both in the order of the network.
     pub remote_address: [u32; 4],
@@ -503,7 +506,7 @@ pub struct Borrows {
     pub followed: u64,
 }
 
-const _: () = assert!(size_of::<DescriptorUse>() == 88);
+const _: () = assert!(size_of::<DescriptorUse>() == 96);
 const _: () = assert!(size_of::<Watched>() == 48);
 const _: () = assert!(size_of::<BorrowKey>() == 16);
 const _: () = assert!(size_of::<Borrows>() == 16);

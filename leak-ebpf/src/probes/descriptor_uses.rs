@@ -81,6 +81,7 @@ fn tell(ctx: *const TaskFile) -> Option<()> {
         bytes_sent: 0,
         bytes_received: 0,
         socket: 0,
+        file,
         remote_address: [0; 4],
         remote_port: 0,
         reserved: [0; 3],

@@ -29,6 +29,8 @@ pub(super) const TABLE_COUNTS: (&str, &str) = ("table_counts", "iter:task");
 pub struct Used {
     /// Its number.
     pub descriptor: u32,
+    /// What the kernel knows the open file by: duplicates of a descriptor have the same.
+    pub file: u64,
     pub last: Last,
     /// Of a connected TCP socket.
     pub connection: Option<Connection>,
@@ -189,6 +191,7 @@ fn used(row: &DescriptorUse, tick: u64) -> Used {
     };
     Used {
         descriptor: row.descriptor,
+        file: row.file,
         last,
         connection: matches!(last, Last::Data { .. }).then(|| connection(row, tick)),
     }
@@ -242,6 +245,7 @@ mod tests {
         bytes_sent: 0,
         bytes_received: 0,
         socket: 0x8000,
+        file: 0x9000,
         remote_address: [u32::from_ne_bytes([10, 0, 0, 7]), 0, 0, 0],
         remote_port: 5432u16.to_be(),
         reserved: [0; 3],

@@ -12,7 +12,7 @@ use crate::proc::Proc;
 use crate::{
     analysis::Input,
     judge,
-    kernel::{Last, Tracer, monotonic_now, processor_time},
+    kernel::{Last, Tracer, Used, monotonic_now, processor_time},
     ledger::{Origin, SiteKey},
     model::{site::SiteId, time::Nanos},
 };
@@ -267,7 +267,7 @@ impl Descriptors {
         Ok(Descriptors {
             listens: listens.collect(),
             chosen_from: proc.port_range().map_or(0, |(first, _)| first),
-            last: uses.iter().map(|one| (one.descriptor, one.last)).collect(),
+            last: last_of_each(&uses),
         })
     }
 
@@ -302,6 +302,21 @@ impl Descriptors {
     }
 }
 
+/// When each descriptor was used last. The kernel tells it of the open file, so of several
+/// descriptors of one file nobody knows which was used: a duplicate may be forgotten while the one
+/// that it was made of is used all the time.
+fn last_of_each(uses: &[Used]) -> HashMap<u32, Last> {
+    let mut descriptors: HashMap<u64, u32> = HashMap::new();
+    for one in uses {
+        *descriptors.entry(one.file).or_default() += 1;
+    }
+    let last = |one: &Used| match descriptors[&one.file] {
+        1 => one.last,
+        _ => Last::Unknown,
+    };
+    uses.iter().map(|one| (one.descriptor, last(one))).collect()
+}
+
 /// At most [`SAMPLED`] of these, evenly.
 fn evenly<T>(all: &[T]) -> impl Iterator<Item = &T> {
     let count = all.len().min(SAMPLED);
@@ -324,6 +339,20 @@ mod tests {
         assert_eq!((sample[0], sample[29]), (0, 96));
         assert_eq!(evenly(&all[..7]).count(), 7);
         assert_eq!(evenly::<u32>(&[]).count(), 0);
+    }
+
+    #[test]
+    fn the_use_of_a_duplicate_is_not_known() {
+        let used = |descriptor, file, position| Used {
+            descriptor,
+            file,
+            last: Last::Position(position),
+            connection: None,
+        };
+        let last = last_of_each(&[used(3, 10, 5), used(4, 11, 5), used(5, 10, 5)]);
+        assert_eq!(last[&3], Last::Unknown);
+        assert_eq!(last[&4], Last::Position(5));
+        assert_eq!(last[&5], Last::Unknown);
     }
 
     #[test]

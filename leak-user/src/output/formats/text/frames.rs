@@ -81,7 +81,7 @@ fn folded(count: usize, whose: &str) -> String {
     let frames = counted(count as u64, "frame", "frames");
     match whose {
         "" => frames,
-        whose => format!("{frames} of {}", shorten_end(&escape(whose), 24)),
+        whose => format!("{frames} of {}", shorten_end(&escape(whose), 36)),
     }
 }
 

@@ -190,14 +190,15 @@ fn before(counts: &BTreeMap<String, u64>) -> String {
     kinds(counts, 2)
 }
 
-/// The limit that is hit first, or of which the largest share is used. Those of the host
-/// are the same for all, and told apart where they come near.
+/// The limit that is hit first, or of which the largest share is used. Those of the host and of
+/// an IPC name space are the same for all, and told apart where they come near.
 pub(super) fn nearest(limits: &[Limit]) -> Option<&Limit> {
+    let is_for_all = |scope: &str| scope == "host" || scope.starts_with("ipcns:");
     let key = |limit: &Limit| {
         let free = 1.0 - limit.used as f64 / limit.soft.max(1) as f64;
         (limit.exhaustion_seconds.unwrap_or(f64::INFINITY), free)
     };
-    let own = limits.iter().filter(|limit| limit.scope != "host");
+    let own = limits.iter().filter(|limit| !is_for_all(&limit.scope));
     own.min_by(|a, b| {
         let (a, b) = (key(a), key(b));
         a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
@@ -311,6 +312,9 @@ mod tests {
         let mut host = of("pid_max", 99, 100, Some(1.0));
         host.scope = "host".to_owned();
         assert_eq!(nearest(&[host]), None);
+        let mut segments = of("shmmni", 99, 100, None);
+        segments.scope = "ipcns:[4026531839]".to_owned();
+        assert_eq!(nearest(&[segments]), None);
         let limits = [of("a", 99, 100, Some(9.0)), of("b", 1, 100, Some(5.0))];
         assert_eq!(nearest(&limits).map(|l| l.resource.as_str()), Some("b"));
     }
