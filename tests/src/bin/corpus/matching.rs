@@ -143,7 +143,7 @@ fn outcome(program: &Program, findings: Vec<Finding>) -> Outcome {
             continue;
         }
         // The one that names the place, where several are as bad.
-        let right_stack = finding.passes(&program.at);
+        let right_stack = program.stackless || finding.passes(&program.at);
         let rank = (finding.verdict, right_stack, finding.outstanding);
         let best = outcome.finding.as_ref().map(|best| best.outstanding);
         let present = best.map(|outstanding| (outcome.verdict, outcome.right_stack, outstanding));

@@ -29,6 +29,9 @@ pub(crate) struct Program {
     /// Kinds in which the leak shows besides.
     #[serde(default)]
     pub(crate) echoes: Vec<String>,
+    /// No call of the program makes what it leaks, so there is no stack.
+    #[serde(default)]
+    pub(crate) stackless: bool,
     /// Programs that must be installed, besides what the language takes.
     #[serde(default)]
     needs: Vec<String>,
@@ -185,7 +188,10 @@ fn parse(text: &str) -> Result<Vec<Program>, String> {
                 program.name
             ));
         }
-        let place = (program.rate > 0.0, !program.at.is_empty());
+        let place = (
+            program.rate > 0.0,
+            program.stackless != !program.at.is_empty(),
+        );
         if place != (program.is_leak(), program.is_leak()) {
             return Err(format!(
                 "{}: a leak has a rate and a place, and nothing else has",
