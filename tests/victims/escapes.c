@@ -1,4 +1,4 @@
-/* escapes DIRECTORY: a name and a path that would command a terminal. */
+/* escapes DIRECTORY [WORD]: a name and a path that would command a terminal. */
 #include "victim.h"
 
 SITE long leak_escapes(const char *path)

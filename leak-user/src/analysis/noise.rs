@@ -8,7 +8,10 @@ use crate::model::report::{ExitedProgram, Process, Report, Verdict};
 /// Up to this many, each is told: who traces a test wants to see what each of its processes held.
 const FEW: usize = 64;
 
-/// Takes out of a report the processes that exited and are part of nothing to look at, with their findings, if there are
+/// Who was there for at least this many seconds of the window is no short program.
+const BRIEF: f64 = 10.0;
+
+/// Takes out of a report the brief processes that exited and are part of nothing to look at, with their findings, if there are
 /// many, and counts them by program.
 pub fn fold(report: &mut Report) {
     let gone: HashSet<(u32, u64)> = unimportant(report).map(key).collect();
@@ -46,7 +49,7 @@ fn key(process: &Process) -> (u32, u64) {
     (process.pid, process.start_time)
 }
 
-/// Processes that exited and are part of nothing to look at.
+/// Processes that exited after a brief life and are part of nothing to look at.
 fn unimportant(report: &Report) -> impl Iterator<Item = &Process> {
     let matter = report
         .findings
@@ -63,13 +66,24 @@ fn unimportant(report: &Report) -> impl Iterator<Item = &Process> {
     );
     important.extend(report.full.iter().map(|full| (full.pid, full.start_time)));
     let exited = report.processes.iter().filter(|process| process.exited);
-    exited.filter(move |process| !important.contains(&key(process)))
+    exited.filter(move |process| is_brief(process) && !important.contains(&key(process)))
+}
+
+/// Whether a process was there for a moment only, by the samples of what it held.
+fn is_brief(process: &Process) -> bool {
+    match (process.history.first(), process.history.last()) {
+        (Some(first), Some(last)) => last.seconds - first.seconds < BRIEF,
+        (None, _) | (_, None) => true,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{report::Finding, sample};
+    use crate::model::{
+        report::{Finding, Point},
+        sample,
+    };
 
     /// A report of that many processes that exited, with a finding each.
     fn exited(count: u32, verdict: Verdict) -> Report {
@@ -124,6 +138,20 @@ mod tests {
         let once = report.clone();
         fold(&mut report);
         assert_eq!(report, once);
+    }
+
+    #[test]
+    fn who_was_there_for_long_is_told_alone() {
+        let mut report = exited(100, Verdict::Steady);
+        let at = |seconds| Point {
+            seconds,
+            outstanding: 2,
+        };
+        report.processes[0].history = vec![at(1.0), at(11.0)];
+        report.processes[1].history = vec![at(1.0), at(10.0)];
+        fold(&mut report);
+        let pids: Vec<u32> = report.processes.iter().map(|process| process.pid).collect();
+        assert_eq!(pids, [1]);
     }
 
     #[test]

@@ -303,7 +303,10 @@ fn killed_it_leaves_nothing_in_the_kernel() {
 fn names_do_not_command_the_terminal() {
     let _turn = beside_others();
     let directory = TempDir::new().unwrap();
-    let mut victim = Victim::start("escapes", &[directory.path().to_str().unwrap()]);
+    let mut victim = Victim::start(
+        "escapes",
+        &[directory.path().to_str().unwrap(), "\x1b]0;evil\x07"],
+    );
     let pid = victim.pid().to_string();
     let said = directory.path().join("stderr");
     let trace = command()
