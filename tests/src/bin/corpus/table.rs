@@ -190,7 +190,7 @@ fn parse(text: &str) -> Result<Vec<Program>, String> {
         }
         let place = (
             program.rate > 0.0,
-            program.stackless != !program.at.is_empty(),
+            program.stackless == program.at.is_empty(),
         );
         if place != (program.is_leak(), program.is_leak()) {
             return Err(format!(
